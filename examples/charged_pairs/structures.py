@@ -1,0 +1,97 @@
+"""Structures of the embedded data set: charged and polar pairs from contact to 15 Å, and distorted monomers.
+
+Run ``python structures.py structures.xyz`` and label them with
+``farfield label structures.xyz --engine pyscf --workers 2 --out charged_pairs.xyz``.
+"""
+
+import sys
+
+import ase
+import ase.io
+import numpy as np
+from ase.build import molecule
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+FRAGMENTS = {
+    "K+": (ase.Atoms("K"), 1),
+    "Cl-": (ase.Atoms("Cl"), -1),
+    "CN-": (ase.Atoms("CN", [[0, 0, 0], [0, 0, 1.18]]), -1),
+    "HCOO-": (
+        ase.Atoms("CHOO", [[0, 0, 0], [0, 0, -1.13], [0, 1.13, 0.53], [0, -1.13, 0.53]]),
+        -1,
+    ),
+    "NH4+": (
+        ase.Atoms("NH4", np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 0.592),
+        1,
+    ),
+    "H2O": (molecule("H2O"), 0),
+}
+# pair → (frames closer than 8 Å, frames from 8 to 15 Å, closest approach of any two atoms in Å)
+PAIRS = {
+    ("K+", "Cl-"): (24, 14, 2.35),
+    ("K+", "CN-"): (34, 18, 2.35),
+    ("K+", "HCOO-"): (36, 18, 2.25),
+    ("NH4+", "H2O"): (32, 16, 1.55),
+    ("H2O", "H2O"): (32, 14, 1.70),
+}
+MONOMERS = {"K+": 1, "Cl-": 1, "CN-": 6, "HCOO-": 10, "NH4+": 10, "H2O": 10}
+NEAR, FAR, LONGEST = 2.0, 8.0, 15.0  # Å between centres of mass
+
+
+def distorted(name: str, rng: np.random.Generator) -> ase.Atoms:
+    """The fragment about its centre of mass, turned at random, every atom moved by about 0.03 Å."""
+    atoms: ase.Atoms = FRAGMENTS[name][0].copy()
+    if len(atoms) > 1:
+        atoms.positions += rng.normal(scale=0.02 if name == "CN-" else 0.03, size=atoms.positions.shape)
+    atoms.positions -= atoms.get_center_of_mass()
+    atoms.positions = atoms.positions @ Rotation.random(random_state=rng).as_matrix().T
+    return atoms
+
+
+def pair(names: tuple[str, str], span: tuple[float, float], contact: float, rng: np.random.Generator) -> ase.Atoms:
+    """Two fragments with their centres ``span`` apart, more often close than far, never closer than ``contact``."""
+    while True:
+        parts = [distorted(name, rng) for name in names]
+        distance = 1 / rng.uniform(1 / span[1], 1 / span[0])
+        parts[1].positions += distance * direction(rng)
+        gaps = np.linalg.norm(parts[0].positions[:, None] - parts[1].positions[None], axis=-1)
+        if gaps.min() > contact:
+            break
+    out = parts[0] + parts[1]
+    charges = [FRAGMENTS[name][1] for name in names]
+    out.arrays["fragment"] = np.repeat([0, 1], [len(part) for part in parts])
+    out.info = {
+        "group": f"{names[0]} {names[1]}",
+        "distance": round(distance, 6),
+        "charge": sum(charges),
+        "fragment_charges": charges,
+    }
+    return out
+
+
+def direction(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A point on the unit sphere."""
+    v = rng.normal(size=3)
+    return np.asarray(v / np.linalg.norm(v))
+
+
+def monomer(name: str, rng: np.random.Generator) -> ase.Atoms:
+    """One fragment alone."""
+    out = distorted(name, rng)
+    out.info = {"group": name, "charge": FRAGMENTS[name][1]}
+    return out
+
+
+def main(path: str) -> None:
+    """Write every structure to ``path`` (extxyz)."""
+    rng = np.random.default_rng(2026)
+    frames = [monomer(name, rng) for name, count in MONOMERS.items() for _ in range(count)]
+    for names, (near, far, contact) in PAIRS.items():
+        frames += [pair(names, (NEAR, FAR), contact, rng) for _ in range(near)]
+        frames += [pair(names, (FAR, LONGEST), contact, rng) for _ in range(far)]
+    ase.io.write(path, frames, format="extxyz")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,54 @@
+"""One structure with its labels, and many of them as a batch."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from farfield.system import System, concatenate
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Reference values; None where the data set has none, nan in the rows of frames that lack one."""
+
+    energy: Tensor | None = None  # (systems,) eV, float64
+    forces: Tensor | None = None  # (atoms, 3) eV/Å
+    stress: Tensor | None = None  # (systems, 3, 3) eV/Å³
+    charges: Tensor | None = None  # (atoms,) e
+    dipole: Tensor | None = None  # (systems, 3) e·Å about the origin
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Names of what is labelled."""
+        return frozenset(name for name, value in vars(self).items() if value is not None)
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """Parts whose binding is known: each alone where it stands, with its own charge."""
+
+    index: Tensor  # (atoms,) int64, which fragment an atom belongs to
+    charges: Tensor  # (fragments,) e
+    energies: Tensor  # (fragments,) eV, float64
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A single structure (a System of one) and what is known of it."""
+
+    system: System
+    labels: Labels
+    source: str = ""  # file and position in it, for messages
+    group: str = "all"  # error tables are broken down by it
+    distance: float | None = None  # Å, for binding curves
+    fragments: Fragments | None = None
+
+
+def collate(frames: list[Frame]) -> tuple[System, Labels]:
+    """A batch out of frames; all of them carry the same targets (the reader sees to it)."""
+    targets = frames[0].labels.targets
+    joined = {}
+    for name in targets:
+        joined[name] = torch.cat([getattr(frame.labels, name) for frame in frames])
+    return concatenate([frame.system for frame in frames]), Labels(**joined)

@@ -1,0 +1,13 @@
+"""What can go wrong, by whose hand it is mended."""
+
+
+class FarfieldError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class InputError(FarfieldError, ValueError):
+    """The caller can mend it: a shape, a unit, a missing key."""
+
+
+class ConvergenceError(FarfieldError, RuntimeError):
+    """An iteration or a solve stopped short of its tolerance."""

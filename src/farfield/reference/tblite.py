@@ -1,0 +1,54 @@
+"""Semi-empirical labels from tblite: GFN2-xTB, milliseconds a frame, molecules and crystals."""
+
+from dataclasses import dataclass, field
+
+import ase
+import numpy as np
+
+from farfield.errors import ConvergenceError, InputError
+from farfield.reference.contract import Label
+from farfield.units import BOHR, HARTREE
+
+
+@dataclass(frozen=True)
+class TBLiteEngine:
+    """GFN2-xTB by tblite's Python interface, with Mulliken charges."""
+
+    method: str = "GFN2-xTB"
+    accuracy: float = 0.1
+    provides: frozenset[str] = field(
+        default=frozenset({"energy", "forces", "charges", "dipole"}), init=False
+    )
+
+    @property
+    def description(self) -> str:
+        import tblite
+
+        return f"tblite {tblite.__version__} {self.method}, accuracy {self.accuracy:g}, Mulliken charges"
+
+    def label(self, atoms: ase.Atoms) -> Label:
+        """Energy, forces, Mulliken charges and, for a molecule, the dipole about the origin."""
+        try:
+            from tblite.interface import Calculator
+        except ImportError as missing:
+            raise InputError("the tblite engine needs tblite: pip install 'farfield[label]'") from missing
+        periodic = bool(atoms.pbc.any())
+        calculator = Calculator(
+            self.method, atoms.numbers, atoms.positions / BOHR,
+            charge=float(atoms.info.get("charge", 0)), uhf=int(atoms.info.get("spin", 0)),
+            lattice=atoms.cell.array / BOHR if periodic else None,
+            periodic=atoms.pbc if periodic else None,
+        )  # fmt: skip
+        calculator.set("accuracy", self.accuracy)
+        calculator.set("verbosity", 0)
+        try:
+            found = calculator.singlepoint()
+        except RuntimeError as failure:
+            raise ConvergenceError(f"{self.method}: {failure}") from failure
+        return Label(
+            energy=float(found.get("energy")) * HARTREE,
+            forces=-np.asarray(found.get("gradient")) * HARTREE / BOHR,
+            charges=np.asarray(found.get("charges")),
+            scheme="mulliken",
+            dipole=None if periodic else np.asarray(found.get("dipole")) * BOHR,
+        )

@@ -1,0 +1,189 @@
+"""The one thing that travels between rooms: a frozen batch of atoms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ase
+import numpy as np
+import torch
+from torch import Tensor
+
+from farfield.errors import InputError
+
+
+@dataclass(frozen=True)
+class NeighborList:
+    """Which atoms are closer than ``cutoff``; every pair twice (i→j and j→i), ``i == j`` only through an image."""
+
+    i: Tensor  # (pairs,) int64
+    j: Tensor  # (pairs,) int64
+    shift: Tensor  # (pairs, 3) lattice vectors added to j, in the positions' dtype
+    cutoff: float  # Å
+
+
+@dataclass(frozen=True)
+class System:
+    """A batch of atoms, in Å and e. Rows of ``cell`` are the lattice vectors (as in ASE).
+
+    ``neighbors`` is a search done earlier for these positions (or near enough, with a skin): rooms that need pairs
+    use it when it reaches far enough, and search anew otherwise.
+    """
+
+    numbers: Tensor  # (atoms,) int64
+    positions: Tensor  # (atoms, 3)
+    cell: Tensor  # (systems, 3, 3); zero rows along open axes are allowed
+    periodic: Tensor  # (systems, 3) bool
+    system_index: Tensor  # (atoms,) int64, ascending
+    charge: Tensor  # (systems,) total charge
+    spin: Tensor  # (systems,) 2S
+    neighbors: NeighborList | None = None
+
+    def __post_init__(self) -> None:
+        atoms, systems = len(self.numbers), len(self.cell)
+        want = {
+            "positions": (atoms, 3),
+            "cell": (systems, 3, 3),
+            "periodic": (systems, 3),
+            "system_index": (atoms,),
+            "charge": (systems,),
+            "spin": (systems,),
+        }
+        for name, shape in want.items():
+            got = tuple(getattr(self, name).shape)
+            if got != shape:
+                raise InputError(f"System.{name} has shape {got}, expected {shape}")
+
+    @classmethod
+    def from_ase(cls, atoms: ase.Atoms | Sequence[ase.Atoms], dtype: torch.dtype = torch.float64) -> "System":
+        """A batch from one ``ase.Atoms`` or a list of them.
+
+        Total charge and spin come from ``info["charge"]`` (e) and ``info["spin"]`` (2S), both 0 if absent.
+
+        Raises:
+            InputError: no atoms, positions that are not finite, periodic along a missing lattice vector, zero volume,
+                an element outside 1-118, or a condition farfield's models do not take yet.
+        """
+        frames = [atoms] if isinstance(atoms, ase.Atoms) else list(atoms)
+        if not frames:
+            raise InputError("System.from_ase was given an empty list; it needs at least one ase.Atoms")
+        for k, frame in enumerate(frames):
+            _check(frame, f"structure {k}: " if len(frames) > 1 else "")
+        sizes = torch.tensor([len(frame) for frame in frames])
+        return cls(
+            numbers=torch.from_numpy(np.concatenate([f.numbers for f in frames]).astype(np.int64)),
+            positions=torch.tensor(np.concatenate([f.positions for f in frames]), dtype=dtype),
+            cell=torch.tensor(np.stack([f.cell.array for f in frames]), dtype=dtype),
+            periodic=torch.tensor(np.stack([f.pbc for f in frames])),
+            system_index=torch.repeat_interleave(torch.arange(len(frames)), sizes),
+            charge=torch.tensor([float(f.info.get("charge", 0)) for f in frames], dtype=dtype),
+            spin=torch.tensor([float(f.info.get("spin", 0)) for f in frames], dtype=dtype),
+        )
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms in the whole batch."""
+        return len(self.numbers)
+
+    @property
+    def n_systems(self) -> int:
+        """Systems in the batch."""
+        return len(self.cell)
+
+    @property
+    def atoms_per_system(self) -> Tensor:
+        """Number of atoms of each system ``(systems,)``."""
+        return torch.bincount(self.system_index, minlength=self.n_systems)
+
+    def volume(self) -> Tensor:
+        """|det cell| of each system ``(systems,)`` in Å³; 0 where an axis is missing."""
+        return torch.linalg.det(self.cell).abs()
+
+    def with_positions(self, positions: Tensor) -> "System":
+        """The same atoms somewhere else, ``(atoms, 3)`` Å; differentiable. Forgets the neighbours."""
+        return replace(self, positions=positions, neighbors=None)
+
+    def strained(self, strain: Tensor) -> "System":
+        """Positions and cells under the strain ``(systems, 3, 3)`` or ``(3, 3)``: r → (1 + ε) r; differentiable.
+
+        Keeps the neighbours: meant for strains so small that they do not change.
+        """
+        deform = (torch.eye(3, dtype=strain.dtype, device=strain.device) + strain).expand(self.n_systems, 3, 3)
+        positions = torch.einsum("nij,nj->ni", deform[self.system_index], self.positions)
+        return replace(self, positions=positions, cell=self.cell @ deform.transpose(1, 2))
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "System":
+        """On another device or in another floating-point type."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+
+        moved: dict[str, Any] = {name: move(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        if (known := self.neighbors) is not None:
+            moved["neighbors"] = NeighborList(move(known.i), move(known.j), move(known.shift), known.cutoff)
+        return replace(self, **moved)
+
+
+def per_system(values: Tensor, system: System) -> Tensor:
+    """Sum atom values ``(atoms, ...)`` into ``(systems, ...)``."""
+    out = values.new_zeros(system.n_systems, *values.shape[1:])
+    return out.index_add(0, system.system_index, values)
+
+
+def concatenate(systems: Sequence[System]) -> System:
+    """One batch out of several; neighbours are kept if all have them."""
+    counts = torch.tensor([s.n_systems for s in systems])
+    atoms = torch.tensor([s.n_atoms for s in systems])
+    first_system, first_atom = (torch.cumsum(n, 0) - n for n in (counts, atoms))
+    known = [s.neighbors for s in systems]
+    neighbors = None
+    if all(known):
+        lists = [n for n in known if n is not None]
+        neighbors = NeighborList(
+            torch.cat([n.i + first for n, first in zip(lists, first_atom)]),
+            torch.cat([n.j + first for n, first in zip(lists, first_atom)]),
+            torch.cat([n.shift for n in lists]),
+            min(n.cutoff for n in lists),
+        )
+    return System(
+        numbers=torch.cat([s.numbers for s in systems]),
+        positions=torch.cat([s.positions for s in systems]),
+        cell=torch.cat([s.cell for s in systems]),
+        periodic=torch.cat([s.periodic for s in systems]),
+        system_index=torch.cat([s.system_index + first for s, first in zip(systems, first_system)]),
+        charge=torch.cat([s.charge for s in systems]),
+        spin=torch.cat([s.spin for s in systems]),
+        neighbors=neighbors,
+    )
+
+
+_NOT_YET = ("external_field", "displacement_field", "electrode_potentials", "fermi_level")
+
+
+def _check(frame: ase.Atoms, where: str) -> None:
+    if len(frame) == 0:
+        raise InputError(f"{where}no atoms")
+    if not np.isfinite(frame.positions).all():
+        atom = int(np.flatnonzero(~np.isfinite(frame.positions).all(1))[0])
+        raise InputError(f"{where}position of atom {atom} ({frame.symbols[atom]}) is {frame.positions[atom]}")
+    if frame.numbers.min() < 1 or frame.numbers.max() > 118:
+        raise InputError(f"{where}atomic numbers must lie in 1-118, found {sorted(set(frame.numbers.tolist()))}")
+    if frame.pbc.any():
+        _check_cell(frame.cell.array, frame.pbc, where)
+    for condition in _NOT_YET:
+        if frame.info.get(condition) is not None:
+            raise InputError(f"{where}info has {condition!r}, which no model of this version takes; remove it")
+
+
+def _check_cell(cell: np.ndarray[Any, Any], periodic: np.ndarray[Any, Any], where: str) -> None:
+    if not np.isfinite(cell).all():
+        raise InputError(f"{where}the cell is not finite: {cell.tolist()}")
+    lengths = np.linalg.norm(cell, axis=1)
+    if missing := ["abc"[k] for k in range(3) if periodic[k] and lengths[k] < 1e-6]:
+        raise InputError(
+            f"{where}periodic along {', '.join(missing)} but the cell has no such lattice vector: "
+            'give Lattice="..." in the file, or pbc="F F F" for a molecule'
+        )
+    spanned = np.linalg.svd(cell[periodic] / lengths[periodic, None], compute_uv=False)
+    if spanned.min() < 1e-6:
+        raise InputError(f"{where}the periodic lattice vectors {cell[periodic].tolist()} span no volume")
