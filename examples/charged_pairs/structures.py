@@ -36,6 +36,8 @@ PAIRS = {
     ("H2O", "H2O"): (32, 14, 1.70),
 }
 MONOMERS = {"K+": 1, "Cl-": 1, "CN-": 6, "HCOO-": 10, "NH4+": 10, "H2O": 10}
+# the energy of bending and stretching these takes more frames than their pairs give
+MORE_MONOMERS = {"CN-": 6, "HCOO-": 32, "NH4+": 28, "H2O": 14}
 NEAR, FAR, LONGEST = 2.0, 8.0, 15.0  # Å between centres of mass
 
 
@@ -90,6 +92,7 @@ def main(path: str) -> None:
     for names, (near, far, contact) in PAIRS.items():
         frames += [pair(names, (NEAR, FAR), contact, rng) for _ in range(near)]
         frames += [pair(names, (FAR, LONGEST), contact, rng) for _ in range(far)]
+    frames += [monomer(name, rng) for name, count in MORE_MONOMERS.items() for _ in range(count)]
     ase.io.write(path, frames, format="extxyz")
 
 

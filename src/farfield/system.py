@@ -14,12 +14,17 @@ from farfield.errors import InputError
 
 @dataclass(frozen=True)
 class NeighborList:
-    """Which atoms are closer than ``cutoff``; every pair twice (i→j and j→i), ``i == j`` only through an image."""
+    """Which atoms are closer than ``cutoff``; every pair twice (i→j and j→i), ``i == j`` only through an image.
+
+    With a skin it holds more pairs, out to ``cutoff + skin`` when it was made, and stays complete to ``cutoff`` until
+    some atom has moved by half the skin.
+    """
 
     i: Tensor  # (pairs,) int64
     j: Tensor  # (pairs,) int64
     shift: Tensor  # (pairs, 3) lattice vectors added to j, in the positions' dtype
     cutoff: float  # Å
+    skin: float = 0.0  # Å
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class System:
 
         moved: dict[str, Any] = {name: move(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
         if (known := self.neighbors) is not None:
-            moved["neighbors"] = NeighborList(move(known.i), move(known.j), move(known.shift), known.cutoff)
+            moved["neighbors"] = NeighborList(move(known.i), move(known.j), move(known.shift), known.cutoff, known.skin)
         return replace(self, **moved)
 
 
@@ -143,7 +148,8 @@ def concatenate(systems: Sequence[System]) -> System:
             torch.cat([n.i + first for n, first in zip(lists, first_atom)]),
             torch.cat([n.j + first for n, first in zip(lists, first_atom)]),
             torch.cat([n.shift for n in lists]),
-            min(n.cutoff for n in lists),
+            cutoff := min(n.cutoff for n in lists),
+            max(n.cutoff + n.skin for n in lists) - cutoff,
         )
     return System(
         numbers=torch.cat([s.numbers for s in systems]),

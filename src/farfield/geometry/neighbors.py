@@ -25,8 +25,8 @@ class Pairs:
     distance: Tensor  # (pairs,), Å
 
 
-def find_neighbors(system: System, cutoff: float) -> NeighborList:
-    """Search the pairs closer than ``cutoff`` Å.
+def find_neighbors(system: System, cutoff: float, *, skin: float = 0.0) -> NeighborList:
+    """Search the pairs closer than ``cutoff`` Å, and those in the skin beyond.
 
     Raises:
         InputError: two atoms on top of each other.
@@ -35,7 +35,7 @@ def find_neighbors(system: System, cutoff: float) -> NeighborList:
     cells = system.cell.detach().to("cpu", torch.float64).numpy()
     periodic = system.periodic.cpu().numpy()
     ends = np.cumsum(system.atoms_per_system.cpu().numpy())
-    search = vesin.NeighborList(cutoff=float(cutoff), full_list=True, sorted=True, n_threads=1)
+    search = vesin.NeighborList(cutoff=float(cutoff + skin), full_list=True, sorted=True, n_threads=1)
     found = []
     for cell, axes, end, start in zip(cells, periodic, ends, np.concatenate([[0], ends[:-1]])):
         # vesin asks for a full cell even where an axis is open
@@ -46,7 +46,7 @@ def find_neighbors(system: System, cutoff: float) -> NeighborList:
         found.append((i.astype(np.int64) + start, j.astype(np.int64) + start, shift))
     i, j, shift = (torch.from_numpy(np.concatenate(column)) for column in zip(*found))
     device, dtype = system.positions.device, system.positions.dtype
-    return NeighborList(i.to(device), j.to(device), shift.to(device, dtype), float(cutoff))
+    return NeighborList(i.to(device), j.to(device), shift.to(device, dtype), float(cutoff), skin)
 
 
 def with_neighbors(system: System, cutoff: float) -> System:
@@ -61,7 +61,7 @@ def pairs_within(system: System, cutoff: float) -> Pairs:
         known = find_neighbors(system, cutoff)
     i, j = known.i, known.j
     vector = _vectors(system, known)
-    if known.cutoff > cutoff:
+    if known.cutoff + known.skin > cutoff:
         near = vector.detach().square().sum(-1) < cutoff**2
         i, j, vector = i[near], j[near], vector[near]
     return Pairs(i, j, vector, vector.norm(dim=-1))

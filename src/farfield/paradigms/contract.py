@@ -1,27 +1,16 @@
 """What every paradigm promises."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from farfield.backbone.contract import Features
+from farfield.backbone.contract import Features, Widths
 from farfield.data.statistics import Statistics
+from farfield.prediction import Prediction
 from farfield.system import System
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of a batch. ``None`` where it has nothing to say or was not asked."""
-
-    energy: Tensor  # (systems,) eV, float64 once the baseline is on it
-    forces: Tensor | None = None  # (atoms, 3) eV/Å
-    stress: Tensor | None = None  # (systems, 3, 3) eV/Å³
-    charges: Tensor | None = None  # (atoms,) e
-    dipole: Tensor | None = None  # (systems, 3) e·Å about the origin; nan where periodic
-    energy_coulomb: Tensor | None = None  # (systems,) eV, the electrostatic part of energy
-    charge_residual: Tensor | None = None  # (systems,) e, what conservation had to shift away
+__all__ = ["Paradigm", "Prediction"]
 
 
 class Paradigm(nn.Module, ABC):
@@ -31,10 +20,15 @@ class Paradigm(nn.Module, ABC):
     """The frozen dataclass that configures it; its ``kind`` is the word users type."""
 
     gives: ClassVar[frozenset[str]] = frozenset({"energy", "forces", "stress"})
-    """What it can be asked for; every one of them can be trained on where the data has a label."""
+    """What it can be asked for."""
 
-    @abstractmethod
-    def __init__(self, config: Any, *, widths: Any, species: tuple[int, ...]) -> None:
+    highest_order: ClassVar[int] = 0
+    """Highest order l of the features it uses; the backbone computes no more."""
+
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """Labels its training uses where the data has them, besides energy, forces and stress."""
+
+    def __init__(self, config: Any, *, widths: Widths, species: tuple[int, ...]) -> None:  # noqa: ARG002
         super().__init__()
 
     @abstractmethod
@@ -51,3 +45,11 @@ class Paradigm(nn.Module, ABC):
     def penalty(self, prediction: Prediction) -> Tensor | None:  # noqa: ARG002
         """A term of its own in the training loss, or None."""
         return None
+
+    def only_charge(self, numbers: Tensor) -> float | None:  # noqa: ARG002
+        """The one total charge (e) it can give these atoms; None where it takes any."""
+        return None
+
+    def remarks(self) -> list[str]:
+        """What a reader of the report should know of this trained model, a sentence each."""
+        return []

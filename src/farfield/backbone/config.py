@@ -1,0 +1,30 @@
+"""Configuration of our own backbone."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
+class BackboneConfig:
+    """The short-range equivariant network that every paradigm stands on."""
+
+    cutoff: Annotated[float, Field(gt=0)] = 5.0
+    """Å within which an atom sees its neighbours; each layer reaches that much further."""
+    channels: Annotated[int, Field(ge=1)] = 32
+    """Features of each kind."""
+    layers: Annotated[int, Field(ge=1, le=4)] = 2
+    """Message-passing layers."""
+    l_max: Annotated[int, Field(ge=1, le=3)] = 2
+    """Highest order of the spherical harmonics in the atomic densities."""
+    correlation: Annotated[int, Field(ge=2, le=3)] = 3
+    """Highest power of the density in the products: 3 gives four-body features in each layer."""
+    radial: Annotated[int, Field(ge=1)] = 8
+    """Radial waves."""
+    radial_hidden: Annotated[int, Field(ge=1)] = 32
+    """Width of the network that mixes them."""
+    embed_charge: bool = False
+    """Tell every atom the total charge of its system (a control: short range, but knowing Q)."""
+    embed_spin: bool = False
+    """Tell every atom the total spin of its system."""

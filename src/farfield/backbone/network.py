@@ -1,0 +1,123 @@
+"""Our own equivariant network: atomic densities, their products, and a few layers of message passing."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from farfield.backbone.angular import cartesian_form, spherical_harmonics
+from farfield.backbone.config import BackboneConfig
+from farfield.backbone.contract import Features, Widths
+from farfield.backbone.product import ChannelMix, DensityProducts
+from farfield.backbone.radial import RadialBasis, RadialNetwork
+from farfield.geometry.neighbors import Pairs, pairs_within
+from farfield.system import System
+
+
+class DensityNetwork(nn.Module):
+    """Features from densities A_i = Σ_j R(r_ij) Y_lm(r̂_ij) h_j, multiplied with themselves, layer after layer.
+
+    ``l_out`` is the highest order that comes out (0: scalars only, which costs least).
+    """
+
+    element_of: Tensor
+    neighbors_scale: Tensor
+
+    def __init__(self, config: BackboneConfig, species: tuple[int, ...], l_out: int) -> None:
+        super().__init__()
+        self.config, self.l_out = config, min(l_out, config.l_max)
+        element_of = torch.full((119,), -1)
+        element_of[list(species)] = torch.arange(len(species))
+        self.register_buffer("element_of", element_of, persistent=False)
+        self.register_buffer("neighbors_scale", torch.tensor(1 / math.sqrt(10.0)))
+        self.embedding = nn.Parameter(torch.randn(len(species), config.channels))
+        conditions = int(config.embed_charge) + int(config.embed_spin)
+        self.conditions = nn.Parameter(0.5 * torch.randn(conditions, len(species), config.channels))
+        self.basis = RadialBasis(config.cutoff, config.radial)
+        last = config.layers - 1
+        self.layers = nn.ModuleList(
+            Layer(config, len(species), self.l_out if layer == last else 0) for layer in range(config.layers)
+        )
+
+    @property
+    def cutoff(self) -> float:
+        """Å."""
+        return self.config.cutoff
+
+    @property
+    def widths(self) -> Widths:
+        """Scalars of every layer; vectors and tensors of the last."""
+        channels = self.config.channels
+        return Widths(
+            self.config.layers * channels, channels if self.l_out > 0 else 0, channels if self.l_out > 1 else 0
+        )
+
+    def set_average_neighbors(self, count: float) -> None:
+        """Densities are divided by the square root of the usual number of neighbours."""
+        self.neighbors_scale.fill_(1 / math.sqrt(max(count, 1.0)))
+
+    def forward(self, system: System) -> Features:
+        """Features of every atom."""
+        pairs = pairs_within(system, self.cutoff)
+        element = self.element_of[system.numbers]
+        waves = self.basis(pairs.distance)
+        harmonics = spherical_harmonics(pairs.vector / pairs.distance[:, None], self.config.l_max)
+        harmonics = harmonics * self.neighbors_scale
+        scalars, collected, out = self._embed(system, element), [], None
+        for layer in self.layers:
+            out = layer(scalars, element, pairs, waves, harmonics)
+            scalars = out[0]
+            collected.append(scalars)
+        return self._features(torch.cat(collected, dim=1), out, pairs)
+
+    def _embed(self, system: System, element: Tensor) -> Tensor:
+        scalars = self.embedding[element]
+        asked = [(self.config.embed_charge, system.charge), (self.config.embed_spin, system.spin)]
+        for table, value in zip(self.conditions, [value for wanted, value in asked if wanted]):
+            scalars = scalars + value[system.system_index, None] * table[element]
+        return scalars
+
+    def _features(self, scalars: Tensor, out: Tensor, pairs: Pairs) -> Features:
+        atoms = len(scalars)
+        vectors, tensors = scalars.new_zeros(atoms, 0, 3), scalars.new_zeros(atoms, 0, 3, 3)
+        if self.l_out > 0:  # (y, z, x) → (x, y, z) by the harmonics' own Cartesian form
+            vectors = torch.einsum("mnc,am->nca", out[1:4], cartesian_form(1, out)) / math.sqrt(3)
+        if self.l_out > 1:
+            form = cartesian_form(2, out).view(3, 3, 5) / math.sqrt(5)
+            tensors = torch.einsum("mnc,abm->ncab", out[4:9], form)
+        return Features(scalars, vectors, tensors, pairs, self.cutoff)
+
+
+class Layer(nn.Module):
+    """Gather neighbours into densities, multiply, mix; scalars go on to the next layer."""
+
+    order_of: Tensor
+
+    def __init__(self, config: BackboneConfig, elements: int, l_out: int) -> None:
+        super().__init__()
+        channels, l_max = config.channels, config.l_max
+        self.channels, self.orders = channels, l_max + 1
+        self.send = nn.Linear(channels, channels, bias=False)
+        self.radial = RadialNetwork(config.radial, config.radial_hidden, (l_max + 1) * channels)
+        self.mix = ChannelMix(l_max, channels)
+        self.products = DensityProducts(elements, channels, l_max, l_out, config.correlation)
+        self.keep = nn.Parameter(torch.randn(elements, channels, channels) / math.sqrt(channels))
+        nn.init.normal_(self.send.weight, std=1 / math.sqrt(channels))
+        order_of = [order for order in range(l_max + 1) for _ in range(2 * order + 1)]
+        self.register_buffer("order_of", torch.tensor(order_of), persistent=False)
+
+    def forward(self, scalars: Tensor, element: Tensor, pairs: Pairs, waves: Tensor, harmonics: Tensor) -> Tensor:
+        """``(atoms, channels)`` → ``(m_out, atoms, channels)``."""
+        # bounded messages: the products are cubic, and a second cubic on top would run away from the data
+        calm = scalars * torch.rsqrt(0.5 + 0.5 * scalars.square().mean(1, keepdim=True))
+        density = self._gather(self.send(calm), pairs, waves, harmonics)
+        out = self.products(self.mix(density), element)
+        kept = torch.einsum("nc,ncd->nd", scalars, self.keep[element])
+        return torch.cat([((out[0] + kept) / math.sqrt(2))[None], out[1:]])
+
+    def _gather(self, sent: Tensor, pairs: Pairs, waves: Tensor, harmonics: Tensor) -> Tensor:
+        """Densities ``(m, atoms, channels)``."""
+        radial = self.radial(waves).view(len(waves), self.orders, self.channels) * sent[pairs.j, None]
+        edges = radial[:, self.order_of] * harmonics[:, :, None]
+        density = sent.new_zeros(len(sent), *edges.shape[1:]).index_add(0, pairs.i, edges)
+        return density.transpose(0, 1).contiguous()

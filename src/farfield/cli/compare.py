@@ -1,0 +1,38 @@
+"""``farfield compare CONFIG``: several paradigms on the same data, side by side."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from farfield.cli.progress import ProgressDisplay
+from farfield.cli.train import configured, keys_help, run_folder, show
+from farfield.train.compare import compare, runs_of
+
+
+def add_parser(verbs: Any) -> None:
+    """Add ``compare``."""
+    parser = verbs.add_parser(
+        "compare",
+        help="train several paradigms and compare them",
+        description="Train several paradigms on the same data, backbone and splits; one report side by side.",
+        epilog=keys_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", type=Path, help="as for train; compare: lists the paradigms")
+    parser.add_argument("--paradigms", help="comma-separated; default: those under compare:, or all")
+    parser.add_argument("--out", type=Path, help="run folder (runs/ and the configuration's name)")
+    parser.add_argument("--workers", type=int, default=1, help="runs trained at the same time, each on one thread (1)")
+    parser.set_defaults(run=run, takes_overrides=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train all, report once."""
+    config = configured(args)
+    folder = run_folder(args, config)
+    kinds = [kind.strip() for kind in args.paradigms.split(",")] if args.paradigms else []
+    runs = runs_of(config, kinds)
+    with ProgressDisplay() as display:
+        jobs = {kind: display.job(kind) for kind in runs}
+        results = compare(runs, folder, workers=max(1, args.workers), on_progress=jobs)
+    show(results, folder)
+    return 0

@@ -1,0 +1,54 @@
+"""``farfield evaluate MODEL DATA``: errors of a trained model on a file."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from farfield.cli.progress import ProgressDisplay
+from farfield.cli.train import show
+from farfield.config import overridden, validated
+from farfield.data.config import DataConfig
+from farfield.data.read import read_frames
+from farfield.evaluation import evaluate
+from farfield.model import load
+from farfield.report import RunResult, write_report
+from farfield.train.run import REPORT
+from farfield.versions import versions
+
+
+def add_parser(verbs: Any) -> None:
+    """Add ``evaluate``."""
+    parser = verbs.add_parser(
+        "evaluate",
+        help="errors of a model on a file",
+        description="Errors per target and group, parity plots and binding curves of a trained model. "
+        "Keys that differ from the defaults are given as in a configuration: --data.energy E --data.charges q_ref",
+    )
+    parser.add_argument("model", type=Path, help="model.pt as training wrote it")
+    parser.add_argument("data", type=Path, help="extxyz, ASE database, or embedded:NAME")
+    parser.add_argument("--out", type=Path, help="folder of the report (evaluation_ and the data's name)")
+    parser.set_defaults(run=run, takes_overrides=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and show."""
+    plain = overridden({"data": {"train": str(args.data)}}, args.overrides)
+    config = validated(DataConfig, plain["data"], "data")
+    model, frames = load(args.model), read_frames(args.data, config)
+    for frame in frames:
+        model.check_species(frame.system.numbers, f"{frame.source}: ")
+    folder = args.out or Path(f"evaluation_{args.data.stem.removeprefix('embedded:')}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with ProgressDisplay() as display:
+        step = display.job(model.config.paradigm.kind)
+        found = evaluate(model, frames, on_batch=lambda done, total: step("evaluate", done, total, {}))
+    kind = model.config.paradigm.kind
+    result = RunResult(
+        name=kind, kind=kind, config={"model": str(args.model), "data": plain["data"]}, history=[],
+        evaluations={"test": found}, parameters=sum(p.numel() for p in model.parameters()),
+        train_seconds=float(model.training_summary.get("seconds", 0.0)), versions=versions(), notes=[],
+    )  # fmt: skip
+    found.save(folder / "predictions.npz")
+    write_report(folder / REPORT, [result], title=f"{kind} on {args.data.stem}")
+    show([result], folder)
+    return 0

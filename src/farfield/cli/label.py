@@ -1,0 +1,48 @@
+"""``farfield label STRUCTURES``: reference labels from real quantum chemistry."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from farfield.cli.progress import ProgressDisplay
+from farfield.data.read import read_structures
+from farfield.reference.engines import engine_named
+from farfield.reference.run import label_structures
+
+
+def add_parser(verbs: Any) -> None:
+    """Add ``label``."""
+    parser = verbs.add_parser(
+        "label",
+        help="label structures by quantum chemistry",
+        description="Energy, forces, charges and dipoles of every structure. Total charge and spin come from "
+        "info['charge'] and info['spin']. Stopped at any moment, the same command goes on where it was.",
+    )
+    parser.add_argument("structures", type=Path, help="extxyz or anything ASE reads")
+    parser.add_argument("--engine", required=True, help="pyscf | tblite | ase:module:Class")
+    parser.add_argument("--out", type=Path, help="labelled extxyz (the structures' name and _labelled)")
+    parser.add_argument("--workers", type=int, default=1, help="frames at the same time (1)")
+    parser.add_argument("--functional", help="pyscf: exchange-correlation functional (wb97x-d3bj)")
+    parser.add_argument("--basis", help="pyscf: basis set (def2-svpd)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Label, and say what failed; exit code 1 if any frame did."""
+    frames = read_structures(args.structures)
+    options = {key: value for key in ("functional", "basis") if (value := getattr(args, key))}
+    engine = engine_named(args.engine, options)
+    out = args.out or args.structures.with_name(f"{args.structures.stem}_labelled.xyz")
+    with ProgressDisplay() as display:
+        step = display.job(args.engine.split(":")[0])
+        outcome = label_structures(
+            frames, engine, out, workers=max(1, args.workers),
+            on_frame=lambda done, total: step("label", done, total, {}),
+        )  # fmt: skip
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{outcome.labelled} frames labelled by {engine.description}: {out}")
+    for frame, reason in sorted(outcome.failures.items()):
+        console.print(f"frame {frame} failed: {reason}", style="red", markup=False)
+    return 1 if outcome.failures else 0

@@ -1,0 +1,73 @@
+"""``farfield md MODEL STRUCTURE``: molecular dynamics."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from farfield.cli.progress import ProgressDisplay
+from farfield.data.read import read_structures
+from farfield.deploy.ase import FarfieldCalculator
+from farfield.deploy.md import MDOptions, run_md
+from farfield.errors import InputError
+
+
+def add_parser(verbs: Any) -> None:
+    """Add ``md``."""
+    defaults = MDOptions()
+    parser = verbs.add_parser(
+        "md",
+        help="molecular dynamics with a trained model",
+        description="Molecular dynamics with ASE's integrators. Run again with more --steps, or after a kill, "
+        "to go on from the last stored frame.",
+    )
+    parser.add_argument("model", type=Path, help="model.pt as training wrote it")
+    parser.add_argument("structure", type=Path, help="extxyz or anything ASE reads; the last frame unless --frame")
+    parser.add_argument("--frame", type=int, default=-1, help="which frame of the structure file (the last)")
+    parser.add_argument("--out", type=Path, default=Path("md.traj"), help="trajectory; the log goes beside it (md.traj)")
+    parser.add_argument("--ensemble", choices=("nve", "nvt", "npt"), default=defaults.ensemble)
+    parser.add_argument("--steps", type=int, default=defaults.steps)
+    parser.add_argument("--timestep", type=float, default=defaults.timestep, help="fs (%(default)s)")
+    parser.add_argument("--temperature", type=float, default=defaults.temperature, help="K (%(default)s)")
+    parser.add_argument("--pressure", type=float, default=defaults.pressure, help="GPa, npt (%(default)s)")
+    parser.add_argument("--friction", type=float, default=defaults.friction, help="1/fs, nvt (%(default)s)")
+    parser.add_argument("--every", type=int, default=defaults.every, help="steps between stored frames (%(default)s)")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="of velocities and thermostat")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64")
+    parser.add_argument("--device", default="cpu")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run and say how it went."""
+    names = MDOptions.__dataclass_fields__
+    options = MDOptions(**{name: getattr(args, name) for name in names})
+    frames = read_structures(args.structure)
+    if not -len(frames) <= args.frame < len(frames):
+        raise InputError(f"{args.structure} has {len(frames)} frames; there is no frame {args.frame}")
+    calculator = FarfieldCalculator(args.model, device=args.device, dtype=args.dtype)
+    rows: list[dict[str, float]] = []
+    with ProgressDisplay() as display:
+        step = display.job(options.ensemble)
+
+        def note(done: int, total: int, latest: dict[str, float]) -> None:
+            rows.append(latest)
+            step("md", done, total, {})
+
+        run_md(frames[args.frame], calculator, args.out, options, on_step=note)
+    _summary(rows, args.out)
+    return 0
+
+
+def _summary(rows: list[dict[str, float]], out: Path) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    if not rows:
+        console.print(f"{out} has all its steps already; ask for more with --steps")
+        return
+    mean = sum(row["temperature_K"] for row in rows) / len(rows)
+    drift = rows[-1]["total_eV"] - rows[0]["total_eV"]
+    console.print(
+        f"{rows[-1]['time_ps']:.3f} ps, mean temperature {mean:.0f} K, total energy changed by {1e3 * drift:+.2f} meV; "
+        f"trajectory {out}, log {out.with_suffix('.csv')}"
+    )

@@ -1,0 +1,153 @@
+"""Configuration: frozen dataclasses checked by pydantic, YAML or TOML in, one line per mistake out."""
+
+import difflib
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, fields, is_dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, Union
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from farfield.backbone.config import BackboneConfig
+from farfield.errors import InputError
+from farfield.paradigms.registry import PARADIGMS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ParadigmConfig = Annotated[
+    reduce(lambda a, b: Union[a, b], [room.Config for room in PARADIGMS.values()]),  # noqa: UP007
+    Field(discriminator="kind"),
+]
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
+class ModelConfig:
+    """What a model is made of."""
+
+    paradigm: ParadigmConfig  # type: ignore[valid-type]
+    """How the long range is treated; ``kind`` is the word, the rest are that room's own keys."""
+    backbone: BackboneConfig = BackboneConfig()
+    """The short-range network."""
+
+
+T = TypeVar("T")
+
+
+def validated(cls: type[T], plain: Any, where: str) -> T:
+    """``plain`` (nested dicts) as a ``cls``.
+
+    Raises:
+        InputError: one line for every unknown key (with the nearest known one) and every bad value.
+    """
+    try:
+        return TypeAdapter(cls).validate_python(plain)
+    except ValidationError as wrong:
+        raise InputError("\n".join(_in_words(cls, error, where) for error in wrong.errors())) from wrong
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """A configuration as nested dicts of plain types, ready for YAML."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(entry) for entry in value]
+        return str(value) if isinstance(value, Path) else value
+
+    out: dict[str, Any] = plain(asdict(config))
+    return out
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """A YAML or TOML file with ``--key.sub value`` (or ``--key.sub=value``) from the command line on top.
+
+    Raises:
+        InputError: no such file, not YAML or TOML, or an override without a value.
+    """
+    try:
+        text = path.read_text()
+    except OSError as failure:
+        raise InputError(f"cannot read the configuration {path}: {failure.strerror}") from failure
+    try:
+        found = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as failure:
+        raise InputError(f"{path} is not valid {path.suffix.lstrip('.') or 'YAML'}: {failure}") from failure
+    if not isinstance(found, dict):
+        raise InputError(f"{path} should hold sections such as data: and model:, it holds {type(found).__name__}")
+    return overridden(found, overrides)
+
+
+def overridden(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """``plain`` with ``["--train.epochs", "50"]`` put in its place; values are read as YAML."""
+    words = [part for word in overrides for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
+        raise InputError(f"expected --section.key value, got {' '.join(overrides)}")
+    for key, value in zip(words[::2], words[1::2]):
+        place, *rest = key.removeprefix("--").split(".")
+        if not rest:
+            raise InputError(f"{key} names no key of the configuration: write --section.key, e.g. --train.epochs 50")
+        at = plain
+        for step in [place, *rest[:-1]]:
+            at = at.setdefault(step, {})
+            if not isinstance(at, dict):
+                raise InputError(f"{key}: {step} is a value, not a section")
+        at[rest[-1]] = yaml.safe_load(value)
+    return plain
+
+
+def reference(cls: type[Any], prefix: str = "") -> list[tuple[str, str, str]]:
+    """Every key of a configuration class: (dotted name, default, help), for ``--help`` and the manual."""
+    rows = []
+    for name, field in cls.__pydantic_fields__.items():
+        inner = field.annotation
+        if is_dataclass(inner):
+            rows += reference(inner, f"{prefix}{name}.")
+        elif name == "paradigm":
+            for kind, room in PARADIGMS.items():
+                rows += [(f"{key} ({kind})", *rest) for key, *rest in reference(room.Config, f"{prefix}paradigm.")]
+        else:
+            default = "required" if field.is_required() else str(field.get_default(call_default_factory=True))
+            rows.append((prefix + name, default, " ".join((field.description or "").split())))
+    return rows
+
+
+def _in_words(cls: type[Any], error: Any, where: str) -> str:
+    path = [str(step) for step in error["loc"]]
+    name = ".".join([where, *_without_tag(path)] if where else _without_tag(path))
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = _keys_at(cls, path[:-1])
+        near = difflib.get_close_matches(path[-1], known, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        return f"{name}: unknown key; {hint}"
+    if error["type"] == "union_tag_not_found":
+        return f"{name}: needs kind, one of {', '.join(PARADIGMS)}"
+    if error["type"] == "union_tag_invalid":
+        asked = error["input"].get("kind")
+        near = difflib.get_close_matches(str(asked), list(PARADIGMS), 1, 0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{name}.kind: there is no paradigm {asked!r} ({', '.join(PARADIGMS)}){hint}"
+    if error["type"] == "missing":
+        return f"{name}: missing, and it has no default"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{name}: {message}, got {error['input']!r}"
+
+
+def _without_tag(path: list[str]) -> list[str]:
+    return [step for before, step in zip(["", *path], path) if not (before == "paradigm" and step in PARADIGMS)]
+
+
+def _keys_at(cls: type[Any], path: list[str]) -> list[str]:
+    for before, step in zip(["", *path], path):
+        if before == "paradigm":
+            cls = PARADIGMS[step].Config
+        elif step != "paradigm":
+            cls = cls.__pydantic_fields__[step].annotation
+    return [field.name for field in fields(cls)]

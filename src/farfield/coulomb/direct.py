@@ -1,0 +1,59 @@
+"""Open systems: the plain sum over all pairs, E = ½ K Σ q_i q_j erf(r/√(2(σ_i²+σ_j²)))/r, 1/r for points."""
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb.kernels import pair_rate, smeared
+from farfield.coulomb.padding import Padding
+from farfield.coulomb.pairs import refuse_coincident
+from farfield.coulomb.sources import Charged
+from farfield.units import COULOMB
+
+
+def energy(charged: Charged) -> Tensor:
+    """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
+    padding = Padding.of(charged.system)
+    charges = padding.pad(charged.charges)
+    return 0.5 * (charges * (matrix(charged, padding) @ charges)).sum(1)
+
+
+def matrix(charged: Charged, padding: Padding) -> Tensor:
+    """d²E/dqdq ``(systems, longest, longest)`` in V/e, Gaussian self-energies left out; zero where padded."""
+    kernel, _ = kernels_and_vectors(charged, padding)
+    return COULOMB * kernel
+
+
+def kernels_and_vectors(charged: Charged, padding: Padding, order: int = 0) -> tuple[Tensor, Tensor]:
+    """B_n ``(systems, n, n)`` in 1/Å^(2n+1), zero on the diagonal and where padded, and r_j - r_i ``(…, 3)`` in Å.
+
+    Raises:
+        InputError: two atoms, or two point charges, on top of each other.
+    """
+    places = padding.pad(charged.system.positions)
+    vector = places.unsqueeze(1) - places.unsqueeze(2)
+    real = padding.mask()
+    paired = real.unsqueeze(1) & real.unsqueeze(2)
+    paired.diagonal(dim1=1, dim2=2).fill_(False)
+    # apart by one where nobody stands, so that no derivative divides by zero
+    squared = torch.where(paired, vector.square().sum(-1), 1.0)
+    _refuse_coincident(charged, padding, squared.detach())
+    return torch.where(paired, _radial(charged, padding, squared, order), 0.0), vector
+
+
+def _radial(charged: Charged, padding: Padding, squared: Tensor, order: int) -> Tensor:
+    if charged.widths is None:
+        inverse = squared.rsqrt()
+        return inverse if order == 0 else inverse * inverse.square()
+    variance = padding.pad(charged.widths.square())
+    rate = pair_rate(variance.unsqueeze(1), variance.unsqueeze(2))
+    return smeared(squared, rate, order)
+
+
+def _refuse_coincident(charged: Charged, padding: Padding, squared: Tensor) -> None:
+    if float(squared.min()) > 1e-4 or not squared.numel():
+        return
+    system, row, column = (squared < 1e-4).nonzero().unbind(1)
+    rows = torch.full((padding.systems * padding.longest,), -1, dtype=torch.long, device=squared.device)
+    rows[padding.slots] = torch.arange(len(padding.slots), device=squared.device)
+    i, j = (rows[system * padding.longest + place] for place in (row, column))
+    refuse_coincident(charged, squared[system, row, column], i, j)

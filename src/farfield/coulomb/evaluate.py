@@ -1,0 +1,162 @@
+"""Everything at once and without a graph: energy, potential, field, forces and stress."""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb import direct, ewald
+from farfield.coulomb.padding import Padding
+from farfield.coulomb.pairs import half_pairs
+from farfield.coulomb.parts import Part, join
+from farfield.coulomb.plan import Plan
+from farfield.coulomb.sources import Charged
+from farfield.coulomb.waves import gather, gather_slope, spread
+from farfield.system import System, per_system
+from farfield.units import COULOMB
+
+MARGIN = 2.0
+"""Å around a molecule that belong to its volume in the scale of the error."""
+
+ROUNDING = 32
+"""Rounding of a sum over pairs, in units of the last digit of a typical force."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything the charges feel; detached. Channels, where there are any, follow the first axis."""
+
+    energy: Tensor  # (systems,), eV
+    potential: Tensor  # (sources,), V: dE/dq
+    field: Tensor  # (sources, 3), V/Å: minus the gradient of the potential at the source
+    forces: Tensor  # (sources, 3), eV/Å, at fixed charges
+    stress: Tensor  # (systems, 3, 3), eV/Å³; nan in open systems, which have no volume
+    error_estimate: Tensor  # (systems,), eV/Å, expected rms force error
+
+    def reordered(self, places: Tensor) -> "Evaluation":
+        """Rows of the sources taken from ``places``."""
+        return replace(self, potential=self.potential[places], field=self.field[places], forces=self.forces[places])
+
+    def single_channel(self) -> "Evaluation":
+        """Without the axis of channels."""
+        return Evaluation(**{name: value.squeeze(1) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the charges feel, Gaussian self-energies left out."""
+
+    potential: Tensor  # (sources, channels), V
+    field: Tensor  # (sources, channels, 3), V/Å
+    virial: Tensor  # (systems, channels, 3, 3), dE/dstrain, eV
+    error: Tensor | float = 0.0  # (systems,), relative to K⟨q²⟩(N/V)^(2/3)
+
+
+def evaluate(charged: Charged, cut: list[tuple[Part, Plan | None]], own: Tensor | None) -> Evaluation:
+    """The whole batch from its parts; ``own`` is d²E/dq² of each source with itself ``(sources,)``, V/e."""
+    found = [(p, open_response(p.charged) if plan is None else periodic_response(p.charged, plan)) for p, plan in cut]
+    system, charges = charged.system, charged.charges
+    potential, field = (
+        join([(p, getattr(r, name)) for p, r in found], system.n_atoms, lambda part: part.places)
+        for name in ("potential", "field")
+    )
+    virial, relative = (
+        join([(p, getattr(r, name)) for p, r in found], system.n_systems, lambda part: part.systems)
+        for name in ("virial", "error")
+    )
+    if own is not None:
+        potential = potential + own.unsqueeze(1) * charges
+    volume = torch.where(system.periodic.all(1), system.volume(), float("nan"))
+    return Evaluation(
+        energy=0.5 * per_system(charges * potential, system),
+        potential=potential,
+        field=field,
+        forces=charges.unsqueeze(-1) * field,
+        stress=virial / volume[:, None, None, None],
+        error_estimate=force_scale(charged) * relative.unsqueeze(1),
+    )
+
+
+def force_scale(charged: Charged) -> Tensor:
+    """K⟨q²⟩(N/V)^(2/3) ``(systems, channels)`` in eV/Å, what errors are relative to."""
+    system = charged.system
+    count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
+    volume = torch.where(system.periodic.all(1), system.volume(), _box(system)).unsqueeze(1)
+    return COULOMB * per_system(charged.charges.square(), system) / count * (count / volume) ** (2 / 3)
+
+
+def _box(system: System) -> Tensor:
+    index = system.system_index.unsqueeze(1).expand(-1, 3)
+    zero = system.positions.new_zeros(system.n_systems, 3)
+    high, low = (zero.scatter_reduce(0, index, system.positions, f, include_self=False) for f in ("amax", "amin"))
+    return (high - low + 2 * MARGIN).prod(1)
+
+
+def open_response(charged: Charged) -> Response:
+    """Direct sum."""
+    padding = Padding.of(charged.system)
+    charges = padding.pad(charged.charges)
+    kernel, vector = direct.kernels_and_vectors(charged, padding)
+    steeper, _ = direct.kernels_and_vectors(charged, padding, 1)
+    pull = steeper.unsqueeze(-1) * vector  # (systems, n, n, 3)
+    field = -torch.einsum("sijx,sjc->sicx", pull, charges)
+    virial = -0.5 * torch.einsum("sijx,sijy,sic,sjc->scxy", pull, vector, charges, charges)
+    rounding = torch.full_like(virial[:, 0, 0, 0], ROUNDING * torch.finfo(virial.dtype).eps)
+    potential, field = padding.unpad(kernel @ charges), padding.unpad(field)
+    return Response(COULOMB * potential, COULOMB * field, COULOMB * virial, rounding)
+
+
+def periodic_response(charged: Charged, plan: Plan) -> Response:
+    """Ewald sum."""
+    near, far = _real_response(charged, plan), _wave_response(charged, plan)
+    alpha = plan.splitting.unsqueeze(1)
+    total = per_system(charged.charges, charged.system)
+    background = math.pi * total / (charged.system.volume().unsqueeze(1) * alpha.square())
+    lone = 2 / math.sqrt(math.pi) * alpha[charged.system.system_index] * charged.charges
+    potential = near.potential + far.potential - lone - background[charged.system.system_index]
+    eye = torch.eye(3, dtype=alpha.dtype, device=alpha.device)
+    virial = near.virial + far.virial + (0.5 * total * background)[..., None, None] * eye
+    error = plan.error + ROUNDING * torch.finfo(alpha.dtype).eps
+    return Response(COULOMB * potential, COULOMB * (near.field + far.field), COULOMB * virial, error)
+
+
+def _real_response(charged: Charged, plan: Plan) -> Response:
+    system, charges = charged.system, charged.charges
+    potential = torch.zeros_like(charges)
+    field = charges.new_zeros(*charges.shape, 3)
+    virial = charges.new_zeros(system.n_systems, charges.shape[1], 3, 3)
+    if plan.reach == 0:
+        return Response(potential, field, virial)
+    pairs = half_pairs(charged, plan.cutoff)
+    kernel, steeper = (ewald.pair_kernel(charged, plan, pairs, order).unsqueeze(1) for order in (0, 1))
+    at_i, at_j = charges[pairs.i], charges[pairs.j]
+    potential.index_add_(0, pairs.i, kernel * at_j).index_add_(0, pairs.j, kernel * at_i)
+    pull = (steeper * pairs.vector).unsqueeze(1)  # (pairs, 1, 3)
+    field.index_add_(0, pairs.i, -at_j.unsqueeze(-1) * pull).index_add_(0, pairs.j, at_i.unsqueeze(-1) * pull)
+    moment = -(at_i * at_j)[..., None, None] * (pull.unsqueeze(-1) * pairs.vector[:, None, None, :])
+    virial.index_add_(0, system.system_index[pairs.i], moment)
+    return Response(potential, field, virial)
+
+
+def _wave_response(charged: Charged, plan: Plan) -> Response:
+    system, padding = charged.system, Padding.of(charged.system)
+    phases, waves = ewald.plane_waves(system, padding, plan)
+    cosine, sine = spread(phases, padding.pad(charged.charges), waves)
+    weight = ewald.wave_weights(system.cell, plan).unsqueeze(2)
+    amplitudes = 2 * weight * cosine, 2 * weight * sine
+    potential = gather(phases, *amplitudes, waves)
+    slope = gather_slope(phases, *amplitudes, waves)  # (systems, n, channels, 3) by the phases
+    to_space = 2 * math.pi * torch.linalg.inv(system.cell).transpose(1, 2)
+    field = -slope @ to_space.unsqueeze(1)
+    virial = _wave_virial(system.cell, plan, weight * (cosine.square() + sine.square()))
+    return Response(padding.unpad(potential), padding.unpad(field), virial)
+
+
+def _wave_virial(cell: Tensor, plan: Plan, energies: Tensor) -> Tensor:
+    """Strain changes k and V, not the phases: dE_k/dε = E_k (2 k⊗k (1/k² + 1/4α²) - 1)."""
+    k = ewald.wave_vectors(cell, plan)
+    squared = torch.where(plan.multiplicity > 0, k.square().sum(-1), 1.0)
+    factor = 2 * (1 / squared + 1 / (4 * plan.splitting.square()).unsqueeze(1))
+    eye = torch.eye(3, dtype=k.dtype, device=k.device)
+    return torch.einsum("skc,sk,skx,sky->scxy", energies, factor, k, k) - energies.sum(1)[..., None, None] * eye

@@ -1,0 +1,112 @@
+"""Fully periodic systems under tin-foil boundary conditions: Ewald's sum (Ann. Phys. 369, 253 (1921)).
+
+    E = K [ ½ Σ' q_i q_j erfc(αr)/r  +  (2π/V) Σ_k |S_k|² exp(-k²/4α²)/k²  -  (α/√π) Σ q²  -  πQ²/(2Vα²) ]
+
+The last term is the point neutralising background. Gaussians of width σ replace erfc(αr)/r by (erf(ar) - erf(αr))/r,
+a = 1/√(2(σ₁²+σ₂²)), and add q²/(2√πσ) each: widths change pair terms only.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb.kernels import pair_rate, screened, smeared
+from farfield.coulomb.padding import Padding
+from farfield.coulomb.pairs import HalfPairs, half_pairs
+from farfield.coulomb.plan import Plan
+from farfield.coulomb.sources import Charged
+from farfield.coulomb.waves import Waves, gather, spread
+from farfield.system import System, per_system
+from farfield.units import COULOMB
+
+
+def energy(charged: Charged, plan: Plan) -> Tensor:
+    """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
+    system, charges = charged.system, charged.charges
+    real = real_energy(charged, plan)
+    padding = Padding.of(system)
+    phases, waves = plane_waves(system, padding, plan)
+    cosine, sine = spread(phases, padding.pad(charges), waves)
+    weight = wave_weights(system.cell, plan)
+    reciprocal = (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
+    return COULOMB * (real + reciprocal + self_and_background(charged, plan))
+
+
+def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
+    """d²E/dqdq ``(systems, longest, longest)`` in V/e, Gaussian self-energies left out; zero where padded."""
+    system = charged.system
+    block = _real_matrix(charged, plan, padding)
+    phases, waves = plane_waves(system, padding, plan)
+    mask = padding.mask().to(block.dtype)
+    units = torch.diag_embed(mask)
+    cosine, sine = spread(phases, units, waves)
+    weight = 2 * wave_weights(system.cell, plan).unsqueeze(2)
+    block = block + mask.unsqueeze(2) * gather(phases, weight * cosine, weight * sine, waves)
+    background = math.pi / (system.volume() * plan.splitting.square())
+    block = block - background[:, None, None] * mask.unsqueeze(1) * mask.unsqueeze(2)
+    return COULOMB * (block - units * (2 / math.sqrt(math.pi)) * plan.splitting[:, None, None])
+
+
+def real_energy(charged: Charged, plan: Plan) -> Tensor:
+    """Real-space part ``(systems, channels)``, in e²/Å."""
+    system, charges = charged.system, charged.charges
+    if plan.reach == 0:
+        return charges.new_zeros(system.n_systems, charges.shape[1])
+    pairs = half_pairs(charged, plan.cutoff)
+    kernel = pair_kernel(charged, plan, pairs)
+    products = charges.index_select(0, pairs.i) * charges.index_select(0, pairs.j) * kernel.unsqueeze(1)
+    total = charges.new_zeros(system.n_systems, charges.shape[1])
+    return total.index_add(0, system.system_index[pairs.i], products)
+
+
+def pair_kernel(charged: Charged, plan: Plan, pairs: HalfPairs, order: int = 0) -> Tensor:
+    """Real-space kernel B_n of pairs ``(pairs,)``, in 1/Å^(2n+1)."""
+    split = plan.splitting[charged.system.system_index[pairs.i]]
+    if charged.widths is None:
+        return screened(pairs.squared, split, order)
+    variance = charged.widths.square()
+    rate = pair_rate(variance.index_select(0, pairs.i), variance.index_select(0, pairs.j))
+    return smeared(pairs.squared, rate, order) - smeared(pairs.squared, split, order)
+
+
+def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, Waves]:
+    """Phases ``(systems, longest, 3)``, differentiable in positions and cell, and the waves of the plan there."""
+    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(system.cell))
+    # whole turns change nothing, and small angles keep their digits
+    phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
+    return phases, Waves(phases, plan.indices)
+
+
+def wave_vectors(cell: Tensor, plan: Plan) -> Tensor:
+    """k ``(systems, waves, 3)`` in 1/Å."""
+    return plan.indices @ (2 * math.pi * torch.linalg.inv(cell).transpose(1, 2))
+
+
+def wave_weights(cell: Tensor, plan: Plan) -> Tensor:
+    """multiplicity · (2π/V) exp(-k²/4α²)/k² ``(systems, waves)``, in 1/Å."""
+    squared = wave_vectors(cell, plan).square().sum(-1)
+    squared = torch.where(plan.multiplicity > 0, squared, 1.0)
+    volume = torch.linalg.det(cell).abs().unsqueeze(1)
+    decay = torch.exp(-squared / (4 * plan.splitting.square()).unsqueeze(1))
+    return plan.multiplicity * (2 * math.pi) * decay / (squared * volume)
+
+
+def self_and_background(charged: Charged, plan: Plan) -> Tensor:
+    """The two terms without pairs ``(systems, channels)``, in e²/Å."""
+    system, alpha = charged.system, plan.splitting.unsqueeze(1)
+    squares = per_system(charged.charges.square(), system)
+    total = per_system(charged.charges, system)
+    background = math.pi / 2 * total.square() / (system.volume().unsqueeze(1) * alpha.square())
+    return -alpha / math.sqrt(math.pi) * squares - background
+
+
+def _real_matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
+    n = padding.longest
+    flat = charged.charges.new_zeros(padding.systems * n * n)
+    if plan.reach > 0:
+        pairs = half_pairs(charged, plan.cutoff)
+        kernel = pair_kernel(charged, plan, pairs)
+        row, column = padding.slots[pairs.i], padding.slots[pairs.j]
+        flat = flat.index_add(0, row * n + column % n, kernel).index_add(0, column * n + row % n, kernel)
+    return flat.reshape(padding.systems, n, n)

@@ -1,0 +1,152 @@
+"""Pairs for the real-space sum: each once, since the kernel is symmetric."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import vesin
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from farfield.coulomb.sources import Charged
+from farfield.errors import InputError
+from farfield.geometry.neighbors import CLOSEST
+from farfield.system import NeighborList, System
+
+
+@dataclass(frozen=True)
+class HalfPairs:
+    """Every pair once; ``i == j`` only through an image. ``vector`` and ``squared`` are differentiable."""
+
+    i: Tensor  # (pairs,)
+    j: Tensor  # (pairs,)
+    vector: Tensor  # (pairs, 3), r_j + image - r_i, Å
+    squared: Tensor  # (pairs,), Å²
+
+
+def half_pairs(
+    charged: Charged,
+    cutoff: Tensor,  # (systems,), Å
+) -> HalfPairs:
+    """Pairs closer than each system's cutoff, from attached neighbours if they reach far enough.
+
+    Raises:
+        InputError: two atoms, or two point charges, on top of each other.
+    """
+    system, reach = charged.system, float(cutoff.max())
+    known = system.neighbors
+    if known is None or known.cutoff < reach:
+        found = _search(system, reach)
+        exact = bool((cutoff == reach).all())
+    else:
+        found = _each_once(known)
+        exact = known.cutoff == reach and bool((cutoff == reach).all())
+    if not exact:
+        near = _vectors(system, found, detached=True).square().sum(-1) < cutoff.square()[system.system_index[found.i]]
+        found = NeighborList(found.i[near], found.j[near], found.shift[near], reach)
+    vector = _vectors(system, found)
+    squared = torch.linalg.vecdot(vector, vector)
+    refuse_coincident(charged, squared.detach(), found.i, found.j)
+    return HalfPairs(found.i, found.j, vector, squared)
+
+
+def refuse_coincident(charged: Charged, squared: Tensor, i: Tensor, j: Tensor) -> None:
+    """Raise if a pair of atoms or of point charges is closer than two of them can be."""
+    if not len(squared) or float(squared.min()) >= CLOSEST**2:
+        return
+    close = squared < CLOSEST**2
+    if not charged.atoms and charged.widths is not None:
+        close &= (charged.widths[i] == 0) & (charged.widths[j] == 0)
+    if close.any():
+        pair = int(close.nonzero()[0])
+        what = "atoms" if charged.atoms else "point charges"
+        distance = float(squared[pair]) ** 0.5
+        raise InputError(f"{what} {int(i[pair])} and {int(j[pair])} of the batch are {distance:.1e} Å apart")
+
+
+def cross_pairs(points: System, sources: System, cutoff: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Points (i) and sources (j) closer than each system's cutoff, and the lattice vectors to add to j."""
+    empty = np.zeros(0, dtype=np.int64)
+    found = [(empty, empty, np.zeros((0, 3)))]
+    for k in range(points.n_systems):
+        here, there = ((s.system_index == k).nonzero().squeeze(1).cpu().numpy() for s in (points, sources))
+        if not len(here) or not len(there) or float(cutoff[k]) == 0:
+            continue
+        cell = points.cell[k].detach().cpu().double().numpy()
+        images = _images(points.positions, sources.positions, (here, there), cell, float(cutoff[k]))
+        i, j, shift = images
+        found.append((here[i], there[j], shift))
+    i, j, shift = (torch.from_numpy(np.concatenate(column)) for column in zip(*found))
+    device, dtype = points.positions.device, points.positions.dtype
+    return i.to(device), j.to(device), shift.to(device, dtype)
+
+
+def _images(
+    points: Tensor,
+    sources: Tensor,
+    chosen: tuple[np.ndarray, np.ndarray],  # type: ignore[type-arg]
+    cell: np.ndarray,  # type: ignore[type-arg]
+    cutoff: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """Pairs of wrapped points with all images of wrapped sources that reach into the cell."""
+    inverse = np.linalg.inv(cell)
+    fractions = [t.detach().cpu().double().numpy()[c] @ inverse for t, c in zip((points, sources), chosen)]
+    home = [np.floor(f) for f in fractions]
+    p, s = (f - h for f, h in zip(fractions, home))
+    margin = cutoff * np.linalg.norm(inverse, axis=0)
+    ranges = [np.arange(-int(np.ceil(m)), int(np.ceil(m)) + 1) for m in margin]
+    grid = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
+    replicas = (s[None] + grid[:, None]).reshape(-1, 3)
+    useful = ((replicas > -margin) & (replicas < 1 + margin)).all(1).nonzero()[0]
+    tree = cKDTree(replicas[useful] @ cell)
+    near = cKDTree(p @ cell).sparse_distance_matrix(tree, cutoff, output_type="coo_matrix")
+    i, replica = near.row.astype(np.int64), useful[near.col]
+    j = replica % len(s)
+    return i, j, grid[replica // len(s)] - home[1][j] + home[0][i]
+
+
+def _search(system: System, cutoff: float) -> NeighborList:
+    positions = system.positions.detach().to("cpu", torch.float64).numpy()
+    cells = system.cell.detach().to("cpu", torch.float64).numpy()
+    ends = np.cumsum(system.atoms_per_system.cpu().numpy())
+    search = vesin.NeighborList(cutoff=cutoff, full_list=False, sorted=True, n_threads=1)
+    found = []
+    for cell, end, start in zip(cells, ends, np.concatenate([[0], ends[:-1]])):
+        if end > start:
+            i, j, shift = search.compute(positions[start:end], cell, np.ones(3, dtype=bool), "ijS")
+            found.append((i.astype(np.int64) + start, j.astype(np.int64) + start, shift))
+    i, j, shift = (torch.from_numpy(np.concatenate(column)) for column in zip(*found))
+    device, dtype = system.positions.device, system.positions.dtype
+    return NeighborList(i.to(device), j.to(device), shift.to(device, dtype), cutoff)
+
+
+def _each_once(known: NeighborList) -> NeighborList:
+    """Half of a full list: i < j, and of an atom's own images the lexicographically positive half."""
+    i, j, shift = known.i, known.j, known.shift
+    ahead = shift @ shift.new_tensor([1e6, 1e3, 1.0]) > 0
+    once = ((i < j) | ((i == j) & ahead)).nonzero().squeeze(1)
+    return NeighborList(i[once], j[once], shift[once], known.cutoff)
+
+
+def _vectors(system: System, pairs: NeighborList, *, detached: bool = False) -> Tensor:
+    positions, cell = system.positions, system.cell
+    if detached:
+        positions, cell = positions.detach(), cell.detach()
+    vector = positions.index_select(0, pairs.j) - positions.index_select(0, pairs.i)
+    return vector + _translations(cell, system.system_index, pairs)
+
+
+def _translations(cell: Tensor, system_index: Tensor, pairs: NeighborList) -> Tensor:
+    """Lattice vectors ``(pairs, 3)``, looked up in a table of the few that occur: faster than a product per pair."""
+    if not len(pairs.i):
+        return cell.new_zeros(0, 3)
+    low = pairs.shift.amin(0)
+    spans = (pairs.shift.amax(0) - low + 1).long().tolist()
+    owner = system_index[pairs.i]
+    if len(cell) * spans[0] * spans[1] * spans[2] > len(pairs.i):
+        return torch.einsum("pa,pab->pb", pairs.shift, cell[owner])
+    axes = [torch.arange(n, dtype=cell.dtype, device=cell.device) for n in spans]
+    table = (torch.cartesian_prod(*axes) + low) @ cell  # (systems, combinations, 3)
+    strides = cell.new_tensor([spans[1] * spans[2], spans[2], 1])
+    entry = ((pairs.shift - low) @ strides).long() + owner * table.shape[1]
+    return table.flatten(0, 1).index_select(0, entry)

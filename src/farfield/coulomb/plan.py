@@ -1,0 +1,144 @@
+"""How an Ewald sum is cut: splitting, cutoff and waves, from the error asked.
+
+With t = α·cutoff = k_max/(2α), random charges leave out of either half of the sum the same rms force (Kolafa and
+Perram 1992, here for any cell), and both together, over K⟨q²⟩ρ^(2/3) with ρ = N/V,
+
+    error = √(8α/t) ρ^(-1/6) exp(-t²)
+
+so that one number t fixes the accuracy and α is free to balance the costs.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from farfield.coulomb.sources import Charged
+from farfield.errors import InputError
+
+PAIR_COST = 6.0
+"""Time of one pair (each pair counted twice, search included) over that of one atom with one wave; measured."""
+
+SAFETY = 0.5
+"""The plan aims at this fraction of the error asked: charges are not quite random, nor spread evenly."""
+
+_Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cuts of a batch of periodic systems; depends on no derivative, so energies are smooth at a fixed plan."""
+
+    splitting: Tensor  # (systems,) α, 1/Å
+    cutoff: Tensor  # (systems,) Å; 0 where all is left to the waves
+    indices: Tensor  # (systems, waves, 3) integers of one half of k-space, zeros where padded
+    multiplicity: Tensor  # (systems, waves): 2 for a wave and its opposite, 0 where padded
+    error: Tensor  # (systems,) expected, relative to K⟨q²⟩(N/V)^(2/3)
+
+    @property
+    def reach(self) -> float:
+        """Largest real-space cutoff of the batch, Å."""
+        return float(self.cutoff.max()) if len(self.cutoff) else 0.0
+
+    def part(self, systems: Tensor) -> "Plan":
+        """The plan of some systems of the batch."""
+        used = self.multiplicity[systems].any(0)
+        return Plan(
+            self.splitting[systems],
+            self.cutoff[systems],
+            self.indices[systems][:, used],
+            self.multiplicity[systems][:, used],
+            self.error[systems],
+        )
+
+    def spread_over(self, systems: Tensor, count: int) -> "Plan":
+        """The same rows in a batch of ``count`` systems, nothing to be done in the others."""
+
+        def rows(values: Tensor, filler: float) -> Tensor:
+            return values.new_full((count, *values.shape[1:]), filler).index_copy(0, systems, values)
+
+        return Plan(
+            rows(self.splitting, 1.0),
+            rows(self.cutoff, 0.0),
+            rows(self.indices, 0.0),
+            rows(self.multiplicity, 0.0),
+            rows(self.error, 0.0),
+        )
+
+
+def make_plan(charged: Charged, error: float) -> Plan:
+    """The cheapest cuts that reach ``error``, for fully periodic systems.
+
+    Raises:
+        InputError: a cell without volume.
+    """
+    system = charged.system
+    cell = system.cell.detach().to("cpu", torch.float64).numpy()
+    volume = np.abs(np.linalg.det(cell))
+    check_volume(volume, cell)
+    count = np.maximum(system.atoms_per_system.cpu().numpy(), 1)
+    alpha, bare = _splitting(count, volume, *_widths(charged))
+    t = _depth(alpha, count / volume, SAFETY * error)
+    indices, multiplicity = _waves(cell, 2 * alpha * t)
+    expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
+    device, dtype = system.positions.device, system.positions.dtype
+    columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected)
+    return Plan(*(torch.from_numpy(column).to(device, dtype) for column in columns))
+
+
+def check_volume(volume: _Array, cell: _Array) -> None:
+    """Raise unless every cell spans a volume."""
+    flat = ~(volume > 1e-9 * np.linalg.norm(cell, axis=2).prod(1)) | ~np.isfinite(volume)
+    if flat.any():
+        k = int(flat.nonzero()[0][0])
+        raise InputError(f"structure {k} is periodic but its cell {cell[k].tolist()} has the volume {volume[k]} Å³")
+
+
+def _splitting(count: _Array, volume: _Array, widest: _Array, uniform: _Array) -> tuple[_Array, _Array]:
+    """α that balances the two halves, and where the waves alone do it more cheaply.
+
+    Gaussians need α ≤ 1/(2σ), so that their own tail too ends within the cutoff; at equality, and one width for
+    all, nothing is left of the real-space sum.
+    """
+    balanced = (2 * math.pi**3 * PAIR_COST * count / volume**2) ** (1 / 6)
+    with np.errstate(divide="ignore"):
+        limit = np.where(widest > 0, 0.5 / widest, np.inf)
+    bare = uniform & (limit < 2 ** (1 / 3) * balanced)
+    return np.where(bare, limit, np.minimum(balanced, limit)), bare
+
+
+def _depth(alpha: _Array, density: _Array, error: float) -> _Array:
+    """t that solves error = √(8α/t) ρ^(-1/6) exp(-t²)."""
+    t = np.full_like(alpha, math.sqrt(-math.log(error)))
+    for _ in range(8):
+        t = np.sqrt(np.maximum(np.log(np.sqrt(8 * alpha / t) * density ** (-1 / 6) / error), 1.0))
+    return t
+
+
+def _waves(cell: _Array, longest: _Array) -> tuple[_Array, _Array]:
+    """Integer triples of one half of k-space with 0 < |k| ≤ longest (1/Å), packed to the front of each row."""
+    bounds = np.ceil(longest[:, None] * np.linalg.norm(cell, axis=2) / (2 * math.pi)).astype(int).max(0)
+    axes = [np.arange(0, bounds[0] + 1), *(np.arange(-n, n + 1) for n in bounds[1:])]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    grid = grid[grid @ np.array([1e12, 1e6, 1.0]) > 0]
+    k = grid @ (2 * math.pi * np.linalg.inv(cell).transpose(0, 2, 1))  # (systems, grid, 3)
+    inside = np.einsum("sga,sga->sg", k, k) <= longest[:, None] ** 2
+    most = int(inside.sum(1).max(initial=0))
+    order = np.argsort(~inside, axis=1, kind="stable")[:, :most]
+    kept = np.take_along_axis(inside, order, 1)
+    return grid[order] * kept[..., None].astype(float), 2.0 * kept
+
+
+def _widths(charged: Charged) -> tuple[_Array, _Array]:
+    """Largest width of each system (0 for points), and whether all its widths are the same and fixed."""
+    systems = charged.system.n_systems
+    if charged.widths is None:
+        return np.zeros(systems), np.zeros(systems, dtype=bool)
+    widths = charged.widths.detach()
+    zero = widths.new_zeros(systems)
+    widest = zero.scatter_reduce(0, charged.system.system_index, widths, "amax", include_self=True)
+    largest = widest.to("cpu", torch.float64).numpy()
+    return largest, np.full(systems, charged.uniform)

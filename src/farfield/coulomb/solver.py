@@ -1,0 +1,202 @@
+"""Coulomb: the one public face of the solver. You state an accuracy; the rest follows."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb import direct, ewald, probe
+from farfield.coulomb.evaluate import Evaluation, evaluate
+from farfield.coulomb.padding import Padding
+from farfield.coulomb.parts import Method, Part, join, part_of_plan, parts, periodic_systems
+from farfield.coulomb.plan import Plan, make_plan
+from farfield.coulomb.sources import Charged, Sources, elsewhere, on_atoms, place, refuse_multipoles
+from farfield.errors import InputError
+from farfield.system import System, per_system
+from farfield.units import COULOMB
+
+POINT_BLOCK = 1 << 23
+"""Pairs of a point and a source summed at once by ``potential_at``."""
+
+_TIGHTEST = {torch.float64: 1e-10, torch.float32: 2e-5}
+
+
+@dataclass(frozen=True)
+class Coulomb:
+    """Electrostatics of charges, points or Gaussians, of open and fully periodic systems in one batch.
+
+    Periodic sums are tin-foil, charged cells have the point neutralising background. Point charges have no
+    self-energy; a Gaussian of width σ has K q²/(2√πσ), which ``self_energy=False`` leaves out.
+
+    Args:
+        error: rms force error over K⟨q²⟩(N/V)^(2/3), V the cell (or the molecule's box with 2 Å around it):
+            1e-2 to 1e-10 in float64, to 2e-5 in float32 (asked for more, float32 gives that).
+        method: "auto" takes the direct sum for open and Ewald's for periodic systems.
+
+    Raises:
+        InputError: an error or a method it does not have.
+    """
+
+    error: float = 1e-5
+    method: Method = "auto"
+
+    def __post_init__(self) -> None:
+        if not 1e-10 <= self.error <= 1e-2:
+            raise InputError(f"Coulomb(error={self.error}): the error asked must lie in 1e-10 to 1e-2")
+        if self.method == "mesh":
+            raise InputError('Coulomb(method="mesh") is not in this version; use "auto", "direct" or "ewald"')
+        if self.method not in ("auto", "direct", "ewald"):
+            raise InputError(f'Coulomb(method={self.method!r}): there are "auto", "direct" and "ewald"')
+
+    def energy(
+        self,
+        system: System,
+        *,
+        charges: Tensor | None = None,  # (atoms,) or (atoms, channels), e
+        dipoles: Tensor | None = None,
+        quadrupoles: Tensor | None = None,
+        widths: Tensor | float | None = None,  # Å, one number or (atoms,)
+        self_energy: bool = True,
+        sources: Sources | None = None,  # instead of charges on the atoms
+        plan: Plan | None = None,  # from ``plan``; made anew otherwise
+    ) -> Tensor:  # (systems,) or (systems, channels), eV
+        """Energy, differentiable to any order in positions, cell, charges and widths.
+
+        Raises:
+            InputError: shapes, values that are not finite, negative widths, coincident charges, slabs and wires.
+        """
+        refuse_multipoles(dipoles, quadrupoles)
+        charged, _ = _take(system, charges, widths, sources)
+        pieces = []
+        for part in parts(charged, self.method):
+            cuts = self._cuts(part, plan)
+            pieces.append((part, direct.energy(part.charged) if cuts is None else ewald.energy(part.charged, cuts)))
+        energy = join(pieces, system.n_systems, lambda part: part.systems)
+        if self_energy and charged.widths is not None:
+            own = 0.5 * own_hardness(charged.widths).unsqueeze(1)
+            energy = energy + per_system(own * charged.charges.square(), charged.system)
+        return energy if _has_channels(charges, sources) else energy.squeeze(1)
+
+    def evaluate(
+        self,
+        system: System,
+        *,
+        charges: Tensor | None = None,
+        dipoles: Tensor | None = None,
+        quadrupoles: Tensor | None = None,
+        widths: Tensor | float | None = None,
+        self_energy: bool = True,
+        sources: Sources | None = None,
+        plan: Plan | None = None,
+    ) -> Evaluation:
+        """Energy, potential, field, forces and stress in one pass without a graph; arguments as for ``energy``."""
+        refuse_multipoles(dipoles, quadrupoles)
+        with torch.no_grad():
+            charged, order = _take(system, charges, widths, sources)
+            cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method)]
+            own = own_hardness(charged.widths) if self_energy and charged.widths is not None else None
+            result = evaluate(charged, cut, own)
+        if order is not None:
+            result = result.reordered(torch.argsort(order))
+        return result if _has_channels(charges, sources) else result.single_channel()
+
+    def potential_at(
+        self,
+        system: System,
+        sources: Sources,
+        points: Tensor,  # (points, 3), Å
+        point_system_index: Tensor | None = None,  # (points,), needed with more than one system
+    ) -> Tensor:  # (points,) or (points, channels), V
+        """Potential anywhere, from all sources of the point's system and their images; differentiable.
+
+        Raises:
+            InputError: a point on top of a point charge, or points without a system in a batch of several.
+        """
+        index = _point_index(system, points, point_system_index)
+        step = max(POINT_BLOCK // max(len(sources.positions), 1), 1)
+        charged, _ = elsewhere(system, sources)
+        cut = [(part, self._cuts(part, None)) for part in parts(charged, self.method)]
+        blocks = [slice(first, first + step) for first in range(0, max(len(points), 1), step)]
+        values = torch.cat([probe.potential(cut, *place(system, points[rows], index[rows])) for rows in blocks])
+        return values if _has_channels(None, sources) else values.squeeze(1)
+
+    def matrix(self, system: System, widths: Tensor | float | None = None) -> list[Tensor]:
+        """d²E/dqdq of each system, ``(n, n)`` in V/e, Gaussian self-energies on the diagonal; differentiable."""
+        padded, mask = self.padded_matrix(system, widths)
+        return [block[:n, :n] for block, n in zip(padded, mask.sum(1).tolist())]
+
+    def padded_matrix(
+        self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """d²E/dqdq ``(systems, longest, longest)`` in V/e, zero where padded, and ``(systems, longest)`` real atoms."""
+        charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
+        padding = Padding.of(system)
+        pieces = []
+        for part in parts(charged, self.method):
+            cuts, local = self._cuts(part, plan), Padding.of(part.charged.system)
+            pair = direct.matrix(part.charged, local) if cuts is None else ewald.matrix(part.charged, cuts, local)
+            missing = padding.longest - local.longest
+            pieces.append((part, torch.nn.functional.pad(pair, (0, missing, 0, missing)) if missing else pair))
+        block = join(pieces, system.n_systems, lambda part: part.systems)
+        if charged.widths is not None:
+            block = block + torch.diag_embed(padding.pad(own_hardness(charged.widths)))
+        return block, padding.mask()
+
+    def plan(self, system: System, widths: Tensor | float | None = None) -> Plan:
+        """How the periodic sums will be cut; pass it back as ``plan=`` and the energy is smooth in the cell.
+
+        The rows of open systems stay empty.
+        """
+        charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
+        periodic = periodic_systems(system)
+        if len(periodic) == system.n_systems:
+            return make_plan(charged, self._reachable(charged))
+        small, _ = charged.part(periodic)
+        return make_plan(small, self._reachable(charged)).spread_over(periodic, system.n_systems)
+
+    def reach(self, system: System, widths: Tensor | float | None = None) -> float:
+        """Å within which ``energy`` needs pairs of this batch; attach a list that long and it searches none."""
+        return self.plan(system, widths).reach
+
+    def _cuts(self, part: Part, plan: Plan | None) -> Plan | None:
+        """The plan of a periodic part; None for an open one."""
+        if not part.periodic:
+            return None
+        return part_of_plan(plan, part) or make_plan(part.charged, self._reachable(part.charged))
+
+    def _reachable(self, charged: Charged) -> float:
+        return max(self.error, _TIGHTEST.get(charged.system.positions.dtype, 2e-5))
+
+
+def own_hardness(widths: Tensor) -> Tensor:
+    """d²E/dq² of a Gaussian with itself, K/(√π σ) ``(sources,)`` in V/e; 0 for points."""
+    point = widths <= 0
+    return torch.where(point, 0.0, COULOMB / (math.sqrt(math.pi) * torch.where(point, 1.0, widths)))
+
+
+def _take(
+    system: System, charges: Tensor | None, widths: Tensor | float | None, sources: Sources | None
+) -> tuple[Charged, Tensor | None]:
+    if sources is None:
+        return on_atoms(system, charges, widths), None
+    if charges is not None or widths is not None:
+        raise InputError("give either charges=… (and widths=…) on the atoms or sources=Sources(…), not both")
+    return elsewhere(system, sources)
+
+
+def _has_channels(charges: Tensor | None, sources: Sources | None) -> bool:
+    given = charges if sources is None else sources.charges
+    return given is not None and given.ndim == 2
+
+
+def _point_index(system: System, points: Tensor, index: Tensor | None) -> Tensor:
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise InputError(f"points have shape {tuple(points.shape)}, expected (points, 3)")
+    if index is None:
+        if system.n_systems > 1:
+            raise InputError(f"the batch has {system.n_systems} systems: say whose each point is, point_system_index=…")
+        return torch.zeros(len(points), dtype=torch.long, device=points.device)
+    if tuple(index.shape) != (len(points),):
+        raise InputError(f"point_system_index has shape {tuple(index.shape)}, expected ({len(points)},)")
+    return index

@@ -1,0 +1,123 @@
+"""Any farfield model as an ASE calculator."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import ase
+import numpy as np
+import torch
+from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from farfield.errors import InputError
+from farfield.geometry.neighbors import find_neighbors
+from farfield.model import Model, load
+from farfield.prediction import Prediction
+from farfield.system import NeighborList, System
+
+
+class FarfieldCalculator(Calculator):  # type: ignore[misc]
+    """Energy, forces, stress, charges and dipole of a trained model, with ASE's names and units.
+
+    Total charge and spin are read from ``atoms.info["charge"]`` and ``atoms.info["spin"]``. Neighbours are searched
+    with a skin and reused until atoms or cell have moved too far.
+    """
+
+    implemented_properties: ClassVar = ["energy", "free_energy", "forces", "stress", "charges", "dipole"]
+
+    def __init__(
+        self,
+        model: str | Path | Model,
+        *,
+        device: str = "cpu",
+        dtype: str | None = None,
+        skin: float = 1.0,
+        external_field: Any = None,
+        electrodes: Any = None,
+        **options: Any,
+    ) -> None:
+        """``dtype`` is "float32" or "float64", the type the model was trained in where absent; ``skin`` in Å.
+
+        Raises:
+            InputError: no such model or dtype, or a field or electrodes, which this version does not take.
+        """
+        if external_field is not None or electrodes is not None:
+            raise InputError("external_field and electrodes are not supported by this version of farfield")
+        if dtype not in (None, "float32", "float64"):
+            raise InputError(f'dtype must be "float32" or "float64", not {dtype!r}')
+        super().__init__(**options)
+        kind = None if dtype is None else getattr(torch, dtype)
+        self.model = (model if isinstance(model, Model) else load(model)).to(device=device, dtype=kind).eval()
+        self.device, self.skin = device, skin
+        self.implemented_properties = [p for p in type(self).implemented_properties if p in self._given()]
+        self.known: NeighborList | None = None
+        self.known_at: ase.Atoms | None = None
+
+    def calculate(
+        self,
+        atoms: ase.Atoms | None = None,
+        properties: Iterable[str] = ("energy",),
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Fill ``results``; forces (and stress of a crystal) come with every call, as MD wants them."""
+        super().calculate(atoms, properties, system_changes)
+        found = self._predict(self.atoms, stress=bool(self.atoms.pbc.all()))
+        energy = float(found.energy[0])
+        self.results = {"energy": energy, "free_energy": energy, "forces": _numpy(found.forces)}
+        if found.stress is not None:
+            self.results["stress"] = full_3x3_to_voigt_6_stress(_numpy(found.stress[0]))
+        if found.charges is not None:
+            self.results["charges"] = _numpy(found.charges)
+        if found.dipole is not None and not self.atoms.pbc.any():
+            self.results["dipole"] = _numpy(found.dipole[0])
+
+    def check_state(self, atoms: ase.Atoms, tol: float = 1e-15) -> list[str]:
+        """ASE does not look at ``info``; a changed total charge or spin is another system."""
+        changes: list[str] = super().check_state(atoms, tol)
+        if self.atoms is not None and any(self.atoms.info.get(k, 0) != atoms.info.get(k, 0) for k in ("charge", "spin")):
+            changes.append("initial_charges")
+        return changes
+
+    def _predict(self, atoms: ase.Atoms, *, stress: bool) -> Prediction:
+        system = System.from_ase(atoms)
+        if (system.positions.dtype, self.device) != (self.model.dtype, "cpu"):
+            system = system.to(self.device, self.model.dtype)
+        want = {"energy", "forces", "charges", "dipole"} & self.model.gives
+        found: Prediction = self.model(self._with_neighbors(system, atoms), want | ({"stress"} if stress else set()))
+        return found
+
+    def _with_neighbors(self, system: System, atoms: ase.Atoms) -> System:
+        """The neighbours of an earlier step where they are still complete, new ones otherwise."""
+        reach = self.model.reach(system)
+        if self.known is None or self.known.cutoff < reach or not self._still_complete(atoms, self.known):
+            # a little further than needed: in a breathing cell the Coulomb cutoff breathes too
+            self.known = find_neighbors(system, reach * 1.02, skin=self.skin)
+            self.known_at = atoms.copy()
+        return replace(system, neighbors=self.known)
+
+    def _still_complete(self, atoms: ase.Atoms, known: NeighborList) -> bool:
+        """No pair can have come within the cutoff: twice the largest move plus the strain of the cutoff fits the skin."""
+        before = self.known_at
+        if before is None or len(before) != len(atoms) or (before.pbc != atoms.pbc).any():
+            return False
+        if (before.numbers != atoms.numbers).any():
+            return False
+        deform = np.eye(3)
+        if (before.cell.array != atoms.cell.array).any():
+            if before.cell.rank < 3 or atoms.cell.rank < 3:
+                return False
+            deform = np.linalg.solve(before.cell.array, atoms.cell.array)
+        moved = np.linalg.norm(atoms.positions - before.positions @ deform, axis=1).max()
+        strain = np.linalg.norm(deform - np.eye(3), 2) * (known.cutoff + known.skin)
+        return bool(2 * moved + strain < known.skin)
+
+    def _given(self) -> set[str]:
+        return set(self.model.gives) | {"free_energy"}
+
+
+def _numpy(tensor: torch.Tensor | None) -> np.ndarray[Any, Any]:
+    if tensor is None:
+        raise InputError("the model did not give what it promised")
+    return tensor.detach().cpu().double().numpy()

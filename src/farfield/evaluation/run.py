@@ -1,0 +1,189 @@
+"""Run a model over frames, whole and fragment by fragment, and keep what it says beside the labels."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+
+from farfield.data.frame import Frame, Labels
+from farfield.errors import InputError
+from farfield.evaluation.record import PER_ATOM, Compared, Evaluation, Floats
+from farfield.prediction import Prediction
+from farfield.system import System, concatenate
+
+_SHAPES: dict[str, tuple[int, ...]] = {
+    "energy": (),
+    "forces": (3,),
+    "stress": (3, 3),
+    "charges": (),
+    "dipole": (3,),
+    "charge_residual": (),
+}
+_TARGETS = frozenset(_SHAPES) - {"charge_residual"}
+
+
+class Predicts(Protocol):
+    """A model as far as its judge is concerned."""
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What it can be asked for."""
+        ...
+
+    @property
+    def species(self) -> tuple[int, ...]:
+        """Atomic numbers it knows."""
+        ...
+
+    def __call__(self, system: System, /, *, want: frozenset[str]) -> Prediction:
+        """Predict what ``want`` names of a batch."""
+        ...
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def evaluate(
+    model: Predicts,
+    frames: list[Frame],
+    *,
+    batch_size: int = 32,
+    device: torch.device | str = "cpu",
+    on_batch: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Predict every frame, whatever it is labelled with, and every fragment alone.
+
+    Charges are predicted wherever the model has them, labelled or not. ``on_batch`` hears (systems done, systems in
+    all) after every batch; fragments count as systems. ``device`` is where the model lives.
+
+    Raises:
+        InputError: no frames, a batch size below one, or an element that the model does not know.
+    """
+    _check(model, frames, batch_size)
+    fragments = [part for frame in frames for part in fragments_alone(frame)]
+    sweep = _Sweep(model, batch_size, device, on_batch or _silent, total=len(frames) + len(fragments))
+    values, seconds = sweep.over(frames, done=0)
+    alone, _ = sweep.over(fragments, done=len(frames))
+    compared = {t: Compared(_labels(frames, t), values[t]) for t in _SHAPES if t in _TARGETS & values.keys()}
+    if fragments:
+        compared["binding"] = _binding(frames, compared["energy"], alone["energy"])
+    return _assemble(frames, compared, values, seconds)
+
+
+def fragments_alone(frame: Frame) -> list[Frame]:
+    """Every fragment where it stands in the frame, in the same cell, with its own total charge and nothing around."""
+    if frame.fragments is None:
+        return []
+    whole, out = frame.system, []
+    for k, charge in enumerate(frame.fragments.charges):
+        here = frame.fragments.index == k
+        part = replace(
+            whole,
+            numbers=whole.numbers[here],
+            positions=whole.positions[here],
+            system_index=whole.system_index[here],
+            charge=charge.to(whole.charge).reshape(1),
+            neighbors=None,
+        )
+        out.append(Frame(part, Labels(), f"{frame.source}, fragment {k}"))
+    return out
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """One pass after another of the same model."""
+
+    model: Predicts
+    batch_size: int
+    device: torch.device | str
+    on_batch: Callable[[int, int], None]
+    total: int
+
+    def over(self, frames: list[Frame], *, done: int) -> tuple[dict[str, Floats], float]:
+        """Predictions by name, nan where a batch was not asked, and seconds per atom."""
+        out: dict[str, Floats] = {}
+        ends = np.cumsum([0] + [frame.system.n_atoms for frame in frames])
+        pace = []
+        for start in range(0, len(frames), self.batch_size):
+            stop = min(start + self.batch_size, len(frames))
+            began = time.perf_counter()
+            for name, found in self._batch(frames[start:stop]).items():
+                per_atom = name in PER_ATOM
+                shape = (int(ends[-1]) if per_atom else len(frames), *_SHAPES[name])
+                rows = slice(ends[start], ends[stop]) if per_atom else slice(start, stop)
+                out.setdefault(name, np.full(shape, np.nan))[rows] = found
+            pace.append((time.perf_counter() - began) / (ends[stop] - ends[start]))
+            self.on_batch(done + stop, self.total)
+        # the median leaves out the first batch, in which kernels compile
+        return out, float(np.median(pace)) if pace else float("nan")
+
+    def _batch(self, frames: list[Frame]) -> dict[str, Floats]:
+        labelled = {t for f in frames for t in f.labels.targets if getattr(f.labels, t).isfinite().any()}
+        want = frozenset({"energy"} | {"charges"} & self.model.gives | labelled & self.model.gives & _TARGETS)
+        prediction = self.model(concatenate([f.system for f in frames]).to(self.device), want=want)
+        if missing := [name for name in want if getattr(prediction, name) is None]:
+            raise InputError(f"the model says it gives {', '.join(sorted(missing))}, was asked, and gave none")
+        found = {name: getattr(prediction, name) for name in want | {"charge_residual"}}
+        return {k: v.detach().to("cpu", torch.float64).numpy() for k, v in found.items() if v is not None}
+
+
+def _labels(frames: list[Frame], target: str) -> Floats:
+    """Labels of one target, nan where a frame has none."""
+    rows = []
+    for frame in frames:
+        label = getattr(frame.labels, target)
+        # the dipole of a periodic system has no value
+        if label is None or (target == "dipole" and frame.system.periodic.any()):
+            n_rows = frame.system.n_atoms if target in PER_ATOM else 1
+            rows.append(np.full((n_rows, *_SHAPES[target]), np.nan))
+        else:
+            rows.append(label.detach().to("cpu", torch.float64).numpy())
+    return np.concatenate(rows)
+
+
+def _binding(frames: list[Frame], energy: Compared, alone: Floats) -> Compared:
+    """E - Σ E(fragment) of the frames that have fragments."""
+    counts = np.array([0 if f.fragments is None else len(f.fragments.charges) for f in frames])
+    owner = np.repeat(np.arange(len(frames)), counts)
+    predicted = energy.predicted - np.bincount(owner, alone, minlength=len(frames))
+    labels = [0.0 if f.fragments is None else float(f.fragments.energies.sum()) for f in frames]
+    return Compared(
+        np.where(counts > 0, energy.reference - np.array(labels), np.nan), np.where(counts > 0, predicted, np.nan)
+    )
+
+
+def _assemble(
+    frames: list[Frame], compared: dict[str, Compared], values: dict[str, Floats], seconds: float
+) -> Evaluation:
+    n_atoms = np.array([f.system.n_atoms for f in frames])
+    index = [np.full(f.system.n_atoms, -1) if f.fragments is None else f.fragments.index.numpy() for f in frames]
+    return Evaluation(
+        n_atoms=n_atoms,
+        group=np.array([f.group for f in frames]),
+        distance=np.array([np.nan if f.distance is None else f.distance for f in frames]),
+        source=np.array([f.source for f in frames]),
+        numbers=np.concatenate([f.system.numbers.numpy() for f in frames]),
+        frame=np.repeat(np.arange(len(frames)), n_atoms),
+        fragment=np.concatenate(index),
+        fragment_charge=np.array([np.nan if f.fragments is None else float(f.fragments.charges[0]) for f in frames]),
+        charge_residual=values.get("charge_residual", np.full(len(frames), np.nan)),
+        seconds_per_atom=seconds,
+        compared=compared,
+    )
+
+
+def _check(model: Predicts, frames: list[Frame], batch_size: int) -> None:
+    if not frames:
+        raise InputError("there is nothing to evaluate: the list of frames is empty")
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}, it must be at least 1")
+    known = set(model.species)
+    for frame in frames:
+        if strange := sorted(set(frame.system.numbers.tolist()) - known):
+            names, knows = (", ".join(chemical_symbols[z] for z in zs) for zs in (strange, sorted(known)))
+            raise InputError(f"{frame.source or 'a frame'} contains {names}; the model knows only {knows}")

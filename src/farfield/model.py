@@ -1,0 +1,187 @@
+"""A model: per-element baseline, backbone, paradigm. Made by ``new_model``, written by training, read by ``load``."""
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from ase.data import atomic_numbers, chemical_symbols
+from torch import Tensor, nn
+
+from farfield.atomic_write import write_atomically
+from farfield.backbone.network import DensityNetwork
+from farfield.config import ModelConfig, to_plain, validated
+from farfield.data.statistics import Statistics
+from farfield.derive import with_derivatives
+from farfield.errors import InputError
+from farfield.paradigms.registry import PARADIGMS
+from farfield.prediction import Prediction
+from farfield.system import System, per_system
+
+FORMAT = 1
+UNITS = {"energy": "eV", "length": "Å", "charge": "e", "stress": "eV/Å³"}
+
+
+class Model(nn.Module):
+    """Energy and everything that follows from it, of a batch of systems.
+
+    The baseline and the energy are float64 whatever the network's type: total energies of 10⁵ eV leave float32
+    nothing for chemistry.
+    """
+
+    def __init__(self, config: ModelConfig, species: Sequence[int]) -> None:
+        super().__init__()
+        self.config = config
+        self.species = tuple(sorted(species))
+        self.baseline = [0.0] * len(self.species)  # eV per atom; python numbers, so that no cast rounds them
+        self.training_summary: dict[str, Any] = {}
+        room = PARADIGMS[config.paradigm.kind]
+        self.backbone = DensityNetwork(config.backbone, self.species, room.highest_order)
+        self.paradigm = room(config.paradigm, widths=self.backbone.widths, species=self.species)
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What it can be asked for."""
+        return self.paradigm.gives
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the network."""
+        return self.backbone.embedding.dtype
+
+    def prepare(self, statistics: Statistics) -> None:
+        """Take baselines and scales from a training set, once, before training.
+
+        Raises:
+            InputError: the paradigm cannot represent the data, for instance its total charges.
+        """
+        self.baseline = statistics.baseline.tolist()
+        self.backbone.set_average_neighbors(statistics.average_neighbors)
+        self.paradigm.prepare(statistics)
+
+    def reach(self, system: System) -> float:
+        """Å: attach neighbours this far (plus a skin) and nothing downstream searches again."""
+        return max(self.backbone.cutoff, self.paradigm.reach(system))
+
+    def forward(self, system: System, want: Iterable[str] = ("energy", "forces")) -> Prediction:
+        """Predict what ``want`` names of a batch.
+
+        Forces and stress stay differentiable in training mode or where ``system.positions`` requires a gradient.
+
+        Raises:
+            InputError: an element the model was not trained on, or a wish it cannot meet.
+        """
+        wanted = frozenset(want)
+        if strange := wanted - self.gives:
+            raise InputError(f"{self.config.paradigm.kind} gives {sorted(self.gives)}, not {sorted(strange)}")
+        self.check_species(system.numbers)
+        graph = torch.is_grad_enabled() and (self.training or system.positions.requires_grad)
+        return with_derivatives(self._predict, self._cast(system), wanted, create_graph=graph)
+
+    def _predict(self, system: System) -> Prediction:
+        prediction: Prediction = self.paradigm(system, self.backbone(system))
+        return replace(prediction, energy=prediction.energy.double() + self._baseline_of(system))
+
+    def _baseline_of(self, system: System) -> Tensor:
+        baseline = torch.tensor(self.baseline, dtype=torch.float64, device=system.numbers.device)
+        return per_system(baseline[self.backbone.element_of[system.numbers]], system)
+
+    def _cast(self, system: System) -> System:
+        """The system in the network's type."""
+        return system if system.positions.dtype == self.dtype else system.to(dtype=self.dtype)
+
+    def check_species(self, numbers: Tensor, where: str = "") -> None:
+        """Complain of elements the model was not made for."""
+        strangers = numbers[self.backbone.element_of[numbers] < 0]
+        if len(strangers):
+            names = ", ".join(sorted({chemical_symbols[z] for z in strangers.tolist()}))
+            known = ", ".join(chemical_symbols[z] for z in self.species)
+            raise InputError(f"{where}this model knows {known}; it was not trained on {names}")
+
+
+def new_model(
+    paradigm: dict[str, Any],
+    *,
+    species: Sequence[int | str],
+    cutoff: float = 5.0,
+    seed: int = 0,
+    backbone: dict[str, Any] | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> Model:
+    """An untrained model of any registered kind, e.g. ``new_model({"kind": "latent"}, species=["Na", "Cl"])``.
+
+    Raises:
+        InputError: a key or value that the paradigm's or the backbone's configuration does not know.
+    """
+    config = validated(ModelConfig, {"paradigm": paradigm, "backbone": {"cutoff": cutoff, **(backbone or {})}}, "model")
+    numbers = [atomic_numbers[s] if isinstance(s, str) else int(s) for s in species]
+    return build(config, numbers, seed=seed).to(dtype)
+
+
+def build(config: ModelConfig, species: Sequence[int], *, seed: int = 0) -> Model:
+    """The model of a configuration in float64: constants are exact before any cast, weights the same in any type."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return Model(config, species)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def save(model: Model, path: Path | str) -> None:
+    """Write ``model.pt``: weights, config, species, baseline, units, version, training summary; atomic."""
+    write_atomically(Path(path), to_bytes(contents(model)))
+
+
+def contents(model: Model) -> dict[str, Any]:
+    """Everything that makes a model, as plain types and tensors."""
+    from farfield import __version__
+
+    return {
+        "format": FORMAT,
+        "version": __version__,
+        "units": UNITS,
+        "config": to_plain(model.config),
+        "species": list(model.species),
+        "baseline": list(model.baseline),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "weights": {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
+        "training": model.training_summary,
+    }
+
+
+def load(path: Path | str, *, dtype: torch.dtype | None = None, device: str = "cpu") -> Model:
+    """A model as training wrote it, ready to predict.
+
+    Raises:
+        InputError: no such file, or not a farfield model.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as missing:
+        raise InputError(f"there is no model at {path}") from missing
+    except Exception as broken:
+        raise InputError(f"{path} is not a farfield model, or is damaged: {broken}".splitlines()[0]) from broken
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InputError(f"{path} is not a farfield model of format {FORMAT}")
+    return from_contents(found).to(device=device, dtype=dtype or getattr(torch, found["dtype"])).eval()
+
+
+def from_contents(found: dict[str, Any]) -> Model:
+    """The model that ``contents`` described, in float64."""
+    model = build(validated(ModelConfig, found["config"], "model"), found["species"])
+    model.baseline = list(found["baseline"])
+    model.training_summary = found["training"]
+    model.load_state_dict(found["weights"])
+    return model
+
+
+def to_bytes(found: dict[str, Any]) -> bytes:
+    """As torch writes it."""
+    buffer = io.BytesIO()
+    torch.save(found, buffer)
+    return buffer.getvalue()

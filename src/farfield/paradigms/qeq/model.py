@@ -1,0 +1,79 @@
+"""Charge equilibration: E = Σ ε(h) + min_q [χ(h)·q + ½ q·(J + A)·q] at Σq = Q.
+
+Rappé & Goddard, J. Phys. Chem. 95, 3358 (1991); Ghasemi et al., PRB 92, 045131 (2015) (CENT); Ko et al., Nat. Commun.
+12, 398 (2021) (4G-HDNNP). The energy is the minimised functional itself, so its forces need no adjoint.
+"""
+
+import math
+from typing import ClassVar
+
+import torch
+from ase.data import covalent_radii
+from torch import Tensor, nn
+
+from farfield.backbone.contract import Features, Widths
+from farfield.backbone.heads import AtomicScalar
+from farfield.coulomb import Coulomb
+from farfield.data.statistics import Statistics
+from farfield.paradigms.contract import Paradigm, Prediction
+from farfield.paradigms.qeq.config import QEqConfig
+from farfield.response.equilibrate import equilibrate
+from farfield.response.charged import molecular_dipole
+from farfield.response.formal import formal_charges
+from farfield.system import System, per_system
+from farfield.units import COULOMB
+
+
+class QEq(Paradigm):
+    """Electronegativity from the surroundings, hardness from the element, charges from the whole system."""
+
+    Config: ClassVar = QEqConfig
+    gives: ClassVar = frozenset({"energy", "forces", "stress", "charges", "dipole"})
+    reads: ClassVar = frozenset({"charges", "dipole"})
+    widths: Tensor
+
+    def __init__(self, config: QEqConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
+        super().__init__(config, widths=widths, species=species)
+        self.config, self.species = config, species
+        self.coulomb = Coulomb(error=config.coulomb_error)
+        self.atomic_energy = AtomicScalar(widths)
+        self.electronegativity = AtomicScalar(widths)
+        self.element_electronegativity = nn.Parameter(torch.zeros(119))  # eV/e
+        self.log_hardness = nn.Parameter(torch.full((119,), math.log(config.hardness)))
+        radii = torch.tensor(covalent_radii) if config.width == "covalent" else torch.full((119,), config.width)
+        self.register_buffer("widths", radii[:119].to(torch.get_default_dtype()))
+        self._start_from(formal_charges(species, given=config.formal_charges))
+
+    def prepare(self, statistics: Statistics) -> None:
+        """Scale the energies; start where every element alone would carry its fitted charge."""
+        self.atomic_energy.scale.fill_(statistics.force_scale)
+        given, rows = self.config.formal_charges, (statistics.counts, statistics.charge)
+        self._start_from(formal_charges(self.species, given=given, counts=rows[0], charge=rows[1]))
+
+    def _start_from(self, charges: Tensor) -> None:
+        """Electronegativities at which an isolated atom's energy is least at these charges."""
+        here = list(self.species)
+        with torch.no_grad():
+            stiffness = self.log_hardness.exp() + COULOMB / (math.sqrt(math.pi) * self.widths)
+            self.element_electronegativity[here] = -stiffness[here] * charges.to(stiffness)
+
+    def reach(self, system: System) -> float:
+        """Cutoff of the real-space Coulomb sum."""
+        return self.coulomb.reach(system)
+
+    def forward(self, system: System, features: Features) -> Prediction:
+        """Energy and equilibrated charges."""
+        found = equilibrate(
+            system,
+            self.element_electronegativity[system.numbers] + self.electronegativity(features),
+            self.log_hardness[system.numbers].exp(),
+            widths=self.widths[system.numbers],
+            coulomb=self.coulomb,
+        )
+        short_range = per_system(self.atomic_energy(features), system)
+        return Prediction(
+            energy=short_range + found.energy,
+            charges=found.charges,
+            dipole=molecular_dipole(found.charges, system),
+            energy_coulomb=found.energy,
+        )

@@ -1,0 +1,14 @@
+"""Every paradigm by the word users type."""
+
+from farfield.paradigms.charges import Charges
+from farfield.paradigms.contract import Paradigm
+from farfield.paradigms.latent import Latent
+from farfield.paradigms.qeq import QEq
+from farfield.paradigms.short_range import ShortRange
+
+PARADIGMS: dict[str, type[Paradigm]] = {
+    "short_range": ShortRange,
+    "charges": Charges,
+    "latent": Latent,
+    "qeq": QEq,
+}

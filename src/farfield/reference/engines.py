@@ -1,0 +1,33 @@
+"""Engines by the word users type."""
+
+import importlib
+from typing import Any
+
+from farfield.errors import InputError
+from farfield.reference.ase_calculator import ASEEngine
+from farfield.reference.contract import Engine
+from farfield.reference.pyscf import PySCFEngine
+from farfield.reference.tblite import TBLiteEngine
+
+
+def engine_named(name: str, options: dict[str, Any] | None = None) -> Engine:
+    """``pyscf``, ``tblite`` or ``ase:module:Class`` (any ASE calculator, constructed without arguments).
+
+    Raises:
+        InputError: no such engine, or options it does not take.
+    """
+    options = options or {}
+    if name == "pyscf":
+        return PySCFEngine(**options)
+    if options:
+        raise InputError(f"{' and '.join(options)} belong to --engine pyscf, not to {name}")
+    if name == "tblite":
+        return TBLiteEngine()
+    if name.startswith("ase:") and name.count(":") == 2:
+        _, module, calculator = name.split(":")
+        try:
+            getattr(importlib.import_module(module), calculator)
+        except (ImportError, AttributeError) as failure:
+            raise InputError(f"--engine {name}: {failure}") from failure
+        return ASEEngine(module, calculator)
+    raise InputError(f"there is no engine {name!r}: choose pyscf, tblite or ase:module:Class, e.g. ase:ase.calculators.emt:EMT")

@@ -1,0 +1,105 @@
+"""Charges of atoms whose sum is the charge of the system: three ways, none right for all data.
+
+``shift``
+    Every atom's charge is free and local, then what is missing from the total is spread over the system by learned
+    positive weights. Fragments far apart can carry any charge; but the shift is nonlocal: it breaks the Born-charge
+    sum rule under strain and size consistency, the more so the larger the residual, which is therefore reported.
+``bond``
+    An element's formal charge plus what neighbours hand over to one another. Strictly local, conserving by
+    construction; wrong where one element stands in separated fragments of different charge per formula.
+``fixed``
+    An element's formal charge.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from farfield.backbone.contract import Features, Widths
+from farfield.backbone.heads import AtomicScalar
+from farfield.backbone.radial import envelope
+from farfield.errors import InputError
+from farfield.response.formal import formal_charges
+from farfield.system import System, per_system
+
+Conservation = Literal["shift", "bond", "fixed"]
+
+
+class ConservedCharges(nn.Module):
+    """Atomic charges that sum to ``system.charge``, by one of the three ways."""
+
+    element_charge: Tensor
+
+    def __init__(
+        self, widths: Widths, species: tuple[int, ...], *, conservation: Conservation, given: dict[str, float] | None
+    ) -> None:
+        super().__init__()
+        self.conservation, self.species, self.given = conservation, species, given
+        start = torch.zeros(119)
+        start[list(species)] = formal_charges(species, given=given).to(start)
+        if conservation == "shift":
+            # half of the formal charge: covalent atoms carry less, and a charge of zero would never learn its sign
+            self.element_charge = nn.Parameter(0.5 * start)
+            self.local = AtomicScalar(widths)
+            self.share = AtomicScalar(widths)
+        else:
+            self.register_buffer("element_charge", start)
+        if conservation == "bond":
+            self.transfer = BondTransfer(widths)
+
+    def prepare(self, counts: Tensor, charge: Tensor) -> None:
+        """Fit the elements' charges to the compositions ``(rows, species)`` and total charges ``(rows,)``.
+
+        Raises:
+            InputError: ``bond`` or ``fixed`` and no charge per element adds up to the totals.
+        """
+        exact = self.conservation != "shift"
+        fitted = formal_charges(self.species, given=self.given, counts=counts, charge=charge, exact=exact)
+        with torch.no_grad():
+            self.element_charge[list(self.species)] = fitted.to(self.element_charge)
+
+    def forward(self, system: System, features: Features) -> tuple[Tensor, Tensor]:
+        """Charges ``(atoms,)`` and the residual of the total ``(systems,)`` that had to be shifted away, in e."""
+        charges = self.element_charge[system.numbers]
+        if self.conservation == "shift":
+            charges = charges + self.local(features)
+        elif self.conservation == "bond":
+            charges = charges + self.transfer(features)
+        residual = system.charge - per_system(charges, system)
+        if self.conservation == "shift":
+            weight = nn.functional.softplus(self.share(features))
+            weight = weight / per_system(weight, system)[system.system_index]
+            return charges + weight * residual[system.system_index], residual
+        self._check(system, residual.detach())
+        return charges, residual
+
+    def _check(self, system: System, residual: Tensor) -> None:
+        if (wrong := residual.abs() > 1e-3).any():
+            first = int(wrong.nonzero()[0])
+            found, asked = (system.charge - residual)[first].item(), system.charge[first].item()
+            raise InputError(
+                f"conservation={self.conservation!r} gives structure {first} the charge {found:+.3f} e, the sum of its "
+                f"formal charges, but its total charge is {asked:+g} e: use conservation: shift"
+            )
+
+
+class BondTransfer(nn.Module):
+    """Charge handed from i to j within the cutoff: what i loses j gains, so the sum never changes."""
+
+    def __init__(self, widths: Widths, hidden: int = 32) -> None:
+        super().__init__()
+        self.giver = nn.Linear(widths.scalars, hidden, bias=False)
+        self.taker = nn.Linear(widths.scalars, hidden, bias=False)
+        self.length = nn.Linear(1, hidden)
+        self.out = nn.Linear(hidden, 1, bias=False)
+        nn.init.normal_(self.out.weight, std=0.1 / hidden**0.5)
+
+    def forward(self, features: Features) -> Tensor:
+        """Net charge received by each atom ``(atoms,)``, e."""
+        pairs, scalars = features.pairs, features.scalars
+        x = pairs.distance[:, None] / features.cutoff
+        hidden = self.giver(scalars)[pairs.i] + self.taker(scalars)[pairs.j] + self.length(x)
+        given = (self.out(nn.functional.silu(hidden)) * envelope(x))[:, 0]
+        atoms = scalars.new_zeros(len(scalars))
+        return atoms.index_add(0, pairs.j, given).index_add(0, pairs.i, -given)

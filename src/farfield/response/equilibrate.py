@@ -1,0 +1,3 @@
+"""Placeholder while the real one is being written."""
+def equilibrate(*a, **k):
+    raise NotImplementedError

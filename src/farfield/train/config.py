@@ -1,0 +1,85 @@
+"""Configuration of a training run."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from farfield.config import ModelConfig, ParadigmConfig
+from farfield.data.config import DataConfig
+
+STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+Weight = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class LossWeights:
+    """How much each target counts; every term is made dimensionless with the data's force scale first."""
+
+    energy: Weight = 1.0
+    """Squared error of the energy per √atoms: each atom's error counts alike in small and large structures."""
+    forces: Weight = 1.0
+    """Squared error of a force component."""
+    stress: Weight = 1.0
+    """Squared error of volume × stress, per √atoms."""
+    charges: Weight = 1.0
+    """Squared error of an atomic charge, in e²."""
+    dipole: Weight = 1.0
+    """Squared error of the dipole per √atoms, in (e·Å)²."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainConfig:
+    """How the model is fitted."""
+
+    epochs: Annotated[int, Field(ge=1)] = 200
+    """Passes over the training frames."""
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    """Frames a step (on each device)."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    """Highest learning rate (Adam)."""
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    """Cosine to zero after a short warm-up; or halved when validation stalls; or constant."""
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """Part of the run over which the learning rate rises."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Decay of the running average of the weights, which is what is validated and kept; 0 for none."""
+    clip: Annotated[float, Field(gt=0)] = 10.0
+    """Gradients longer than this are shortened to it."""
+    huber: Annotated[float, Field(gt=0)] | None = None
+    """Errors beyond this many scales count linearly (robust against outliers); squares everywhere where absent."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Stop after this many epochs without a better validation."""
+    weights: LossWeights = LossWeights()
+    """How much each target counts."""
+    precision: Literal["float32", "float64"] = "float32"
+    """Floating-point type of the network."""
+    device: str = "auto"
+    """cpu, cuda, or whichever there is."""
+    devices: Annotated[int, Field(ge=1)] = 1
+    """Processes to train on together."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU threads; torch's own choice where absent."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """Longest time between checkpoints; one is written at the end of every epoch that took long enough, too."""
+    tensorboard: bool = False
+    """Also log for TensorBoard."""
+    seed: int = 0
+    """Of the weights and of the order of the frames."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RunConfig:
+    """Everything about a run: what ``farfield train`` and ``farfield compare`` read."""
+
+    data: DataConfig
+    """What to learn from."""
+    model: ModelConfig
+    """What to train."""
+    train: TrainConfig = TrainConfig()
+    """How."""
+    compare: tuple[ParadigmConfig, ...] = ()  # type: ignore[valid-type]
+    """The paradigms of ``farfield compare`` with their keys; every registered one where empty."""
+    out: Path | None = None
+    """Run folder; runs/ and the name of the configuration file where absent."""

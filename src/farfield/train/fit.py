@@ -1,0 +1,190 @@
+"""The loop: Lightning Fabric underneath (devices, distribution), everything that must survive a kill in Progress."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from farfield.data.frame import Frame, Labels, collate
+from farfield.errors import ConvergenceError
+from farfield.model import Model, save
+from farfield.system import System
+from farfield.train.batches import Batches, on_device
+from farfield.train.checkpoint import Progress, read_checkpoint, write_checkpoint
+from farfield.train.config import TrainConfig
+from farfield.train.loss import TrainingStep
+from farfield.train.record import write_log
+
+OnEpoch = Callable[[Progress], None]
+MODEL = "model.pt"
+COLUMNS = {
+    "energy": "valid_energy_rmse_meV_per_atom",
+    "forces": "valid_forces_rmse_meV_per_A",
+    "stress": "valid_stress_rmse_meV_per_A3",
+    "charges": "valid_charges_rmse_me",
+    "dipole": "valid_dipole_rmse_meA",
+}
+"""Names of the root mean square errors in ``log.csv``."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is trained on what: frames already in the model's type, with neighbours attached."""
+
+    model: Model
+    train: list[Frame]
+    valid: list[Frame]
+    force_scale: float  # eV/Å
+
+
+def fabric_for(config: TrainConfig) -> Fabric:
+    """Devices and processes as configured."""
+    strategy: Any = "auto"
+    if config.devices > 1:
+        from lightning_fabric.strategies import DDPStrategy
+
+        # a force-only loss leaves the last biases without a gradient, and DDP would wait for them for ever
+        strategy = DDPStrategy(find_unused_parameters=True)
+    accelerator = config.device if config.device in ("auto", "cpu", "cuda") else "auto"
+    return Fabric(accelerator=accelerator, devices=config.devices, strategy=strategy)
+
+
+def fit(material: Material, config: TrainConfig, folder: Path, *, fabric: Fabric, on_epoch: OnEpoch) -> Progress:
+    """Train until the epochs are done or patience ends; ``folder/model.pt`` is the best so far at any moment.
+
+    Called again with the same folder it goes on where it stopped, to the bit, even inside an epoch.
+
+    Raises:
+        ConvergenceError: the loss is no longer finite.
+    """
+    run = _Run(material, config, folder, fabric)
+    progress = read_checkpoint(folder, run.parts) or Progress()
+    on_epoch(progress)
+    while not progress.finished:
+        run.epoch(progress)
+        progress.finished = progress.epoch >= config.epochs or _out_of_patience(progress, config)
+        run.checkpoint(progress, force=progress.finished)
+        on_epoch(progress)
+    return progress
+
+
+def _out_of_patience(progress: Progress, config: TrainConfig) -> bool:
+    return config.patience is not None and progress.epoch - progress.best_epoch >= config.patience
+
+
+class _Run:
+    """The moving parts of one training."""
+
+    def __init__(self, material: Material, config: TrainConfig, folder: Path, fabric: Fabric) -> None:
+        self.config, self.folder, self.fabric = config, folder, fabric
+        self.valid, self.force_scale = material.valid, material.force_scale
+        model = material.model
+        step = TrainingStep(model, config.weights, material.force_scale, config.huber)
+        # plain Adam with amsgrad: what the field's potentials train with
+        self.optimizer = torch.optim.Adam(step.parameters(), lr=config.learning_rate, amsgrad=True)
+        self.batches = Batches(
+            material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size
+        )
+        self.schedule = _schedule(self.optimizer, config, len(self.batches))
+        self.average = AveragedModel(step, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
+        self.parts = {
+            "step": step, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule,
+        }  # fmt: skip
+        self.step: Any
+        self.step, self.optimizer = fabric.setup(step, self.optimizer)
+        self.average.to(fabric.device)
+        self.saved = time.monotonic()
+
+    def epoch(self, progress: Progress) -> None:
+        """Finish the epoch under way, validate, keep the best."""
+        started = time.monotonic()
+        self.step.train()
+        for system, labels in self.batches.epoch(progress.epoch, self.fabric.device, start=progress.batch):
+            progress.loss_sum += self._step(system, labels, progress)
+            progress.batch += 1
+            if time.monotonic() - self.saved > self.config.checkpoint_seconds and progress.batch < len(self.batches):
+                progress.seconds += time.monotonic() - started
+                started = time.monotonic()
+                self.checkpoint(progress, force=True)
+        train_loss = progress.loss_sum / len(self.batches)
+        progress.epoch, progress.batch, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        row = self._validate()
+        progress.seconds += time.monotonic() - started
+        self._record(progress, {"train_loss": train_loss, **row})
+
+    def _step(self, system: System, labels: Labels, progress: Progress) -> float:
+        self.optimizer.zero_grad()
+        loss, _ = self.step(system, labels)
+        if not torch.isfinite(loss):
+            raise ConvergenceError(
+                f"the loss became {loss.item()} in epoch {progress.epoch + 1}: lower train.learning_rate "
+                f"({self.config.learning_rate:g}) or train.clip ({self.config.clip:g}). The best model so far is kept"
+            )
+        self.fabric.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.step.parameters(), self.config.clip)
+        self.optimizer.step()
+        if self.config.schedule == "cosine":
+            self.schedule.step()
+        self.average.update_parameters(getattr(self.step, "module", self.step))
+        return float(loss.detach())
+
+    def _validate(self) -> dict[str, float]:
+        """Loss and root mean square errors of the averaged weights on the validation frames."""
+        averaged: TrainingStep = self.average.module  # type: ignore[assignment]
+        averaged.eval()
+        loss, sums = 0.0, {}
+        for start in range(0, len(self.valid), self.config.batch_size):
+            frames = self.valid[start : start + self.config.batch_size]
+            found, totals = averaged(*on_device(*collate(frames), self.fabric.device))
+            loss += float(found) * len(frames) / len(self.valid)
+            for name, total in totals.items():
+                sums[name] = sums.get(name, 0.0) + total.cpu().numpy()
+        roots = {name: math.sqrt(total / max(count, 1)) for name, (total, count) in sums.items()}
+        return {"valid_loss": loss} | {COLUMNS[name]: 1e3 * root for name, root in roots.items()}
+
+    def _record(self, progress: Progress, row: dict[str, float]) -> None:
+        rate = self.optimizer.param_groups[0]["lr"]
+        progress.history.append({"epoch": progress.epoch, "seconds": progress.seconds, "learning_rate": rate, **row})
+        if self.config.schedule == "plateau":
+            self.schedule.step(row["valid_loss"])
+        if row["valid_loss"] < progress.best_loss:
+            progress.best_loss, progress.best_epoch = row["valid_loss"], progress.epoch
+            if self.fabric.is_global_zero:
+                self._save_best(progress)
+
+    def _save_best(self, progress: Progress) -> None:
+        model: Model = self.average.module.model  # type: ignore[assignment, union-attr]
+        model.training_summary = {
+            **model.training_summary, "epoch": progress.epoch, "valid_loss": progress.best_loss,
+            "seconds": progress.seconds,
+        }  # fmt: skip
+        save(model, self.folder / MODEL)
+
+    def checkpoint(self, progress: Progress, *, force: bool = False) -> None:
+        """Write log and checkpoint if it is time."""
+        due = time.monotonic() - self.saved > min(5.0, self.config.checkpoint_seconds)
+        if (force or due) and self.fabric.is_global_zero:
+            write_checkpoint(self.folder, progress, self.parts)
+            write_log(self.folder, progress.history)
+            self.saved = time.monotonic()
+
+
+def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int) -> Any:
+    if config.schedule == "plateau":
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=20)
+    total, rise = config.epochs * steps, max(1.0, config.warmup * config.epochs * steps)
+
+    def factor(step: int) -> float:
+        if config.schedule == "constant":
+            return 1.0
+        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
+        return min(1.0, (step + 1) / rise) * falling
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+

@@ -1,0 +1,57 @@
+"""The run folder: its configuration, its log, and the refusal to mix two runs in one."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from farfield.atomic_write import write_atomically
+from farfield.errors import InputError
+
+CONFIG, LOG = "config.yaml", "log.csv"
+_FREE = {"train.threads", "train.device", "train.checkpoint_seconds", "train.tensorboard", "compare", "out"}
+"""Keys that may change between two sittings of one run: they do not change what is computed."""
+
+
+def claim_folder(folder: Path, config: dict[str, Any]) -> None:
+    """Create the run folder and write down the configuration; or find that it is this run's already.
+
+    Raises:
+        InputError: the folder cannot be written, or holds a run of another configuration.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise InputError(f"cannot create the run folder {folder}: {failure.strerror}. Choose another --out") from failure
+    path = folder / CONFIG
+    if path.exists():
+        before = _flat(yaml.safe_load(path.read_text()) or {})
+        now = _flat(config)
+        changed = sorted(k for k in before.keys() | now.keys() if k not in _FREE and before.get(k) != now.get(k))
+        if changed:
+            lines = "\n".join(f"  {k}: was {before.get(k)}, is {now.get(k)}" for k in changed[:10])
+            raise InputError(
+                f"{folder} holds a run of another configuration:\n{lines}\nChoose another --out, or remove the folder"
+            )
+    write_atomically(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+
+
+def write_log(folder: Path, history: list[dict[str, float]]) -> None:
+    """``log.csv``: a row an epoch."""
+    if not history:
+        return
+    text = io.StringIO()
+    columns = list(dict.fromkeys(key for row in history for key in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.8g}" for k, v in row.items()} for row in history)
+    write_atomically(folder / LOG, text.getvalue().encode())
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in config.items():
+        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return out

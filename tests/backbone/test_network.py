@@ -1,0 +1,116 @@
+from dataclasses import replace
+
+import ase
+import ase.build
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from farfield.backbone.config import BackboneConfig
+from farfield.backbone.network import DensityNetwork
+from farfield.backbone.radial import envelope
+from farfield.system import System
+
+
+def network(**keys):
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        return DensityNetwork(BackboneConfig(**keys), (1, 8, 11), 2)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def box(atoms=9, seed=0):
+    rng = np.random.default_rng(seed)
+    frame = ase.Atoms(rng.choice([1, 8, 11], atoms), rng.uniform(0, 5, (atoms, 3)), cell=5.5 * np.eye(3), pbc=True)
+    return System.from_ase(frame)
+
+
+@pytest.mark.parametrize("l_max", [1, 2, 3])
+@pytest.mark.parametrize("correlation", [2, 3])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_features_turn_with_the_atoms(l_max, correlation, layers):
+    backbone, system = network(l_max=l_max, correlation=correlation, layers=layers, channels=8), box()
+    improper = torch.tensor(-Rotation.random(random_state=1).as_matrix())  # rotation and inversion
+    turned = replace(system, positions=system.positions @ improper.T, cell=system.cell @ improper.T)
+    here, there = backbone(system), backbone(turned)
+    assert here.scalars.shape[1] == backbone.widths.scalars
+    assert here.vectors.shape[1] == backbone.widths.vectors
+    assert here.tensors.shape[1] == backbone.widths.tensors
+    torch.testing.assert_close(there.scalars, here.scalars)
+    torch.testing.assert_close(there.vectors, here.vectors @ improper.T)
+    torch.testing.assert_close(there.tensors, improper @ here.tensors @ improper.T)
+    torch.testing.assert_close(here.tensors, here.tensors.transpose(2, 3))
+
+
+def test_vectors_point_along_the_bond():
+    """Two atoms on a line: every vector lies on it, every tensor is uniaxial about it."""
+    axis = np.array([1.0, 2.0, -0.5]) / np.linalg.norm([1.0, 2.0, -0.5])
+    features = network(channels=4)(System.from_ase(ase.Atoms("OH", [[0, 0, 0], 1.3 * axis])))
+    along = torch.tensor(axis)
+    across = features.vectors - (features.vectors @ along)[..., None] * along
+    assert across.abs().max() < 1e-12 < features.vectors.abs().max()
+    uniaxial = torch.einsum("a,b->ab", along, along) - torch.eye(3) / 3
+    size = 1.5 * torch.einsum("ncab,a,b->nc", features.tensors, along, along)
+    torch.testing.assert_close(features.tensors, size[..., None, None] * uniaxial)
+
+
+def test_smooth_through_the_cutoff():
+    """Value, slope and curvature of every feature vanish as a neighbour leaves."""
+    backbone = network(channels=4, cutoff=4.0)
+
+    def scalars(distance):
+        return backbone(System.from_ase(ase.Atoms("OH", [[0, 0, 0], [0, 0, distance]]))).scalars
+
+    alone, h = scalars(6.0), 1e-3
+    at = [scalars(4.0 - k * h) - alone for k in range(4)]
+    assert at[0].abs().max() == 0
+    assert (at[1] / h).abs().max() < 1e-4
+    assert ((at[2] - 2 * at[1] + at[0]) / h**2).abs().max() < 0.2  # ∝ h
+    assert ((at[2] - 2 * at[1] + at[0]) / h**2).abs().max() < 0.6 * ((at[3] - 2 * at[2] + at[1]) / h**2).abs().max()
+
+
+def test_envelope_has_two_derivatives_at_the_cutoff():
+    x = torch.tensor([1 - 1e-6], dtype=torch.float64, requires_grad=True)
+    value = envelope(x)
+    (slope,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), x)
+    assert value.abs().item() < 1e-14
+    assert slope.abs().item() < 1e-9
+    assert curvature.abs().item() < 1e-3
+
+
+def test_unit_variance_at_the_start():
+    frame = ase.build.bulk("NaH", "rocksalt", a=5.0, cubic=True).repeat(2)
+    frame.rattle(0.2, seed=0)
+    backbone = network(channels=32)
+    backbone.set_average_neighbors(32)
+    assert 0.3 < backbone(System.from_ase(frame)).scalars.std().item() < 3
+
+
+@pytest.mark.parametrize("key", ["embed_charge", "embed_spin"])
+def test_total_charge_and_spin_enter_only_when_asked(key):
+    system = box()
+    changed = replace(system, charge=torch.ones(1, dtype=torch.float64), spin=torch.ones(1, dtype=torch.float64))
+    torch.testing.assert_close(network()(system).scalars, network()(changed).scalars, rtol=0, atol=0)
+    told = network(**{key: True})
+    assert (told(system).scalars - told(changed).scalars).abs().max() > 1e-2
+
+
+def test_second_derivatives():
+    backbone, system = network(channels=3, cutoff=3.0, layers=1), box(4)
+
+    def energy(positions):
+        return backbone(system.with_positions(positions)).scalars.square().sum()
+
+    positions = system.positions.clone().requires_grad_()
+    assert torch.autograd.gradcheck(energy, positions)
+    assert torch.autograd.gradgradcheck(energy, positions)
+
+
+def test_close_contacts_stay_finite():
+    for distance in (0.002, 0.05, 0.3):
+        assert torch.isfinite(network()(System.from_ase(ase.Atoms("OH", [[0, 0, 0], [0, 0, distance]]))).scalars).all()
