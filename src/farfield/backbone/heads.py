@@ -1,11 +1,13 @@
 """From features to numbers per atom: the readouts that rooms share."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
+from farfield.backbone.linear import UnitLinear
+
+START = 0.3
+"""Size of what an untrained readout says, in units of its scale."""
 
 
 class AtomicScalar(nn.Module):
@@ -15,14 +17,13 @@ class AtomicScalar(nn.Module):
 
     def __init__(self, widths: Widths, *, hidden: int = 32, scale: float = 1.0) -> None:
         super().__init__()
-        self.linear = nn.Linear(widths.scalars, 1)
-        self.network = nn.Sequential(nn.Linear(widths.scalars, hidden), nn.SiLU(), nn.Linear(hidden, 1, bias=False))
-        nn.init.normal_(self.linear.weight, std=0.3 / math.sqrt(widths.scalars))
-        nn.init.zeros_(self.linear.bias)
-        nn.init.normal_(self.network[2].weight, std=0.3 / math.sqrt(hidden))
+        self.linear = UnitLinear(widths.scalars, 1, gain=START)
+        self.first = UnitLinear(widths.scalars, hidden)
+        self.second = UnitLinear(hidden, 1, gain=START)
         self.register_buffer("scale", torch.tensor(scale))
 
     def forward(self, features: Features) -> Tensor:
         """``(atoms,)``, times the scale set from the training data."""
         scalars = features.scalars
-        return torch.as_tensor(self.scale * (self.linear(scalars) + self.network(scalars))[:, 0])
+        values = self.linear(scalars) + self.second(nn.functional.silu(self.first(scalars)))
+        return torch.as_tensor(self.scale * values[:, 0])

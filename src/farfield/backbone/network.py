@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from farfield.backbone.angular import cartesian_form, spherical_harmonics
 from farfield.backbone.config import BackboneConfig
 from farfield.backbone.contract import Features, Widths
+from farfield.backbone.linear import UnitLinear
 from farfield.backbone.product import ChannelMix, DensityProducts
 from farfield.backbone.radial import RadialBasis, RadialNetwork
 from farfield.geometry.neighbors import Pairs, pairs_within
@@ -97,12 +98,11 @@ class Layer(nn.Module):
         super().__init__()
         channels, l_max = config.channels, config.l_max
         self.channels, self.orders = channels, l_max + 1
-        self.send = nn.Linear(channels, channels, bias=False)
+        self.send = UnitLinear(channels, channels)
         self.radial = RadialNetwork(config.radial, config.radial_hidden, (l_max + 1) * channels)
         self.mix = ChannelMix(l_max, channels)
         self.products = DensityProducts(elements, channels, l_max, l_out, config.correlation)
-        self.keep = nn.Parameter(torch.randn(elements, channels, channels) / math.sqrt(channels))
-        nn.init.normal_(self.send.weight, std=1 / math.sqrt(channels))
+        self.keep = nn.Parameter(torch.randn(elements, channels, channels))
         order_of = [order for order in range(l_max + 1) for _ in range(2 * order + 1)]
         self.register_buffer("order_of", torch.tensor(order_of), persistent=False)
 
@@ -112,7 +112,7 @@ class Layer(nn.Module):
         calm = scalars * torch.rsqrt(0.5 + 0.5 * scalars.square().mean(1, keepdim=True))
         density = self._gather(self.send(calm), pairs, waves, harmonics)
         out = self.products(self.mix(density), element)
-        kept = torch.einsum("nc,ncd->nd", scalars, self.keep[element])
+        kept = torch.einsum("nc,ncd->nd", scalars, self.keep[element]) / math.sqrt(self.channels)
         return torch.cat([((out[0] + kept) / math.sqrt(2))[None], out[1:]])
 
     def _gather(self, sent: Tensor, pairs: Pairs, waves: Tensor, harmonics: Tensor) -> Tensor:

@@ -103,10 +103,11 @@ class ChannelMix(nn.Module):
 
     def __init__(self, l_max: int, channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(l_max + 1, channels, channels) / math.sqrt(channels))
+        self.weight = nn.Parameter(torch.randn(l_max + 1, channels, channels))
+        self.gain = 1 / math.sqrt(channels)
         order_of = [order for order in range(l_max + 1) for _ in range(2 * order + 1)]
         self.register_buffer("order_of", torch.tensor(order_of), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(m, atoms, channels)`` → the same shape."""
-        return torch.bmm(features, self.weight[self.order_of])
+        return torch.bmm(features, (self.weight * self.gain)[self.order_of])

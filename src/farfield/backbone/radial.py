@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from farfield.backbone.linear import UnitLinear
+
 
 def envelope(x: Tensor, order: int = 6) -> Tensor:
     """1 at x = 0, 0 from x = 1 on with two continuous derivatives (Gasteiger et al., ICLR 2020, eq. 8)."""
@@ -34,10 +36,8 @@ class RadialNetwork(nn.Module):
 
     def __init__(self, count: int, hidden: int, out: int) -> None:
         super().__init__()
-        self.first = nn.Linear(count, hidden, bias=False)
-        self.second = nn.Linear(hidden, out, bias=False)
-        nn.init.normal_(self.first.weight, std=1 / math.sqrt(count))
-        nn.init.normal_(self.second.weight, std=1.7 / math.sqrt(hidden))  # 1.7: what silu takes away
+        self.first = UnitLinear(count, hidden)
+        self.second = UnitLinear(hidden, out, gain=1.7)  # 1.7: what silu takes away
 
     def forward(self, basis: Tensor) -> Tensor:
         """``(pairs, count)`` → ``(pairs, out)``."""

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from farfield.cli.progress import ProgressDisplay
-from farfield.data.read import read_structures
+from farfield.data.files import load_structures
 from farfield.reference.engines import engine_named
 from farfield.reference.run import label_structures
 
@@ -31,7 +31,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label, and say what failed; exit code 1 if any frame did."""
-    frames = read_structures(args.structures)
+    frames = load_structures(args.structures)
     options = {key: value for key in ("functional", "basis") if (value := getattr(args, key))}
     engine = engine_named(args.engine, options)
     out = args.out or args.structures.with_name(f"{args.structures.stem}_labelled.xyz")

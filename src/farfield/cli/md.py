@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from farfield.cli.progress import ProgressDisplay
-from farfield.data.read import read_structures
+from farfield.data.files import load_structures
 from farfield.deploy.ase import FarfieldCalculator
 from farfield.deploy.md import MDOptions, run_md
 from farfield.errors import InputError
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Run and say how it went."""
     names = MDOptions.__dataclass_fields__
     options = MDOptions(**{name: getattr(args, name) for name in names})
-    frames = read_structures(args.structure)
+    frames = load_structures(args.structure)
     if not -len(frames) <= args.frame < len(frames):
         raise InputError(f"{args.structure} has {len(frames)} frames; there is no frame {args.frame}")
     calculator = FarfieldCalculator(args.model, device=args.device, dtype=args.dtype)

@@ -34,8 +34,8 @@ def kernels_and_vectors(charged: Charged, padding: Padding, order: int = 0) -> t
     real = padding.mask()
     paired = real.unsqueeze(1) & real.unsqueeze(2)
     paired.diagonal(dim1=1, dim2=2).fill_(False)
-    # apart by one where nobody stands, so that no derivative divides by zero
-    squared = torch.where(paired, vector.square().sum(-1), 1.0)
+    # far apart where there is no pair, so that no derivative divides by zero
+    squared = torch.where(paired, vector.square().sum(-1), 100.0)
     _refuse_coincident(charged, padding, squared.detach())
     return torch.where(paired, _radial(charged, padding, squared, order), 0.0), vector
 

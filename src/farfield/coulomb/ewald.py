@@ -79,15 +79,16 @@ def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, W
 
 
 def wave_vectors(cell: Tensor, plan: Plan) -> Tensor:
-    """k ``(systems, waves, 3)`` in 1/Å."""
-    return plan.indices @ (2 * math.pi * torch.linalg.inv(cell).transpose(1, 2))
+    """Wave vectors k ``(systems, waves, 3)`` in 1/Å."""
+    reciprocal: Tensor = 2 * math.pi * torch.linalg.inv(cell).transpose(1, 2)
+    return plan.indices @ reciprocal
 
 
 def wave_weights(cell: Tensor, plan: Plan) -> Tensor:
-    """multiplicity · (2π/V) exp(-k²/4α²)/k² ``(systems, waves)``, in 1/Å."""
+    """Weights of |S_k|²: multiplicity · (2π/V) exp(-k²/4α²)/k² ``(systems, waves)``, in 1/Å."""
     squared = wave_vectors(cell, plan).square().sum(-1)
     squared = torch.where(plan.multiplicity > 0, squared, 1.0)
-    volume = torch.linalg.det(cell).abs().unsqueeze(1)
+    volume: Tensor = torch.linalg.det(cell).abs().unsqueeze(1)
     decay = torch.exp(-squared / (4 * plan.splitting.square()).unsqueeze(1))
     return plan.multiplicity * (2 * math.pi) * decay / (squared * volume)
 

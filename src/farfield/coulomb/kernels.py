@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SERIES_BELOW = 1.0
+SERIES_BELOW = 0.5
 """(rate · r)² under which erf(rate·r)/r is summed as a series: the recurrence cancels there."""
 
-SERIES_TERMS = 22
+SERIES_TERMS = 15
 """Enough for float64 at ``SERIES_BELOW``."""
 
 _POINT = 1e-8
@@ -63,7 +63,7 @@ class _Screened(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         squared, rate, value, gauss = ctx.saved_tensors
         higher = _Screened.apply(squared, rate, ctx.order + 1, value.detach(), gauss)  # type: ignore[no-untyped-call]
         return -0.5 * grad * higher, None, None, None, None
@@ -87,7 +87,7 @@ class _Smeared(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         squared, rate, value, gauss = ctx.saved_tensors
         order = ctx.order
         to_squared = to_rate = None
@@ -107,9 +107,8 @@ def _mend_near(value: Tensor, squared: Tensor, rate: Tensor, order: int) -> None
     if not near.any():
         return
     t, a = argument[near], rate.expand_as(argument)[near]
-    term = torch.full_like(t, 1 / (2 * order + 1))
-    boys = term.clone()
-    for k in range(1, SERIES_TERMS):
-        term = term * (2 * t / (2 * order + 2 * k + 1))
-        boys += term
+    boys = torch.ones_like(t)
+    for k in range(SERIES_TERMS, 0, -1):
+        boys.mul_(t * (2 / (2 * order + 2 * k + 1))).add_(1)
+    boys /= 2 * order + 1
     value[near] = (2 / math.sqrt(math.pi)) * a * (2 * a * a) ** order * torch.exp(-t) * boys

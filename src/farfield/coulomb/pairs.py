@@ -1,6 +1,7 @@
 """Pairs for the real-space sum: each once, since the kernel is symmetric."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from farfield.coulomb.sources import Charged
 from farfield.errors import InputError
 from farfield.geometry.neighbors import CLOSEST
 from farfield.system import NeighborList, System
+
+_Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -73,21 +76,20 @@ def cross_pairs(points: System, sources: System, cutoff: Tensor) -> tuple[Tensor
         if not len(here) or not len(there) or float(cutoff[k]) == 0:
             continue
         cell = points.cell[k].detach().cpu().double().numpy()
-        images = _images(points.positions, sources.positions, (here, there), cell, float(cutoff[k]))
-        i, j, shift = images
+        i, j, shift = _images(points.positions, sources.positions, (here, there), cell, float(cutoff[k]))
         found.append((here[i], there[j], shift))
-    i, j, shift = (torch.from_numpy(np.concatenate(column)) for column in zip(*found))
+    columns = [torch.from_numpy(np.concatenate(column)) for column in zip(*found)]
     device, dtype = points.positions.device, points.positions.dtype
-    return i.to(device), j.to(device), shift.to(device, dtype)
+    return columns[0].to(device), columns[1].to(device), columns[2].to(device, dtype)
 
 
 def _images(
     points: Tensor,
     sources: Tensor,
-    chosen: tuple[np.ndarray, np.ndarray],  # type: ignore[type-arg]
-    cell: np.ndarray,  # type: ignore[type-arg]
+    chosen: tuple[_Array, _Array],
+    cell: _Array,
     cutoff: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+) -> tuple[_Array, _Array, _Array]:
     """Pairs of wrapped points with all images of wrapped sources that reach into the cell."""
     inverse = np.linalg.inv(cell)
     fractions = [t.detach().cpu().double().numpy()[c] @ inverse for t, c in zip((points, sources), chosen)]

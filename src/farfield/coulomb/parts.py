@@ -77,8 +77,8 @@ def _kinds(system: System, method: Method) -> Iterator[tuple[Tensor, bool]]:
     if len(partly):
         where = int(partly[0])
         raise InputError(
-            f"structure {where} is periodic along {system.periodic[where].tolist()}: this version sums open (F F F) and "
-            "fully periodic (T T T) systems, slabs and wires (one or two periodic axes) come with a later one"
+            f"structure {where} is periodic along {system.periodic[where].tolist()}: this version sums open (F F F) "
+            "and fully periodic (T T T) systems, slabs and wires (one or two periodic axes) come with a later one"
         )
 
 
@@ -89,7 +89,7 @@ def _similar(system: System, systems: Tensor) -> Iterator[Tensor]:
         yield systems
         return
     grade = torch.log(longest / sizes.double()).div(torch.log(torch.tensor(float(SPREAD)))).floor()
-    for value in grade.unique():
+    for value in sorted(set(grade.tolist())):
         yield systems[grade == value]
 
 

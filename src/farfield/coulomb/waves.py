@@ -70,7 +70,8 @@ def gather_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves) -> 
     """Derivative of ``gather`` by the phases, ``(systems, sources, columns, 3)``."""
     n = waves.indices.unsqueeze(2)  # (systems, waves, 1, 3)
     turned = ((sine.unsqueeze(-1) * n).flatten(2), (cosine.unsqueeze(-1) * -n).flatten(2))
-    return gather(phases, *turned, waves).unflatten(2, (cosine.shape[2], 3))
+    slope = gather(phases, *turned, waves)
+    return slope.reshape(*slope.shape[:2], cosine.shape[2], 3)
 
 
 class _Spread(torch.autograd.Function):
@@ -81,7 +82,7 @@ class _Spread(torch.autograd.Function):
         return waves.spread(moments)
 
     @staticmethod
-    def backward(ctx: Any, cosine: Tensor, sine: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, cosine: Tensor, sine: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         phases, moments = ctx.saved_tensors
         to_phases = to_moments = None
         if ctx.needs_input_grad[0]:
@@ -99,7 +100,7 @@ class _Gather(torch.autograd.Function):
         return waves.gather(cosine, sine)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         phases, cosine, sine = ctx.saved_tensors
         to_phases = to_cosine = to_sine = None
         if ctx.needs_input_grad[0]:

@@ -1,8 +1,21 @@
 """What the training set says as a whole: baselines and scales that every model starts from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from farfield.data.frame import Frame
+from farfield.errors import InputError
+from farfield.geometry.neighbors import pairs_within
+
+_DEPENDENT = 1e-4
+"""Elements whose amounts vary together to within this (relative) in all frames cannot be told apart."""
+_ROBUST = 4.0
+"""Energies further off than this many robust standard deviations count linearly instead of squared (Huber 1964)."""
+_SMALLEST = 1e-8
+"""A scale below this is taken for zero."""
 
 
 @dataclass(frozen=True)
@@ -13,6 +26,86 @@ class Statistics:
     counts: Tensor  # (frames, species) float64, atoms of each element
     charge: Tensor  # (frames,) float64, total charge, e
     baseline: Tensor  # (species,) float64, eV per atom of each element
-    energy_scale: float  # eV per atom, rms of the energy left above the baseline
+    energy_scale: float  # eV per atom, rms of the energy left above the baseline, outliers shortened
     force_scale: float  # eV/Å, rms force component; energy_scale / 1 Å where there are no forces
     average_neighbors: float  # neighbours of an atom within the backbone's cutoff
+
+
+def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
+    """Baseline, scales and coordination of the training frames.
+
+    The baseline is the least-squares energy per atom of each element, measured from the mean energy per atom and of
+    least norm: elements that only occur together share what cannot be told apart. Frames whose energy is nan are left
+    out of it. Neighbours attached to the frames are used where they reach as far as ``cutoff`` (Å).
+
+    Raises:
+        InputError: no frames.
+    """
+    if not frames:
+        raise InputError("statistics need at least one training frame")
+    species, column = torch.unique(torch.cat([frame.system.numbers for frame in frames]), return_inverse=True)
+    sizes = torch.tensor([frame.system.n_atoms for frame in frames])
+    owner = torch.repeat_interleave(torch.arange(len(frames)), sizes)
+    counts = torch.zeros(len(frames), len(species), dtype=torch.float64)
+    counts.index_put_((owner, column), torch.ones(len(owner), dtype=torch.float64), accumulate=True)
+    baseline, rest = _fit_baseline(counts, _energies(frames))
+    energy_scale, force_scale = _scales(rest, _force_components(frames))
+    return Statistics(
+        species=tuple(species.tolist()),
+        counts=counts,
+        charge=torch.cat([frame.system.charge for frame in frames]).double(),
+        baseline=baseline,
+        energy_scale=energy_scale,
+        force_scale=force_scale,
+        average_neighbors=sum(len(pairs_within(f.system, cutoff).i) for f in frames) / int(sizes.sum()),
+    )
+
+
+def _fit_baseline(counts: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    """Energy per atom of each element ``(species,)``, and what is left above it per atom ``(labelled frames,)``, outliers shortened."""
+    labelled = energy.isfinite()
+    if not labelled.any():
+        return counts.new_zeros(counts.shape[1]), energy.new_zeros(0)
+    sizes = counts[labelled].sum(1)
+    fractions, per_atom = counts[labelled] / sizes[:, None], energy[labelled] / sizes
+    middle = per_atom.median()
+    weight, baseline = torch.ones_like(per_atom), per_atom.new_zeros(counts.shape[1])
+    for _ in range(20):  # reweighted least squares; settles in a few rounds
+        root = weight.sqrt()
+        baseline = middle + _least_norm(fractions * root[:, None], (per_atom - middle) * root)
+        weight = _huber_weights(per_atom - fractions @ baseline)
+    return baseline, (per_atom - fractions @ baseline) * weight.sqrt()
+
+
+def _least_norm(matrix: Tensor, values: Tensor) -> Tensor:
+    """Least squares by pseudo-inverse: nothing along directions that the data do not determine."""
+    inverse: Tensor = torch.linalg.pinv(matrix, rtol=_DEPENDENT)
+    return inverse @ values
+
+
+def _huber_weights(residual: Tensor) -> Tensor:
+    spread = 1.4826 * (residual - residual.median()).abs().median()  # standard deviation, were it a Gaussian
+    limit = _ROBUST * spread.clamp(min=_SMALLEST)
+    return (limit / residual.abs().clamp(min=_SMALLEST)).clamp(max=1.0)
+
+
+def _scales(rest: Tensor, forces: Tensor) -> tuple[float, float]:
+    """(eV per atom, eV/Å); one stands in for the other where it is absent or zero, 1 for both."""
+    energy, force = _rms(rest), _rms(forces)
+    return energy or force or 1.0, force or energy or 1.0
+
+
+def _rms(values: Tensor) -> float:
+    values = values[values.isfinite()]
+    found = float(values.square().mean().sqrt()) if values.numel() else 0.0
+    return found if found > _SMALLEST else 0.0
+
+
+def _energies(frames: Sequence[Frame]) -> Tensor:
+    unknown = torch.full((1,), torch.nan, dtype=torch.float64)
+    return torch.cat([unknown if (e := frame.labels.energy) is None else e.double() for frame in frames])
+
+
+def _force_components(frames: Sequence[Frame]) -> Tensor:
+    known = [frame.labels.forces.double().flatten() for frame in frames if frame.labels.forces is not None]
+    return torch.cat(known) if known else torch.zeros(0, dtype=torch.float64)

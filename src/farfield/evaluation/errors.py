@@ -89,11 +89,11 @@ def table(rows: Sequence[ErrorRow], *, title: str | None = None) -> Table:
     out.add_column("unit")
     for k, row in enumerate(rows):
         first = k == 0 or rows[k - 1].measure != row.measure
-        name = [row.label if first else ""] + ([row.group or "all"] if grouped else [])
+        names = [row.label if first else ""] + ([row.group or "all"] if grouped else [])
         numbers = [str(row.count), *(significant(value) for value in (row.mae, row.rmse, row.max))]
         if first and k:
             out.add_section()
-        out.add_row(*name, *numbers, row.unit)
+        out.add_row(*names, *numbers, row.unit)
     return out
 
 

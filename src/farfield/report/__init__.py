@@ -1,0 +1,7 @@
+"""The pictures and the page: what a training or a comparison found, in one file that needs nothing else."""
+
+from farfield.report.binding import save_binding_picture
+from farfield.report.page import write_report
+from farfield.report.result import RunResult
+
+__all__ = ["RunResult", "save_binding_picture", "write_report"]

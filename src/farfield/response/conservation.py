@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicScalar
+from farfield.backbone.linear import UnitLinear
 from farfield.backbone.radial import envelope
 from farfield.errors import InputError
 from farfield.response.formal import formal_charges
@@ -68,7 +69,7 @@ class ConservedCharges(nn.Module):
             charges = charges + self.transfer(features)
         residual = system.charge - per_system(charges, system)
         if self.conservation == "shift":
-            weight = nn.functional.softplus(self.share(features))
+            weight = 0.05 + torch.sigmoid(self.share(features))  # bounded: nobody takes all of it
             weight = weight / per_system(weight, system)[system.system_index]
             return charges + weight * residual[system.system_index], residual
         self._check(system, residual.detach())
@@ -89,11 +90,10 @@ class BondTransfer(nn.Module):
 
     def __init__(self, widths: Widths, hidden: int = 32) -> None:
         super().__init__()
-        self.giver = nn.Linear(widths.scalars, hidden, bias=False)
-        self.taker = nn.Linear(widths.scalars, hidden, bias=False)
+        self.giver = UnitLinear(widths.scalars, hidden)
+        self.taker = UnitLinear(widths.scalars, hidden)
         self.length = nn.Linear(1, hidden)
-        self.out = nn.Linear(hidden, 1, bias=False)
-        nn.init.normal_(self.out.weight, std=0.1 / hidden**0.5)
+        self.out = UnitLinear(hidden, 1, gain=0.1)
 
     def forward(self, features: Features) -> Tensor:
         """Net charge received by each atom ``(atoms,)``, e."""

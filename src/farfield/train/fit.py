@@ -121,13 +121,14 @@ class _Run:
     def _step(self, system: System, labels: Labels, progress: Progress) -> float:
         self.optimizer.zero_grad()
         loss, _ = self.step(system, labels)
-        if not torch.isfinite(loss):
-            raise ConvergenceError(
-                f"the loss became {loss.item()} in epoch {progress.epoch + 1}: lower train.learning_rate "
-                f"({self.config.learning_rate:g}) or train.clip ({self.config.clip:g}). The best model so far is kept"
-            )
         self.fabric.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.step.parameters(), self.config.clip)
+        length = torch.nn.utils.clip_grad_norm_(self.step.parameters(), self.config.clip)
+        if not torch.isfinite(loss + length):
+            raise ConvergenceError(
+                f"the loss became {loss.item():g} and its gradient {length.item():g} in epoch {progress.epoch + 1}: lower "
+                f"train.learning_rate ({self.config.learning_rate:g}) or train.clip ({self.config.clip:g}). "
+                "The best model so far is kept"
+            )
         self.optimizer.step()
         if self.config.schedule == "cosine":
             self.schedule.step()

@@ -19,7 +19,7 @@ class ChargesConfig:
     """Charge of each element where charges start (shift) or stand (bond, fixed); fitted to the data where absent."""
     width: Annotated[float, Field(ge=0)] = 1 / math.sqrt(2)
     """Gaussian width of each charge, Å; 0 for points."""
-    coulomb_error: Annotated[float, Field(gt=0)] = 1e-4
+    coulomb_error: Annotated[float, Field(gt=0)] = 1e-5
     """Error asked of the Coulomb sum, relative to K⟨q²⟩(N/V)^(2/3)."""
     residual_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight in the loss of the squared charge (e²) that conservation has to shift away."""

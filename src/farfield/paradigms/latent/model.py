@@ -36,7 +36,7 @@ class Latent(Paradigm):
 
     def reach(self, system: System) -> float:
         """Cutoff of the real-space Coulomb sum."""
-        return self.local.coulomb.reach(system)
+        return self.local.coulomb.reach(system, self.config.width or None)
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy and the charges that were never labelled."""

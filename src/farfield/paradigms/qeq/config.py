@@ -18,5 +18,5 @@ class QEqConfig:
     """Where every element's hardness starts, eV/e²; it is learned, and stays positive."""
     formal_charges: dict[str, float] | None = None
     """Charge of each element that the electronegativities start from; fitted to the data where absent."""
-    coulomb_error: Annotated[float, Field(gt=0)] = 1e-4
+    coulomb_error: Annotated[float, Field(gt=0)] = 1e-5
     """Error asked of the Coulomb sum, relative to K⟨q²⟩(N/V)^(2/3)."""

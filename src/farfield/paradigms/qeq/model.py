@@ -17,7 +17,7 @@ from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
-from farfield.response.equilibrate import equilibrate
+from farfield.response import equilibrate
 from farfield.response.charged import molecular_dipole
 from farfield.response.formal import formal_charges
 from farfield.system import System, per_system
@@ -59,7 +59,7 @@ class QEq(Paradigm):
 
     def reach(self, system: System) -> float:
         """Cutoff of the real-space Coulomb sum."""
-        return self.coulomb.reach(system)
+        return self.coulomb.reach(system, self.widths[system.numbers])
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy and equilibrated charges."""

@@ -1,0 +1,43 @@
+"""What other codes' units are worth in farfield's: Å, eV, e."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from farfield.units import BOHR, DEBYE, HARTREE
+
+EnergyUnit = Literal["eV", "meV", "hartree", "rydberg", "kcal/mol", "kJ/mol"]
+LengthUnit = Literal["angstrom", "bohr", "nm"]
+StressUnit = Literal["eV/angstrom^3", "GPa", "kbar"]
+DipoleUnit = Literal["e*angstrom", "debye", "au"]
+
+_KJ_PER_MOL = 1 / 96.48533212331002
+"""One kJ/mol in eV: 1000 / (Avogadro constant x elementary charge), both exact since 2019."""
+_GPA = 1 / 160.2176634
+"""One GPa in eV/Å³, exact."""
+
+ENERGY: dict[EnergyUnit, float] = {
+    "eV": 1.0,
+    "meV": 1e-3,
+    "hartree": HARTREE,
+    "rydberg": HARTREE / 2,
+    "kcal/mol": 4.184 * _KJ_PER_MOL,
+    "kJ/mol": _KJ_PER_MOL,
+}
+LENGTH: dict[LengthUnit, float] = {"angstrom": 1.0, "bohr": BOHR, "nm": 10.0}
+STRESS: dict[StressUnit, float] = {"eV/angstrom^3": 1.0, "GPa": _GPA, "kbar": 0.1 * _GPA}
+DIPOLE: dict[DipoleUnit, float] = {"e*angstrom": 1.0, "debye": DEBYE, "au": BOHR}
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Multiply what the file says by these."""
+
+    energy: float  # eV
+    length: float  # Å
+    stress: float  # eV/Å³
+    dipole: float  # e·Å
+
+    @property
+    def forces(self) -> float:
+        """eV/Å: forces come in the file's energy over its length."""
+        return self.energy / self.length

@@ -1,0 +1,64 @@
+"""Where ASE put what the file says: ``info``, ``arrays``, or the results of a calculator."""
+
+from typing import Any
+
+import ase
+import numpy as np
+from numpy.typing import NDArray
+
+from farfield.data.config import Target
+
+Numbers = NDArray[np.float64]
+
+PER_ATOM: frozenset[Target] = frozenset({"forces", "charges"})
+STRUCTURE = frozenset({"numbers", "positions"})
+_RENAMED = {"charge": "charges"}
+"""Columns that ASE's extxyz reader renames."""
+
+
+def find_value(atoms: ase.Atoms, target: Target, key: str) -> Any | None:
+    """What the frame says under ``key``, looked up only where a value per atom (or per frame) can stand."""
+    if target in PER_ATOM:
+        return _atom_value(atoms, key)
+    for place in (atoms.info, results(atoms)):
+        if place.get(key) is not None:
+            return place[key]
+    return None
+
+
+def keys_for(atoms: ase.Atoms, target: Target) -> list[str]:
+    """Keys of this frame that could be meant for a target, by kind and size."""
+    if target in PER_ATOM:
+        width = {"forces": (len(atoms), 3), "charges": (len(atoms),)}[target]
+        places = {**atoms.info, **results(atoms), **atoms.arrays}
+        return sorted(k for k, v in places.items() if k not in STRUCTURE and _real(v) and np.shape(v) == width)
+    sizes = {"energy": (1,), "stress": (6, 9), "dipole": (3,)}[target]
+    places = {**atoms.info, **results(atoms)}
+    return sorted(k for k, v in places.items() if _real(v) and np.size(v) in sizes)
+
+
+def results(atoms: ase.Atoms) -> dict[str, Any]:
+    """Results of the calculator that ASE hung on the frame, if any."""
+    return getattr(atoms.calc, "results", {}) if atoms.calc is not None else {}
+
+
+def as_numbers(value: Any) -> Numbers | None:
+    """As float64, or None if it is no array of real numbers."""
+    try:
+        found = np.asarray(value)
+        return found.astype(np.float64) if found.dtype.kind in "iuf" else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _atom_value(atoms: ase.Atoms, key: str) -> Any | None:
+    renamed = _RENAMED.get(key, key)
+    for place, name in ((atoms.arrays, key), (results(atoms), renamed), (atoms.info, key)):
+        value = place.get(name)
+        if value is not None and (place is not atoms.info or np.shape(value)[:1] == (len(atoms),)):
+            return value
+    return None
+
+
+def _real(value: Any) -> bool:
+    return as_numbers(value) is not None

@@ -1,0 +1,92 @@
+"""Predicted charges: how they are spread over each element, and what becomes of a fragment's as it leaves."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from ase.data import chemical_symbols
+from matplotlib.figure import Figure
+
+from farfield.evaluation.record import Floats
+from farfield.report.binding import draw_along_distance, shade_trained
+from farfield.report.curves import curve, fragment_charge, groups_along_distance
+from farfield.report.result import RunResult, headline_split, longest_trained
+from farfield.report.style import FAINT, GRID, INK, RC, Picture, looks, picture
+
+
+def fragment_charge_pictures(runs: Sequence[RunResult]) -> list[Picture]:
+    """For every group with a distance: the charge on its first fragment, beside labels and its formal charge."""
+    out = []
+    for group in groups_along_distance(runs, fragment_charge):
+        curves = [(r.name, look, c) for r, look in zip(runs, looks(runs)) if (c := curve(r, group, fragment_charge))]
+        with mpl.rc_context(RC):
+            figure = Figure(figsize=(5.0, 2.9), layout="constrained")
+            axes = figure.subplots()
+            draw_along_distance(axes, curves, reference="reference")
+            formal = _formal_charge(runs, group)
+            if np.isfinite(formal):
+                low, high = axes.get_ylim()
+                axes.set_ylim(min(low, formal - 0.05), max(high, formal + 0.05))
+                axes.axhline(formal, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+            axes.set(title=group, xlabel="distance (Å)", ylabel="charge on first fragment (e)")
+            shade_trained(axes, longest_trained(runs, group), named=True)
+        said = "; ".join(f"{name} {c.predicted[-1]:+.2f} e" for name, _, c in curves)
+        formally = f", formally {formal:+g} e" if np.isfinite(formal) else ""
+        out.append(picture(figure, f"Charge on the first fragment of {group}{formally}. At the far end: {said}."))
+    return out
+
+
+def charge_histograms(runs: Sequence[RunResult]) -> list[Picture]:
+    """For every element: the predicted charges of each run as outlines, the labelled ones as a filled shape."""
+    split = headline_split(runs)
+    shown = [(r, look) for r, look in zip(runs, looks(runs)) if split in r.evaluations]
+    shown = [(r, look) for r, look in shown if "charges" in r.evaluations[split or ""].compared]
+    if not shown or split is None:
+        return []
+    elements = sorted({int(z) for run, _ in shown for z in np.unique(run.evaluations[split].numbers)})
+    out = []
+    for z in elements:
+        labels, predicted = _charges_of(shown[0][0], split, z)[0], []
+        for run, look in shown:
+            predicted.append((run.name, look, _charges_of(run, split, z)[1]))
+        out.append(_histogram(chemical_symbols[z], labels, predicted))
+    return out
+
+
+def _histogram(symbol: str, labels: Floats, predicted: list[tuple[str, object, Floats]]) -> Picture:
+    edges = _edges(np.concatenate([labels, *(values for _, _, values in predicted)]))
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(3.3, 2.3), layout="constrained")
+        axes = figure.subplots()
+        if len(labels):
+            axes.hist(labels, edges, color=GRID, edgecolor=FAINT, linewidth=0.5, label="reference")
+        for name, look, values in predicted:
+            axes.hist(
+                values, edges, histtype="step", color=look.colour, linestyle=look.dashes, linewidth=1.5, label=name
+            )
+        axes.set(title=symbol, xlabel="charge (e)", ylabel="atoms")
+    said = "; ".join(
+        f"{name} {values.mean():+.2f} ± {values.std():.2f} e" for name, _, values in predicted if len(values)
+    )
+    given = f"reference {labels.mean():+.2f} ± {labels.std():.2f} e; " if len(labels) else ""
+    return picture(figure, f"Charges of {symbol}: {given}{said}.")
+
+
+def _edges(values: Floats) -> Floats:
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    middle, half = (low + high) / 2, max((high - low) / 2, 0.02)
+    return np.linspace(middle - 1.05 * half, middle + 1.05 * half, 36)
+
+
+def _charges_of(run: RunResult, split: str, z: int) -> tuple[Floats, Floats]:
+    """Labelled and predicted charges of an element."""
+    evaluation = run.evaluations[split]
+    both, mine = evaluation.compared["charges"], evaluation.numbers == z
+    reference, predicted = both.reference[mine], both.predicted[mine]
+    return reference[np.isfinite(reference)], predicted[np.isfinite(predicted)]
+
+
+def _formal_charge(runs: Sequence[RunResult], group: str) -> float:
+    found = {float(q) for r in runs for e in r.evaluations.values() for q in e.fragment_charge[e.group == group]}
+    return found.pop() if len(found) == 1 else float("nan")

@@ -1,0 +1,76 @@
+"""CHECKS × CASES: what every room passes. A new room adds lines to CASES, nothing else."""
+
+import pytest
+import torch
+
+import farfield as ff
+from farfield.paradigms.registry import PARADIGMS
+from farfield.testing import CHECKS, check_paradigm
+
+TIGHT = {"coulomb_error": 1e-9}  # so that finite differences across cells see the energy, not the truncation
+CASES = {
+    "short_range": {"kind": "short_range"},
+    "charges": {"kind": "charges", **TIGHT},
+    "charges-points": {"kind": "charges", "width": 0.0, **TIGHT},
+    "charges-bond": {"kind": "charges", "conservation": "bond", **TIGHT},
+    "charges-fixed": {"kind": "charges", "conservation": "fixed", **TIGHT},
+    "latent": {"kind": "latent", **TIGHT},
+    "latent-bond": {"kind": "latent", "conservation": "bond", **TIGHT},
+    "latent-fixed": {"kind": "latent", "conservation": "fixed", **TIGHT},
+    "qeq": {"kind": "qeq", **TIGHT},
+    "qeq-one-width": {"kind": "qeq", "width": 1.0, **TIGHT},
+}
+
+
+def model_of(name):
+    return ff.new_model(CASES[name], species=["H", "O", "Na", "Cl"], seed=1, backbone={"channels": 8}).eval()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", CASES)
+def test_contract(name, check):
+    check(model_of(name))
+
+
+def test_every_registered_paradigm_is_tried():
+    assert {case["kind"] for case in CASES.values()} == set(PARADIGMS)
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lambda p: -p.energy * 0.0 + p.energy + 0.01 * torch.rand(1), "check_"),
+        (lambda p: p.energy.float().double() * (1 + 1e-5 * torch.rand(1)), "check_"),
+    ],
+)
+def test_a_noisy_model_is_caught(broken, said, monkeypatch):
+    from dataclasses import replace
+
+    from farfield.paradigms.short_range import ShortRange
+
+    honest = ShortRange.forward
+
+    def dishonest(self, system, features):
+        prediction = honest(self, system, features)
+        return replace(prediction, energy=broken(prediction))
+
+    model = model_of("short_range")
+    monkeypatch.setattr(ShortRange, "forward", dishonest)
+    with pytest.raises(AssertionError, match=said):
+        check_paradigm(model)
+
+
+def test_charges_that_ignore_their_surroundings_in_the_forces_are_caught(monkeypatch):
+    """The classic fault: charges detached from the positions, energies fine, forces wrong."""
+    from farfield.response.conservation import ConservedCharges
+
+    honest = ConservedCharges.forward
+
+    def detached(self, system, features):
+        charges, residual = honest(self, system, features)
+        return charges.detach(), residual.detach()
+
+    model = model_of("latent")
+    monkeypatch.setattr(ConservedCharges, "forward", detached)
+    with pytest.raises(AssertionError, match="check_forces_are_the_slope"):
+        check_paradigm(model)
