@@ -51,14 +51,14 @@ class Model(nn.Module):
         """Floating-point type of the network."""
         return self.backbone.embedding.dtype
 
-    def prepare(self, statistics: Statistics) -> None:
-        """Take baselines and scales from a training set, once, before training.
+    def prepare(self, statistics: Statistics, sample: System) -> None:
+        """Take baselines and scales from a training set and a sample batch of it, once, before training.
 
         Raises:
             InputError: the paradigm cannot represent the data, for instance its total charges.
         """
         self.baseline = statistics.baseline.tolist()
-        self.backbone.set_average_neighbors(statistics.average_neighbors)
+        self.backbone.calibrate(self._cast(sample))
         self.paradigm.prepare(statistics)
 
     def reach(self, system: System) -> float:

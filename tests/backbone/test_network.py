@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from farfield.backbone.config import BackboneConfig
 from farfield.backbone.network import DensityNetwork
 from farfield.backbone.radial import envelope
+from farfield.backbone.unit_size import UnitSize
 from farfield.system import System
 
 
@@ -83,12 +84,18 @@ def test_envelope_has_two_derivatives_at_the_cutoff():
     assert curvature.abs().item() < 1e-3
 
 
-def test_unit_variance_at_the_start():
+def test_every_stage_has_unit_size_after_calibration():
     frame = ase.build.bulk("NaH", "rocksalt", a=5.0, cubic=True).repeat(2)
     frame.rattle(0.2, seed=0)
-    backbone = network(channels=32)
-    backbone.set_average_neighbors(32)
-    assert 0.3 < backbone(System.from_ase(frame)).scalars.std().item() < 3
+    system, backbone = System.from_ase(frame), network(channels=16)
+    backbone.calibrate(system)
+    sizes = []
+    for stage in backbone.modules():
+        if isinstance(stage, UnitSize):
+            stage.register_forward_hook(lambda _stage, _in, out: sizes.append(out.square().mean().sqrt().item()))
+    backbone(system)
+    assert len(sizes) == 10  # density, inner, quadratic, cubic, out of two layers
+    assert sizes == pytest.approx([1.0] * 10)
 
 
 @pytest.mark.parametrize("key", ["embed_charge", "embed_spin"])

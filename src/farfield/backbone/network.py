@@ -9,8 +9,9 @@ from farfield.backbone.angular import cartesian_form, spherical_harmonics
 from farfield.backbone.config import BackboneConfig
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.linear import UnitLinear
-from farfield.backbone.product import ChannelMix, DensityProducts
+from farfield.backbone.product import ChannelMix, DensityProducts, orders
 from farfield.backbone.radial import RadialBasis, RadialNetwork
+from farfield.backbone.unit_size import UnitSize, measure_sizes
 from farfield.geometry.neighbors import Pairs, pairs_within
 from farfield.system import System
 
@@ -22,7 +23,6 @@ class DensityNetwork(nn.Module):
     """
 
     element_of: Tensor
-    neighbors_scale: Tensor
 
     def __init__(self, config: BackboneConfig, species: tuple[int, ...], l_out: int) -> None:
         super().__init__()
@@ -30,7 +30,6 @@ class DensityNetwork(nn.Module):
         element_of = torch.full((119,), -1)
         element_of[list(species)] = torch.arange(len(species))
         self.register_buffer("element_of", element_of, persistent=False)
-        self.register_buffer("neighbors_scale", torch.tensor(1 / math.sqrt(10.0)))
         self.embedding = nn.Parameter(torch.randn(len(species), config.channels))
         conditions = int(config.embed_charge) + int(config.embed_spin)
         self.conditions = nn.Parameter(0.5 * torch.randn(conditions, len(species), config.channels))
@@ -53,9 +52,9 @@ class DensityNetwork(nn.Module):
             self.config.layers * channels, channels if self.l_out > 0 else 0, channels if self.l_out > 1 else 0
         )
 
-    def set_average_neighbors(self, count: float) -> None:
-        """Densities are divided by the square root of the usual number of neighbours."""
-        self.neighbors_scale.fill_(1 / math.sqrt(max(count, 1.0)))
+    def calibrate(self, system: System) -> None:
+        """Give the features of every stage unit size on this batch; once, before training."""
+        measure_sizes(self, system)
 
     def forward(self, system: System) -> Features:
         """Features of every atom."""
@@ -63,7 +62,6 @@ class DensityNetwork(nn.Module):
         element = self.element_of[system.numbers]
         waves = self.basis(pairs.distance)
         harmonics = spherical_harmonics(pairs.vector / pairs.distance[:, None], self.config.l_max)
-        harmonics = harmonics * self.neighbors_scale
         scalars, collected, out = self._embed(system, element), [], None
         for layer in self.layers:
             out = layer(scalars, element, pairs, waves, harmonics)
@@ -103,17 +101,18 @@ class Layer(nn.Module):
         self.mix = ChannelMix(l_max, channels)
         self.products = DensityProducts(elements, channels, l_max, l_out, config.correlation)
         self.keep = nn.Parameter(torch.randn(elements, channels, channels))
-        order_of = [order for order in range(l_max + 1) for _ in range(2 * order + 1)]
-        self.register_buffer("order_of", torch.tensor(order_of), persistent=False)
+        self.density_size = UnitSize(orders(l_max))
+        self.out_size = UnitSize(orders(l_out))
+        self.register_buffer("order_of", torch.tensor(orders(l_max)), persistent=False)
 
     def forward(self, scalars: Tensor, element: Tensor, pairs: Pairs, waves: Tensor, harmonics: Tensor) -> Tensor:
         """``(atoms, channels)`` → ``(m_out, atoms, channels)``."""
         # bounded messages: the products are cubic, and a second cubic on top would run away from the data
         calm = scalars * torch.rsqrt(0.5 + 0.5 * scalars.square().mean(1, keepdim=True))
         density = self._gather(self.send(calm), pairs, waves, harmonics)
-        out = self.products(self.mix(density), element)
+        out = self.products(self.density_size(self.mix(density)), element)
         kept = torch.einsum("nc,ncd->nd", scalars, self.keep[element]) / math.sqrt(self.channels)
-        return torch.cat([((out[0] + kept) / math.sqrt(2))[None], out[1:]])
+        return torch.as_tensor(self.out_size(torch.cat([(out[0] + kept)[None], out[1:]])))
 
     def _gather(self, sent: Tensor, pairs: Pairs, waves: Tensor, harmonics: Tensor) -> Tensor:
         """Densities ``(m, atoms, channels)``."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from farfield.backbone.angular import gaunt, paths
+from farfield.backbone.unit_size import UnitSize
 
 
 class Coupling(nn.Module):
@@ -39,7 +40,7 @@ class Coupling(nn.Module):
         self.register_buffer("path_of", torch.tensor(path_of), persistent=False)
         out_of = [l3 * l3 + m for _, _, l3 in found for m in range(2 * l3 + 1)]
         gather = torch.zeros((l_out + 1) ** 2, len(out_of))
-        gather[out_of, range(len(out_of))] = 1 / math.sqrt(self.n_paths / (l_out + 1))
+        gather[out_of, range(len(out_of))] = 1.0
         self.register_buffer("gather", gather, persistent=False)  # (m_out, rows)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -80,20 +81,28 @@ class DensityProducts(nn.Module):
             self.triple = Coupling(l_max, l_out, symmetric=False)
             self.inner = nn.Parameter(torch.randn(self.pair.n_paths, 1, channels))
             self.cubic = nn.Parameter(torch.randn(self.triple.n_paths, elements, channels))
+            self.inner_size = UnitSize(orders(l_max))
+            self.cubic_size = UnitSize(orders(l_out))
+        self.quadratic_size = UnitSize(orders(l_out))
         self.mix = ChannelMix(l_out, channels)
-        order_of = [order for order in range(l_out + 1) for _ in range(2 * order + 1)]
-        self.register_buffer("order_of", torch.tensor(order_of), persistent=False)
+        self.register_buffer("order_of", torch.tensor(orders(l_out)), persistent=False)
 
     def forward(self, density: Tensor, element: Tensor) -> Tensor:
         """``(m, atoms, channels)`` and element index ``(atoms,)`` → ``(m_out, atoms, channels)``."""
         keep = len(self.order_of)
         out = density[:keep] * self.linear[:, element][self.order_of]
         rows = self.pair(density, density)
-        out = out + self.pair.weighted(rows, self.quadratic[:, element])[:keep]
+        out = out + self.quadratic_size(self.pair.weighted(rows, self.quadratic[:, element])[:keep])
         if self.correlation > 2:
-            twice = self.pair.weighted(rows, self.inner)
-            out = out + self.triple.weighted(self.triple(twice, density), self.cubic[:, element])
+            twice = self.inner_size(self.pair.weighted(rows, self.inner))
+            thrice = self.triple.weighted(self.triple(twice, density), self.cubic[:, element])
+            out = out + self.cubic_size(thrice)
         return torch.as_tensor(self.mix(out / math.sqrt(self.correlation)))
+
+
+def orders(l_max: int) -> list[int]:
+    """The order l of every harmonic up to ``l_max``: 0, 1, 1, 1, 2, …"""
+    return [order for order in range(l_max + 1) for _ in range(2 * order + 1)]
 
 
 class ChannelMix(nn.Module):
@@ -105,8 +114,7 @@ class ChannelMix(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(l_max + 1, channels, channels))
         self.gain = 1 / math.sqrt(channels)
-        order_of = [order for order in range(l_max + 1) for _ in range(2 * order + 1)]
-        self.register_buffer("order_of", torch.tensor(order_of), persistent=False)
+        self.register_buffer("order_of", torch.tensor(orders(l_max)), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(m, atoms, channels)`` → the same shape."""

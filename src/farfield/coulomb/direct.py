@@ -1,5 +1,7 @@
 """Open systems: the plain sum over all pairs, E = ½ K Σ q_i q_j erf(r/√(2(σ_i²+σ_j²)))/r, 1/r for points."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from farfield.coulomb.kernels import pair_rate, smeared
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.pairs import refuse_coincident
 from farfield.coulomb.sources import Charged
+from farfield.geometry.neighbors import CLOSEST
 from farfield.units import COULOMB
 
 
@@ -15,6 +18,13 @@ def energy(charged: Charged) -> Tensor:
     padding = Padding.of(charged.system)
     charges = padding.pad(charged.charges)
     return 0.5 * (charges * (matrix(charged, padding) @ charges)).sum(1)
+
+
+def operator(charged: Charged) -> Callable[[Tensor], Tensor]:
+    """Charges ``(sources, channels)`` in e to potentials in V, Gaussian self-energies left out; differentiable."""
+    padding = Padding.of(charged.system)
+    block = matrix(charged, padding)
+    return lambda charges: padding.unpad(block @ padding.pad(charges))
 
 
 def matrix(charged: Charged, padding: Padding) -> Tensor:
@@ -50,9 +60,9 @@ def _radial(charged: Charged, padding: Padding, squared: Tensor, order: int) -> 
 
 
 def _refuse_coincident(charged: Charged, padding: Padding, squared: Tensor) -> None:
-    if float(squared.min()) > 1e-4 or not squared.numel():
+    if not squared.numel() or float(squared.min()) >= CLOSEST**2:
         return
-    system, row, column = (squared < 1e-4).nonzero().unbind(1)
+    system, row, column = (squared < CLOSEST**2).nonzero().unbind(1)
     rows = torch.full((padding.systems * padding.longest,), -1, dtype=torch.long, device=squared.device)
     rows[padding.slots] = torch.arange(len(padding.slots), device=squared.device)
     i, j = (rows[system * padding.longest + place] for place in (row, column))

@@ -7,6 +7,7 @@ a = 1/√(2(σ₁²+σ₂²)), and add q²/(2√πσ) each: widths change pair t
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -31,6 +32,31 @@ def energy(charged: Charged, plan: Plan) -> Tensor:
     weight = wave_weights(system.cell, plan)
     reciprocal = (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
     return COULOMB * (real + reciprocal + self_and_background(charged, plan))
+
+
+def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
+    """Charges ``(sources, channels)`` in e to potentials in V, Gaussian self-energies left out; differentiable.
+
+    Pairs and waves are evaluated once, for however many charges follow.
+    """
+    system, padding = charged.system, Padding.of(charged.system)
+    phases, waves = plane_waves(system, padding, plan)
+    weight = 2 * wave_weights(system.cell, plan).unsqueeze(2)
+    background = math.pi / (system.volume() * plan.splitting.square()).unsqueeze(1)
+    own = (2 / math.sqrt(math.pi) * plan.splitting)[system.system_index].unsqueeze(1)
+    pairs = half_pairs(charged, plan.cutoff) if plan.reach > 0 else None
+    kernel = None if pairs is None else pair_kernel(charged, plan, pairs).unsqueeze(1)
+
+    def potential(charges: Tensor) -> Tensor:
+        cosine, sine = spread(phases, padding.pad(charges), waves)
+        total = padding.unpad(gather(phases, weight * cosine, weight * sine, waves)) - own * charges
+        total = total - (background * per_system(charges, system))[system.system_index]
+        if pairs is not None and kernel is not None:
+            total = total.index_add(0, pairs.i, kernel * charges.index_select(0, pairs.j))
+            total = total.index_add(0, pairs.j, kernel * charges.index_select(0, pairs.i))
+        return COULOMB * total
+
+    return potential
 
 
 def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:

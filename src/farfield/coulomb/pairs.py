@@ -112,7 +112,8 @@ def _search(system: System, cutoff: float) -> NeighborList:
     cells = system.cell.detach().to("cpu", torch.float64).numpy()
     ends = np.cumsum(system.atoms_per_system.cpu().numpy())
     search = vesin.NeighborList(cutoff=cutoff, full_list=False, sorted=True, n_threads=1)
-    found = []
+    nothing = np.zeros(0, dtype=np.int64)
+    found = [(nothing, nothing, np.zeros((0, 3), dtype=np.int32))]
     for cell, end, start in zip(cells, ends, np.concatenate([[0], ends[:-1]])):
         if end > start:
             i, j, shift = search.compute(positions[start:end], cell, np.ones(3, dtype=bool), "ijS")

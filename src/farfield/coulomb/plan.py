@@ -22,6 +22,9 @@ from farfield.errors import InputError
 PAIR_COST = 5.0
 """Time of one pair (each pair counted twice, search included) over that of one atom with one wave; measured."""
 
+GAUSSIAN_PAIR_COST = 10.0
+"""The same where pairs need two error functions."""
+
 SAFETY = 0.3
 """The plan aims at this fraction of the error asked: charges are not quite random, nor spread evenly."""
 
@@ -103,7 +106,8 @@ def _splitting(count: _Array, volume: _Array, widest: _Array, uniform: _Array) -
     Gaussians need α ≤ 1/(2σ), so that their own tail too ends within the cutoff; at equality, and one width for
     all, nothing is left of the real-space sum.
     """
-    balanced = (2 * math.pi**3 * PAIR_COST * count / volume**2) ** (1 / 6)
+    pair_cost = np.where(widest > 0, GAUSSIAN_PAIR_COST, PAIR_COST)
+    balanced = (2 * math.pi**3 * pair_cost * count / volume**2) ** (1 / 6)
     with np.errstate(divide="ignore"):
         limit = np.where(widest > 0, 0.5 / widest, np.inf)
     bare = uniform & (limit < 2 ** (1 / 3) * balanced)
@@ -120,7 +124,7 @@ def _depth(alpha: _Array, density: _Array, error: float) -> _Array:
 
 def _waves(cell: _Array, longest: _Array) -> tuple[_Array, _Array]:
     """Integer triples of one half of k-space with 0 < |k| ≤ longest (1/Å), packed to the front of each row."""
-    bounds = np.ceil(longest[:, None] * np.linalg.norm(cell, axis=2) / (2 * math.pi)).astype(int).max(0)
+    bounds = np.ceil(longest[:, None] * np.linalg.norm(cell, axis=2) / (2 * math.pi)).astype(int).max(0, initial=0)
     axes = [np.arange(0, bounds[0] + 1), *(np.arange(-n, n + 1) for n in bounds[1:])]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
     grid = grid[grid @ np.array([1e12, 1e6, 1.0]) > 0]

@@ -1,6 +1,7 @@
 """Coulomb: the one public face of the solver. You state an accuracy; the rest follows."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -125,6 +126,29 @@ class Coulomb:
         """d²E/dqdq of each system, ``(n, n)`` in V/e, Gaussian self-energies on the diagonal; differentiable."""
         padded, mask = self.padded_matrix(system, widths)
         return [block[:n, :n] for block, n in zip(padded, mask.sum(1).tolist())]
+
+    def operator(
+        self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
+    ) -> Callable[[Tensor], Tensor]:
+        """The matrix as a function, charges ``(atoms,)`` in e to potentials in V; differentiable in everything.
+
+        Prepared once and applied often it costs no more than an energy each time: the way to iterate on charges.
+        """
+        charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
+        prepared = []
+        for part in parts(charged, self.method):
+            cuts = self._cuts(part, plan)
+            apply = direct.operator(part.charged) if cuts is None else ewald.operator(part.charged, cuts)
+            prepared.append((part, apply))
+        own = None if charged.widths is None else own_hardness(charged.widths)
+
+        def potential(charges: Tensor) -> Tensor:
+            column = charges.unsqueeze(1)
+            pieces = [(part, apply(column if part.whole else column[part.places])) for part, apply in prepared]
+            found = join(pieces, system.n_atoms, lambda part: part.places).squeeze(1)
+            return found if own is None else found + own * charges
+
+        return potential
 
     def padded_matrix(
         self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None

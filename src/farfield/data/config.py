@@ -30,7 +30,7 @@ class DataConfig:
     """Where the data are, and what their keys and units mean. A target whose key is null is not learned."""
 
     train: Files
-    """Structures to learn from: a file or a list of them (extxyz, ASE database, anything ASE reads), or embedded:NAME."""
+    """Structures to learn from: a file or a list of them (extxyz, ASE database, what else ASE reads) or embedded:NAME."""
     valid: Files | None = None
     """Structures that choose the best epoch; split off ``train`` where absent."""
     test: Files | None = None
@@ -40,7 +40,7 @@ class DataConfig:
     forces: Key | None = "forces"
     """Key of the forces (energy_unit/length_unit); null trains on energies only."""
     stress: Key | None = None
-    """Key of the stress, (1/V) dE/dstrain (tension is positive): 9, 3 x 3, or 6 numbers in the order xx yy zz yz xz xy."""
+    """Key of the stress (1/V) dE/dstrain, tension positive: 9, 3 x 3 or 6 numbers in the order xx yy zz yz xz xy."""
     charges: Key | None = None
     """Key of the atomic charges, e."""
     dipole: Key | None = None

@@ -62,7 +62,7 @@ def read_fragments(atoms: ase.Atoms, energy_factor: float, where: str) -> Fragme
     """Parts of a frame with their own charges and energies, if the file names them in either of two ways.
 
     ``arrays["fragment"]`` (0, 1, ...) with ``info["fragment_charges"]`` and ``info["fragment_energies"]``; or
-    contiguous parts A, B, ... with ``chargeA``, ``energyA``, ``chargeB``, ``energyB``, ``indexB`` (first atom of B), and so on.
+    contiguous parts A, B, ... with ``chargeA``, ``energyA``, ``chargeB``, ``energyB``, ``indexB`` (its first atom), ...
 
     Raises:
         InputError: the numbering, the charges and the energies do not fit together.

@@ -48,7 +48,7 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
     owner = torch.repeat_interleave(torch.arange(len(frames)), sizes)
     counts = torch.zeros(len(frames), len(species), dtype=torch.float64)
     counts.index_put_((owner, column), torch.ones(len(owner), dtype=torch.float64), accumulate=True)
-    baseline, rest = _fit_baseline(counts, _energies(frames))
+    baseline, rest = fit_baseline(counts, _energies(frames))
     energy_scale, force_scale = _scales(rest, _force_components(frames))
     return Statistics(
         species=tuple(species.tolist()),
@@ -61,20 +61,24 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
     )
 
 
-def _fit_baseline(counts: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
-    """Energy per atom of each element ``(species,)``, and what is left above it per atom ``(labelled frames,)``, outliers shortened."""
+def fit_baseline(counts: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    """Energy of each element ``(species,)``, eV per atom, and what is left above it in every frame ``(frames,)``.
+
+    The latter per atom, outliers shortened, nan where ``energy`` ``(frames,)`` is. ``counts``: ``(frames, species)``.
+    """
     labelled = energy.isfinite()
+    rest, baseline = torch.full_like(energy, torch.nan), counts.new_zeros(counts.shape[1])
     if not labelled.any():
-        return counts.new_zeros(counts.shape[1]), energy.new_zeros(0)
+        return baseline, rest
     sizes = counts[labelled].sum(1)
     fractions, per_atom = counts[labelled] / sizes[:, None], energy[labelled] / sizes
-    middle = per_atom.median()
-    weight, baseline = torch.ones_like(per_atom), per_atom.new_zeros(counts.shape[1])
+    middle, weight = per_atom.median(), torch.ones_like(per_atom)
     for _ in range(20):  # reweighted least squares; settles in a few rounds
         root = weight.sqrt()
         baseline = middle + _least_norm(fractions * root[:, None], (per_atom - middle) * root)
         weight = _huber_weights(per_atom - fractions @ baseline)
-    return baseline, (per_atom - fractions @ baseline) * weight.sqrt()
+    rest[labelled] = (per_atom - fractions @ baseline) * weight.sqrt()
+    return baseline, rest
 
 
 def _least_norm(matrix: Tensor, values: Tensor) -> Tensor:

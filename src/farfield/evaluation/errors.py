@@ -46,6 +46,15 @@ class ErrorRow:
     rmse: float
     max: float
 
+    @classmethod
+    def of(cls, measure: Measure, difference: Floats, group: str | None = None) -> "ErrorRow | None":
+        """Errors from predicted less reference, in the measure's unit; None where there are none."""
+        if not len(difference):
+            return None
+        size = np.abs(difference)
+        mean, rmse, largest = float(size.mean()), float(np.sqrt(np.mean(difference**2))), float(size.max())
+        return cls(measure.name, measure.label, measure.unit, group, len(size), mean, rmse, largest)
+
 
 def errors(evaluation: Evaluation) -> list[ErrorRow]:
     """Errors of every labelled target: over all frames, then over each group (where there are several).
@@ -56,13 +65,11 @@ def errors(evaluation: Evaluation) -> list[ErrorRow]:
     out = []
     for measure in MEASURES:
         difference, frame = differences(evaluation, measure)
-        if not len(difference):
-            continue
-        out.append(_row(measure, None, difference))
-        group = evaluation.group[frame]
+        out.append(ErrorRow.of(measure, difference))
         if len(np.unique(evaluation.group)) > 1:
-            out += [_row(measure, str(name), difference[group == name]) for name in np.unique(group)]
-    return out
+            group = evaluation.group[frame]
+            out += [ErrorRow.of(measure, difference[group == name], str(name)) for name in np.unique(group)]
+    return [row for row in out if row is not None]
 
 
 def differences(evaluation: Evaluation, measure: Measure) -> tuple[Floats, Integers]:
@@ -98,7 +105,7 @@ def table(rows: Sequence[ErrorRow], *, title: str | None = None) -> Table:
 
 
 def significant(value: float) -> str:
-    """Three significant digits, without an exponent where a person would not use one."""
+    """Three significant digits, integers in full, without an exponent where a person would not use one."""
     if not np.isfinite(value):
         return "not finite"
     if value == 0:
@@ -106,11 +113,3 @@ def significant(value: float) -> str:
     if abs(value) < 1e-3 or abs(value) >= 1e6:
         return f"{value:.2e}"
     return f"{value:.{max(0, 2 - int(np.floor(np.log10(abs(float(f'{value:.3g}'))))))}f}"
-
-
-def _row(measure: Measure, group: str | None, difference: Floats) -> ErrorRow:
-    size = np.abs(difference)
-    rmse = float(np.sqrt(np.mean(difference**2)))
-    return ErrorRow(
-        measure.name, measure.label, measure.unit, group, len(size), float(size.mean()), rmse, float(size.max())
-    )

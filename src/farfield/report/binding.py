@@ -8,14 +8,28 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from farfield.atomic_write import write_atomically
 from farfield.errors import InputError
 from farfield.evaluation.errors import significant
-from farfield.evaluation.record import Floats
+from farfield.evaluation.record import Floats, Integers
 from farfield.report.curves import Curve, binding, curve, groups_along_distance, smooth
 from farfield.report.result import RunResult, longest_trained
-from farfield.report.style import FAINT, INK, PAPER, RC, SHADE, Look, Picture, label_ends, logarithmic, looks, picture
+from farfield.report.style import (
+    FAINT,
+    INK,
+    PAPER,
+    RC,
+    SHADE,
+    Look,
+    Picture,
+    formula,
+    label_ends,
+    logarithmic,
+    looks,
+    picture,
+)
 
 GOAL = 10.0
 """meV: a line to hold the errors against."""
@@ -31,7 +45,7 @@ def binding_pictures(runs: Sequence[RunResult]) -> list[Picture]:
     out = []
     for group in groups_along_distance(runs, binding):
         with mpl.rc_context(RC):
-            figure = Figure(figsize=(5.0, 4.7), layout="constrained")
+            figure = Figure(figsize=(4.3, 4.4), layout="constrained")
             top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.45, 1))
             draw_binding(top, bottom, runs, group=group)
         out.append(picture(figure, _in_words(runs, group)))
@@ -79,7 +93,8 @@ def draw_binding(
     curves = [(run.name, look, c) for run, look in zip(runs, looks(runs)) if (c := curve(run, group, binding))]
     draw_along_distance(top, curves, reference=reference)
     top.axhline(0, color=FAINT, linewidth=0.6, zorder=1)
-    top.set(title=group, ylabel="binding energy (eV)", xlabel="")
+    top.set_title(formula(group), pad=15)
+    top.set(ylabel="binding energy (eV)", xlabel="")
     _draw_errors(bottom, curves)
     bottom.set(xlabel="distance (Å)", ylabel="|error| (meV)")
     boundary = longest_trained(runs, group)
@@ -115,9 +130,11 @@ def shade_trained(axes: Axes, boundary: float, *, named: bool) -> None:
     axes.axvspan(low, boundary, color=SHADE, zorder=0, linewidth=0)
     axes.set_xlim(low, high)
     if named:
-        corner = axes.get_xaxis_transform()
-        axes.text(boundary, 1.0, "trained  ", transform=corner, ha="right", va="bottom", color=FAINT, fontsize=7.5)
-        axes.text(boundary, 1.0, "  not seen", transform=corner, ha="left", va="bottom", color=FAINT, fontsize=7.5)
+        for words, side, offset in (("trained", "right", -4), ("not seen", "left", 4)):
+            axes.annotate(
+                words, (boundary, 1.0), xycoords=axes.get_xaxis_transform(), xytext=(offset, 2),
+                textcoords="offset points", ha=side, va="bottom", color=FAINT, fontsize=7.5,
+            )  # fmt: skip
 
 
 def _draw_reference(axes: Axes, x: Floats, y: Floats, *, name: str) -> tuple[float, float, str, str]:
@@ -138,7 +155,7 @@ def _draw_errors(axes: Axes, curves: list[tuple[str, Look, Curve]]) -> None:
         x, size = c.distance[labelled], np.maximum(1e3 * np.abs(c.predicted - c.reference)[labelled], 1e-2)
         some = _sample(len(x))
         axes.plot(x[some], size[some], look.marker, color=look.colour, markersize=2.8, alpha=0.6, mew=0)
-        line_x, line_y = smooth(x, np.log10(size))
+        line_x, line_y = smooth(x, np.log10(size), neighbors=10)
         axes.plot(line_x, 10**line_y, color=look.colour, linestyle=look.dashes, linewidth=1.6)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.5 * GOAL), max(high, 2 * GOAL))
@@ -169,7 +186,7 @@ def _frame(axes: Axes, curves: list[tuple[str, Look, Curve]]) -> None:
         )  # fmt: skip
 
 
-def _sample(count: int) -> Floats:
+def _sample(count: int) -> Integers:
     return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).astype(int))
 
 
@@ -186,7 +203,7 @@ def _in_words(runs: Sequence[RunResult], group: str) -> str:
     return f"Binding energy of {group} against distance{where}. Root mean square errors: {'; '.join(parts)}."
 
 
-def _rmse(c: Curve, here: Floats) -> str:
+def _rmse(c: Curve, here: NDArray[np.bool_]) -> str:
     difference = 1e3 * (c.predicted - c.reference)[here]
     difference = difference[np.isfinite(difference)]
     return f"{significant(float(np.sqrt(np.mean(difference**2))))} meV" if len(difference) else ""

@@ -11,7 +11,7 @@ from farfield.evaluation.record import Floats
 from farfield.report.binding import draw_along_distance, shade_trained
 from farfield.report.curves import curve, fragment_charge, groups_along_distance
 from farfield.report.result import RunResult, headline_split, longest_trained
-from farfield.report.style import FAINT, GRID, INK, RC, Picture, looks, picture
+from farfield.report.style import FAINT, GRID, INK, RC, Look, Picture, formula, looks, picture
 
 
 def fragment_charge_pictures(runs: Sequence[RunResult]) -> list[Picture]:
@@ -20,7 +20,7 @@ def fragment_charge_pictures(runs: Sequence[RunResult]) -> list[Picture]:
     for group in groups_along_distance(runs, fragment_charge):
         curves = [(r.name, look, c) for r, look in zip(runs, looks(runs)) if (c := curve(r, group, fragment_charge))]
         with mpl.rc_context(RC):
-            figure = Figure(figsize=(5.0, 2.9), layout="constrained")
+            figure = Figure(figsize=(4.3, 2.8), layout="constrained")
             axes = figure.subplots()
             draw_along_distance(axes, curves, reference="reference")
             formal = _formal_charge(runs, group)
@@ -28,7 +28,8 @@ def fragment_charge_pictures(runs: Sequence[RunResult]) -> list[Picture]:
                 low, high = axes.get_ylim()
                 axes.set_ylim(min(low, formal - 0.05), max(high, formal + 0.05))
                 axes.axhline(formal, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-            axes.set(title=group, xlabel="distance (Å)", ylabel="charge on first fragment (e)")
+            axes.set_title(formula(group), pad=15)
+            axes.set(xlabel="distance (Å)", ylabel="charge on first fragment (e)")
             shade_trained(axes, longest_trained(runs, group), named=True)
         said = "; ".join(f"{name} {c.predicted[-1]:+.2f} e" for name, _, c in curves)
         formally = f", formally {formal:+g} e" if np.isfinite(formal) else ""
@@ -53,10 +54,10 @@ def charge_histograms(runs: Sequence[RunResult]) -> list[Picture]:
     return out
 
 
-def _histogram(symbol: str, labels: Floats, predicted: list[tuple[str, object, Floats]]) -> Picture:
+def _histogram(symbol: str, labels: Floats, predicted: list[tuple[str, Look, Floats]]) -> Picture:
     edges = _edges(np.concatenate([labels, *(values for _, _, values in predicted)]))
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(3.3, 2.3), layout="constrained")
+        figure = Figure(figsize=(2.9, 2.1), layout="constrained")
         axes = figure.subplots()
         if len(labels):
             axes.hist(labels, edges, color=GRID, edgecolor=FAINT, linewidth=0.5, label="reference")
@@ -72,11 +73,11 @@ def _histogram(symbol: str, labels: Floats, predicted: list[tuple[str, object, F
     return picture(figure, f"Charges of {symbol}: {given}{said}.")
 
 
-def _edges(values: Floats) -> Floats:
+def _edges(values: Floats) -> list[float]:
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
     middle, half = (low + high) / 2, max((high - low) / 2, 0.02)
-    return np.linspace(middle - 1.05 * half, middle + 1.05 * half, 36)
+    return [float(edge) for edge in np.linspace(middle - 1.05 * half, middle + 1.05 * half, 36)]
 
 
 def _charges_of(run: RunResult, split: str, z: int) -> tuple[Floats, Floats]:

@@ -57,17 +57,18 @@ def groups_along_distance(runs: Sequence[RunResult], quantity: Quantity) -> list
     return [g for g in dict.fromkeys(names) if any(curve(run, g, quantity) is not None for run in runs)]
 
 
-def smooth(x: Floats, y: Floats, *, points: int = 160) -> tuple[Floats, Floats]:
+def smooth(x: Floats, y: Floats, *, neighbors: int = 5, points: int = 160) -> tuple[Floats, Floats]:
     """The trend of scattered values: local straight lines in log x, weighted by nearness.
 
-    The window reaches a few neighbours however sparse they are, so that frames of different orientation at similar
-    distances are averaged and a curve without scatter is left as it is.
+    The window reaches as many ``neighbors`` however sparse they are, so that frames of different orientation at
+    similar distances are averaged and a curve without scatter is left as it is.
     """
     if len(np.unique(x)) < 4:
         return x, y
     at = np.linspace(np.log(x[0]), np.log(x[-1]), points)
+    reach = min(neighbors, len(x)) - 1
     offset = np.log(x)[None] - at[:, None]
-    width = np.maximum(0.02, np.sort(np.abs(offset), axis=1)[:, min(3, len(x) - 1)])
+    width = np.maximum(0.03, 0.7 * np.partition(np.abs(offset), reach, axis=1)[:, reach])
     weight = np.exp(-0.5 * (offset / width[:, None]) ** 2)
     weight /= weight.sum(1, keepdims=True)
     mean_x, mean_y = (weight * offset).sum(1), weight @ y

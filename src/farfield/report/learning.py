@@ -42,7 +42,7 @@ def _panel(runs: Sequence[RunResult], quantity: str, along: str) -> Picture:
     title, axis = _names(quantity)
     ends, said = [], []
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(5.0, 3.1), layout="constrained")
+        figure = Figure(figsize=(4.3, 2.9), layout="constrained")
         axes = figure.subplots()
         axes.set(xscale="log", yscale="log", title=title, xlabel=_ABSCISSAE[along], ylabel=axis)
         for run, look in zip(runs, looks(runs)):
@@ -82,8 +82,9 @@ def _column(run: RunResult, name: str) -> Floats:
         return np.arange(1.0, len(run.history) + 1)
     if not any(name in row for row in run.history):
         return np.empty(0)
-    values = [row.get(name) for row in run.history]
-    return np.array([float(v) if isinstance(v, int | float) else np.nan for v in values])
+    values = np.array([float(row.get(name, np.nan)) for row in run.history])
+    # epochs counted from zero have no place on a logarithmic axis
+    return values + 1 if name == "epoch" and (values == 0).any() else values
 
 
 def _names(quantity: str) -> tuple[str, str]:

@@ -93,7 +93,7 @@ def _square(
     reference, predicted = values
     rmse = f"{significant(parity.scale * float(np.sqrt(np.mean((predicted - reference) ** 2))))} {parity.unit}"
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(3.3, 3.3), layout="constrained")
+        figure = Figure(figsize=(2.9, 3.0), layout="constrained")
         axes = figure.subplots()
         axes.plot(limits, limits, color=FAINT, linewidth=0.8, zorder=1)
         _draw_points(axes, reference, np.clip(predicted, *limits), look=look, limits=limits)

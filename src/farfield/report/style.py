@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from ase.data import chemical_symbols
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -154,6 +155,20 @@ def plain(value: float) -> str:
     return f"10{raised}" if mantissa == "1" else f"{mantissa}·10{raised}"
 
 
+_FORMULA = re.compile(r"(?![A-Z][a-z]?\d+[+-])((?:[A-Z][a-z]?\d*)+)([+-]?)")  # not Ca2+: charge two, or two atoms?
+_LOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_HIGH = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
+
+
+def formula(group: str) -> str:
+    """A group's name as chemists set it where it reads as formulas: "NH4+ H2O" is NH₄⁺⋯H₂O; else as it is."""
+    words = [_FORMULA.fullmatch(word) for word in group.split(" ")]
+    found = [w for w in words if w is not None and set(re.findall("[A-Z][a-z]?", w[1])) <= set(chemical_symbols)]
+    if len(found) < len(words):
+        return group
+    return "⋯".join(w[1].translate(_LOW) + w[2].translate(_HIGH) for w in found)
+
+
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], *, gap: float = 0.085) -> None:
     """Names of curves at their right ends, (x, y, name, colour) each, moved apart where they would collide."""
     if not ends:
@@ -188,7 +203,7 @@ def spread(wanted: Floats, gap: float) -> Floats:
             pools[-1] += last
     out = np.empty(len(wanted))
     out[order] = np.concatenate([_low(pool, gap) + gap * np.arange(len(pool)) for pool in pools] or [np.empty(0)])
-    return out - max(0.0, float(out.max(initial=0.0)) - 1.0)
+    return out - max(0.0, float(out.max(initial=0.0)) - 1.0) - min(0.0, float(out.min(initial=0.0)))
 
 
 def _low(pool: list[float], gap: float) -> float:

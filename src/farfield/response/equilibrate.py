@@ -11,9 +11,11 @@ from torch import Tensor
 
 from farfield.coulomb import Coulomb
 from farfield.coulomb.padding import Padding
+from farfield.coulomb.plan import Plan
 from farfield.errors import InputError
+from farfield.geometry.neighbors import with_neighbors
 from farfield.response.linear import constrained_minimum
-from farfield.system import System
+from farfield.system import System, per_system
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def equilibrate(
     tolerance: float = 1e-8,  # V, of the iteration
     coulomb: Coulomb | None = None,
 ) -> Equilibrium:
-    """Charges and energy, differentiable to any order in every argument, positions, cell and total charge.
+    """Charges and energy, twice differentiable in every argument, positions, cell and total charge.
 
     ``auto`` and ``dense`` factor the matrix; ``cg`` iterates on it.
 
@@ -51,14 +53,32 @@ def equilibrate(
     if external_potential is not None:
         slope = slope + _per_atom("external_potential", external_potential, system)
     hardness = _per_atom("hardness", hardness, system)
-    padding = Padding.of(system)
-    matrix, mask = (coulomb or Coulomb()).padded_matrix(system, widths)
-    matrix = matrix + torch.diag_embed(padding.pad(hardness))
-    slope = padding.pad(slope)
+    coulomb, padding = coulomb or Coulomb(), Padding.of(system)
+    system, plan = _prepared(system, widths, coulomb)
+    with torch.no_grad():
+        matrix, mask = coulomb.padded_matrix(system, widths, plan=plan)
+        matrix = matrix + torch.diag_embed(padding.pad(hardness))
+    potential = coulomb.operator(system, widths, plan=plan)
+
+    def level(block: Tensor) -> Tensor:
+        """Chemical potentials at the charges of a padded block."""
+        charges = padding.unpad(block)
+        return padding.pad(slope + hardness * charges + potential(charges))
+
     method: Literal["dense", "cg"] = "cg" if solver == "cg" else "dense"
-    found = constrained_minimum(matrix, slope, system.charge, mask, method=method, tolerance=tolerance)
-    energy = (found.values * (slope + 0.5 * torch.einsum("sij,sj->si", matrix, found.values))).sum(1)
-    return Equilibrium(padding.unpad(found.values), energy, found.residual, found.steps)
+    found = constrained_minimum(matrix, system.charge, mask, level, method=method, tolerance=tolerance)
+    charges = padding.unpad(found.values)
+    energy = per_system(charges * (slope + 0.5 * (hardness * charges + potential(charges))), system)
+    return Equilibrium(charges, energy, found.residual, found.steps)
+
+
+def _prepared(system: System, widths: Tensor | float | None, coulomb: Coulomb) -> tuple[System, Plan]:
+    """One plan and one neighbour search for the matrix and all its applications."""
+    plan = coulomb.plan(system, widths)
+    known = system.neighbors
+    if plan.reach > 0 and (known is None or known.cutoff < plan.reach):
+        system = with_neighbors(system, plan.reach)
+    return system, plan
 
 
 def _per_atom(name: str, values: Tensor | float, system: System) -> Tensor:

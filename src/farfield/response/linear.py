@@ -1,8 +1,7 @@
 """The constrained minimum of a quadratic form, batched: min over q of slope·q + ½ q·M·q at Σq = total.
 
 The constraint is lifted by writing the first charge of each system as total minus the others; what is left has the
-reduced matrix R_ij = M_ij - M_i0 - M_0j + M_00, positive definite exactly where the minimum exists. Derivatives of
-x = R⁻¹b are solves with the same R (implicit differentiation), to any order, so that no iteration is taken apart.
+reduced matrix R_ij = M_ij - M_i0 - M_0j + M_00, positive definite exactly where the minimum exists.
 """
 
 from collections.abc import Callable
@@ -14,8 +13,10 @@ from torch import Tensor
 
 from farfield.errors import ConvergenceError
 
-Solve = Callable[[Tensor], Tensor]
-"""R⁻¹ applied to ``(systems, n)``, without a graph."""
+Method = Literal["dense", "cg"]
+
+CORRECTIONS = 2
+"""Newton steps that carry the derivatives: each raises the order to which they are exact by one."""
 
 
 @dataclass(frozen=True)
@@ -28,58 +29,71 @@ class Minimum:
 
 
 def constrained_minimum(
-    matrix: Tensor,  # (systems, longest, longest), symmetric
-    slope: Tensor,  # (systems, longest)
+    matrix: Tensor,  # (systems, longest, longest), symmetric; its values only
     total: Tensor,  # (systems,)
     mask: Tensor,  # (systems, longest), True where real; the real ones first
+    slope: Callable[[Tensor], Tensor],  # values (systems, longest) to slope + M·values, with the graph
     *,
-    method: Literal["dense", "cg"] = "dense",
+    method: Method = "dense",
     tolerance: float = 1e-8,
 ) -> Minimum:
-    """The minimum, differentiable to any order in matrix, slope and total.
+    """The minimum, twice differentiable in whatever ``slope`` and ``total`` depend on.
+
+    ``matrix`` is factored (or iterated on) without a graph. From its exact minimum, Newton steps with that fixed
+    inverse change no value, but take the derivatives of ``slope`` to the charges: exactly, as the slope is linear in
+    them, and for the price of one application of the matrix instead of a graph through all its entries.
 
     Raises:
         ConvergenceError: no minimum (the matrix is not positive definite along the constraint), or conjugate
             gradients that stop short of ``tolerance``.
     """
-    first = torch.zeros_like(slope)
-    first[:, 0] = 1.0
-    start = first * total.unsqueeze(1)
-    reduced, pulled = _reduce(matrix, slope + (matrix @ start.unsqueeze(2)).squeeze(2), mask)
+    reduced = _reduced(matrix.detach(), mask)
     scale = (matrix.detach().abs() * mask.unsqueeze(1)).amax((1, 2))
-    solver = _Cholesky(reduced.detach(), scale) if method == "dense" else _Conjugate(reduced.detach(), scale, tolerance)
-    others: Tensor = -_Solve.apply(reduced, pulled, solver)  # type: ignore[no-untyped-call]
-    values = start + torch.cat([-others.sum(1, keepdim=True), others], 1)
-    slope_left = (torch.einsum("sij,sj->si", reduced, others) + pulled).detach()
-    residual = slope_left.abs().amax(1) if slope_left.shape[1] else slope_left.new_zeros(len(slope_left))
-    return Minimum(values, residual, solver.steps)
+    solver = _Cholesky(reduced, scale) if method == "dense" else _Conjugate(reduced, scale, tolerance)
+    first = torch.zeros_like(matrix[:, 0])
+    first[:, 0] = 1.0
+    with torch.no_grad():
+        values = _step(first * total.unsqueeze(1), slope, solver, mask)
+        values = _step(values, slope, solver, mask)  # takes off what rounding left
+        left = torch.nn.functional.pad(
+            _along(slope(values), mask), (1, 0)
+        )  # the first has nothing to trade with itself
+    if torch.is_grad_enabled():
+        values = values + first * (total - total.detach()).unsqueeze(1)
+        for _ in range(CORRECTIONS):
+            values = _step(values, slope, solver, mask)
+    return Minimum(values, left.abs().amax(1), solver.steps)
 
 
-def _reduce(matrix: Tensor, slope: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrix and slope left to all but the first; the identity and zero where padded."""
-    real = mask[:, 1:]
-    row = matrix[:, :1, 1:]
+def _step(values: Tensor, slope: Callable[[Tensor], Tensor], solver: "_Cholesky | _Conjugate", mask: Tensor) -> Tensor:
+    others: Tensor = _Solve.apply(_along(slope(values), mask), solver)  # type: ignore[no-untyped-call]
+    return values + torch.cat([others.sum(1, keepdim=True), -others], 1)
+
+
+def _along(slope: Tensor, mask: Tensor) -> Tensor:
+    """Slope towards each other charge at the expense of the first ``(systems, longest - 1)``."""
+    return torch.where(mask[:, 1:], slope[:, 1:] - slope[:, :1], 0.0)
+
+
+def _reduced(matrix: Tensor, mask: Tensor) -> Tensor:
+    """R; the identity where padded."""
+    real, row = mask[:, 1:], matrix[:, :1, 1:]
     reduced = matrix[:, 1:, 1:] - row - row.transpose(1, 2) + matrix[:, :1, :1]
-    pairs = real.unsqueeze(1) & real.unsqueeze(2)
     eye = torch.eye(real.shape[1], dtype=matrix.dtype, device=matrix.device)
-    return torch.where(pairs, reduced, eye), torch.where(real, slope[:, 1:] - slope[:, :1], 0.0)
+    return torch.where(real.unsqueeze(1) & real.unsqueeze(2), reduced, eye)
 
 
 class _Solve(torch.autograd.Function):
-    """x = R⁻¹ b for symmetric R; the adjoint of a solve is a solve: b̄ = R⁻¹ x̄, R̄ = -b̄ ⊗ x."""
+    """R⁻¹b at fixed symmetric R: its own adjoint."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, right: Tensor, solver: Solve) -> Tensor:
-        solution = solver(right)
+    def forward(ctx: Any, right: Tensor, solver: Callable[[Tensor], Tensor]) -> Tensor:
         ctx.solver = solver
-        ctx.save_for_backward(matrix, solution)
-        return solution
+        return solver(right)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        matrix, solution = ctx.saved_tensors
-        to_right: Tensor = _Solve.apply(matrix, grad, ctx.solver)  # type: ignore[no-untyped-call]
-        return -to_right.unsqueeze(2) * solution.unsqueeze(1), to_right, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _Solve.apply(grad, ctx.solver), None  # type: ignore[no-untyped-call]
 
 
 class _Cholesky:

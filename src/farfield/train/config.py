@@ -45,7 +45,7 @@ class TrainConfig:
     """Part of the run over which the learning rate rises."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Decay of the running average of the weights, which is what is validated and kept; 0 for none."""
-    clip: Annotated[float, Field(gt=0)] = 10.0
+    clip: Annotated[float, Field(gt=0)] = 1.0
     """Gradients longer than this are shortened to it."""
     huber: Annotated[float, Field(gt=0)] | None = None
     """Errors beyond this many scales count linearly (robust against outliers); squares everywhere where absent."""

@@ -86,8 +86,8 @@ class _Run:
         self.valid, self.force_scale = material.valid, material.force_scale
         model = material.model
         step = TrainingStep(model, config.weights, material.force_scale, config.huber)
-        # plain Adam with amsgrad: what the field's potentials train with
-        self.optimizer = torch.optim.Adam(step.parameters(), lr=config.learning_rate, amsgrad=True)
+        # no amsgrad: it would remember the gradients of the first steps, a thousand times larger, for ever
+        self.optimizer = torch.optim.Adam(step.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
         self.batches = Batches(
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size
         )

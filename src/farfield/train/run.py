@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
@@ -17,6 +18,7 @@ from farfield.data.statistics import Statistics, fit_statistics
 from farfield.evaluation import Evaluation, evaluate
 from farfield.model import Model, build, load
 from farfield.report import RunResult, write_report
+from farfield.system import System, concatenate
 from farfield.train.batches import prepared
 from farfield.train.checkpoint import Progress
 from farfield.train.config import RunConfig
@@ -48,10 +50,17 @@ def prepare(config: RunConfig, splits: Splits | None = None) -> Prepared:
     splits = splits or load_splits(config.data)
     statistics = fit_statistics(splits.train, config.model.backbone.cutoff)
     model = build(config.model, statistics.species, seed=config.train.seed)
-    model.prepare(statistics)
+    model.prepare(statistics, sample_of(splits.train))
     for frame in (*splits.valid, *splits.test):
         model.check_species(frame.system.numbers, f"{frame.source}: ")
     return Prepared(config, splits, statistics, model.to(getattr(torch, config.train.precision)))
+
+
+def sample_of(frames: list[Frame], atoms: int = 2000) -> System:
+    """A batch of frames from all over the training set, about ``atoms`` atoms: enough to measure sizes on."""
+    order = np.random.default_rng(0).permutation(len(frames))
+    ends = np.cumsum([frames[k].system.n_atoms for k in order])
+    return concatenate([frames[k].system for k in order[: 1 + int((ends < atoms).sum())]])
 
 
 def train(job: Prepared, folder: Path, *, on_progress: OnProgress) -> RunResult:

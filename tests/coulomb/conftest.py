@@ -1,12 +1,63 @@
-"""An Ewald sum of its own: numpy, all images and all waves by brute force, Gaussian units."""
+"""Structures, and an Ewald sum of the tests' own: numpy, all images and all waves by brute force."""
 
 import itertools
 
+import ase
 import numpy as np
-from scipy.special import erf, erfc
+import pytest
+import torch
+from scipy.special import erfc
+
+from farfield.system import System
 
 
-def brute_energy(positions, charges, cell, *, alpha=None, widths=None, depth=6.0):
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def apart():
+    """Random places in a cell, no two of them (or of their nearest images) closer than 1.2 Å."""
+
+    def places(rng, count, cell, closest=1.2):
+        found = []
+        images = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), -1).reshape(-1, 3) @ cell
+        while len(found) < count:
+            new = rng.random(3) @ cell
+            if all(np.linalg.norm(new - old + images, axis=1).min() > closest for old in found):
+                found.append(new)
+        return np.array(found)
+
+    return places
+
+
+@pytest.fixture
+def triclinic():
+    return lambda rng, edge=6.0: edge * (np.eye(3) + 0.15 * rng.normal(size=(3, 3)))
+
+
+@pytest.fixture
+def crystal():
+    """A batch of one: periodic with a cell, open without."""
+
+    def build(positions, cell=None):
+        return System.from_ase(ase.Atoms([1] * len(positions), positions=positions, cell=cell, pbc=cell is not None))
+
+    return build
+
+
+@pytest.fixture
+def brute_energy():
+    return _brute_energy
+
+
+def _brute_energy(positions, charges, cell, *, alpha=None, widths=None, depth=6.0):
     """Tin-foil energy with the point background; widths replace 1/r by erf(ar)/r pair by pair and image by image."""
     positions, charges, cell = (np.asarray(x, dtype=float) for x in (positions, charges, cell))
     volume, inverse = abs(np.linalg.det(cell)), np.linalg.inv(cell)
@@ -36,9 +87,3 @@ def brute_energy(positions, charges, cell, *, alpha=None, widths=None, depth=6.0
     own = np.where(sigma > 0, 0.5 / (np.sqrt(np.pi) * np.where(sigma > 0, sigma, 1.0)), 0.0)
     total += ((own - alpha / np.sqrt(np.pi)) * charges**2).sum()
     return total - np.pi * charges.sum() ** 2 / (2 * volume * alpha**2)
-
-
-def pair(distance, first=0.0, second=0.0):
-    """erf(r/√(2(σ₁²+σ₂²)))/r."""
-    variance = 2 * (first**2 + second**2)
-    return erf(distance / np.sqrt(variance)) / distance if variance else 1 / distance

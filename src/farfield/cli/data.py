@@ -1,0 +1,116 @@
+"""``farfield data list|get|check``: the sets that come with farfield, and what a file holds."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from farfield.data.catalogue import PREFIX, copy_embedded, embedded_sets
+from farfield.data.check import KeyReport, Report, check_file
+
+_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``data`` and its three verbs."""
+    parser = subparsers.add_parser(
+        "data",
+        help="data sets that come with farfield; what a file holds and what is wrong with it",
+        description="Data sets that come with farfield, and a look into any file of structures.",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|get|check")
+    verbs.add_parser("list", help="sets that can be used as embedded:NAME").set_defaults(run=run)
+    get = verbs.add_parser("get", help="copy a set out as NAME.xyz")
+    get.add_argument("name", help="as farfield data list gives it")
+    get.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder to copy it to (here)")
+    get.set_defaults(run=run)
+    check = verbs.add_parser(
+        "check",
+        help="say what files hold and what is wrong with them; exit code 1 if anything keeps them from being read",
+    )
+    check.add_argument(
+        "files", nargs="+", metavar="FILE", help="extxyz, ASE database, anything ASE reads, embedded:NAME"
+    )
+    check.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List, copy or check."""
+    console = Console()
+    if args.verb == "list":
+        return _list(console)
+    if args.verb == "get":
+        return _get(console, args.name, args.out)
+    return _check(console, args.files)
+
+
+def _list(console: Console) -> int:
+    table = Table(title=f"Use as {PREFIX}NAME")
+    for column in ("name", "frames", "what", "method", "licence"):
+        table.add_column(column, justify="right" if column == "frames" else "left", no_wrap=column == "name")
+    for entry in embedded_sets():
+        table.add_row(*(escape(str(v)) for v in (entry.name, entry.frames, entry.about, entry.method, entry.licence)))
+    console.print(table)
+    return 0
+
+
+def _get(console: Console, name: str, out: Path) -> int:
+    written = copy_embedded(name.removeprefix(PREFIX), out)
+    console.print(f"wrote {escape(str(written))}")
+    return 0
+
+
+def _check(console: Console, files: Sequence[str]) -> int:
+    reports = []
+    for file in files:
+        with console.status(f"reading {escape(file)}"):
+            reports.append(check_file(file))
+        _show(console, reports[-1])
+    return int(any(report.failed for report in reports))
+
+
+def _show(console: Console, report: Report) -> None:
+    console.print(f"\n[bold]{escape(report.path)}[/bold]")
+    if report.frames:
+        _show_content(console, report)
+    for finding in report.findings:
+        console.print(f"[{_COLOURS[finding.grade]}]{finding.grade:>7}[/]  {escape(finding.message)}", soft_wrap=True)
+    if report.frames and not report.failed:
+        lines = yaml.safe_dump(report.config, sort_keys=False, allow_unicode=True, width=1000)
+        console.print("\nTo train on it:\n[green]data:[/green]")
+        console.print("\n".join(f"  {escape(line)}" for line in lines.splitlines()), style="green", soft_wrap=True)
+
+
+def _show_content(console: Console, report: Report) -> None:
+    common = list(report.formulas.items())
+    formulas = ", ".join(f"{name} ({count})" for name, count in common[:6]) + (", …" if len(common) > 6 else "")
+    facts = {
+        "frames": f"{report.frames} of {_range(*report.atoms)} atoms: {', '.join(report.elements)}",
+        "formulas": formulas,
+        "periodic": ", ".join(f"{axes} ({count})" for axes, count in report.periodicity.items()),
+        "volume": f"{_range(*report.volume)} Å³" if report.volume else None,
+        "closest": f"{report.closest:.3f} Å" if report.closest is not None else None,
+    }
+    for name, fact in facts.items():
+        if fact is not None:
+            console.print(f"{name:>9}  {escape(fact)}", soft_wrap=True)
+    console.print(_key_table(report.keys, report.frames))
+
+
+def _key_table(keys: Sequence[KeyReport], frames: int) -> Table:
+    table = Table()
+    for column in ("key", "per", "holds", "frames", "lowest", "highest"):
+        table.add_column(column, justify="right" if column in ("frames", "lowest", "highest") else "left")
+    for key in keys:
+        ends = ("" if end is None else f"{end:.6g}" for end in (key.lowest, key.highest))
+        table.add_row(escape(key.name), key.place, key.kind, "all" if key.frames == frames else str(key.frames), *ends)
+    return table
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.6g}" if low == high else f"{low:.6g}-{high:.6g}"
