@@ -11,7 +11,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor, nn
 
 from farfield.atomic_write import write_atomically
-from farfield.backbone.network import DensityNetwork
+from farfield.backbone.network import DensityNetwork, typical_surroundings
 from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics
 from farfield.derive import with_derivatives
@@ -127,7 +127,9 @@ def build(config: ModelConfig, species: Sequence[int], *, seed: int = 0) -> Mode
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return Model(config, species)
+            model = Model(config, species)
+            model.backbone.calibrate(typical_surroundings(model.species))
+            return model
     finally:
         torch.set_default_dtype(before)
 

@@ -90,6 +90,8 @@ def test_waves_block_by_block(monkeypatch, rng):
         torch.testing.assert_close(one, other)
     amplitudes = whole.spread(moments)
     torch.testing.assert_close(whole.gather(*amplitudes), blocks.gather(*amplitudes))
+    weight = torch.from_numpy(rng.random((1, 23, 1)))
+    torch.testing.assert_close(whole.products(weight), blocks.products(weight))
 
 
 @pytest.mark.parametrize("kind, gaussian", KINDS)
@@ -124,7 +126,7 @@ def test_stress_by_finite_strain(scene):
         assert slope == pytest.approx(float(stress[a, b]), abs=1e-6)
 
 
-def test_matrix_gives_the_energy_and_its_derivatives(scene):
+def test_matrix_and_operator_give_the_energy_and_its_derivatives(scene):
     for kind, gaussian in KINDS:
         system, charges, widths = scene(kind, gaussian, 5)
         positions = system.positions.clone().requires_grad_()
@@ -136,6 +138,10 @@ def test_matrix_gives_the_energy_and_its_derivatives(scene):
         slopes = [torch.autograd.grad(e.sum(), positions, retain_graph=True)[0] for e in (quadratic, energy)]
         torch.testing.assert_close(*slopes, atol=1e-9, rtol=1e-9)
         torch.testing.assert_close(matrix, matrix.T)
+        with torch.no_grad():
+            torch.testing.assert_close(COULOMB_EXACT.matrix(system, widths)[0], matrix.detach(), atol=1e-10, rtol=1e-10)
+        potential = COULOMB_EXACT.operator(moved, widths)(charges)
+        torch.testing.assert_close(potential, matrix @ charges, atol=1e-10, rtol=1e-10)
 
 
 def test_works_where_no_graph_is_allowed(scene):

@@ -133,6 +133,23 @@ def test_differentiable_twice_in_everything(periodic, solver):
     assert gradgradcheck(charges_and_energy, inputs, eps=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("solver", ["dense", "cg"])
+def test_single_precision(solver):
+    system, slopes, hardness = gas(9, 9, True, 1.0), torch.linspace(-1, 1, 9).double(), tensor([9.0] * 9)
+    exact = equilibrate(system, slopes, hardness, widths=0.5)
+    found = equilibrate(system.to(dtype=torch.float32), slopes, hardness, widths=0.5, solver=solver)
+    assert found.charges.dtype == torch.float32
+    torch.testing.assert_close(found.charges.double(), exact.charges, atol=2e-5, rtol=0)
+
+
+def test_systems_that_arrive_early_wait_for_the_others():
+    systems = [diatomic(3.0), gas(10, 25, True)]
+    batch = concatenate(systems)
+    slopes, hardness = torch.linspace(-1, 1, 27).double(), torch.full((27,), 9.0).double()
+    dense, iterated = (equilibrate(batch, slopes, hardness, widths=0.5, solver=s) for s in ("dense", "cg"))
+    torch.testing.assert_close(iterated.charges, dense.charges, atol=1e-9, rtol=0)
+
+
 def test_energy_slope_is_the_charge():
     """dE/dχ = q, the envelope theorem."""
     system, hardness = gas(8, 6, True), tensor([9.0] * 6)

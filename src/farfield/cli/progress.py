@@ -72,5 +72,5 @@ def clock(seconds: float) -> str:
 
 def in_short(latest: dict[str, float]) -> str:
     """The two errors people watch."""
-    words = [("valid_energy_rmse_meV_per_atom", "E {:.2f} meV/atom"), ("valid_forces_rmse_meV_per_A", "F {:.1f} meV/Å")]
+    words = [("valid_energy_rmse", "E {:.2f} meV/atom"), ("valid_forces_rmse", "F {:.1f} meV/Å")]
     return "  ".join(form.format(latest[key]) for key, form in words if key in latest)

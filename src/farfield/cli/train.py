@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from farfield.cli.progress import ProgressDisplay, clock
 from farfield.config import read_config, reference, validated
-from farfield.report import RunResult, error_table
+from farfield.report import RunResult
+from farfield.report.result import SPLIT_NAMES, headline_split
+from farfield.report.tables import verdict
 from farfield.train.config import RunConfig
 from farfield.train.run import REPORT, prepare, train
 
@@ -39,9 +42,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def configured(args: argparse.Namespace) -> RunConfig:
-    """The configuration file with the overrides of the command line; paths are relative to the file."""
-    plain = read_config(args.config, args.overrides)
-    return validated(RunConfig, plain, "").relative_to(args.config.parent)
+    """The configuration file with the overrides of the command line."""
+    return validated(RunConfig, read_config(args.config, args.overrides), "")
 
 
 def run_folder(args: argparse.Namespace, config: RunConfig) -> Path:
@@ -52,12 +54,23 @@ def run_folder(args: argparse.Namespace, config: RunConfig) -> Path:
 def show(results: list[RunResult], folder: Path) -> None:
     """The table at the end, and where the rest is."""
     console = Console()
-    console.print(error_table(results))
+    split = headline_split(results)
+    if split:
+        console.print(_errors(results, split))
     for result in results:
         for note in result.notes:
             console.print(f"{result.name}: {note}", style="dim", markup=False)
     spent = sum(result.train_seconds for result in results)
     console.print(f"trained in {clock(spent)}; report: {folder / REPORT}", highlight=False)
+
+
+def _errors(results: list[RunResult], split: str) -> Table:
+    """Root mean square errors on one split, a column a run."""
+    table = Table("", "unit", *(result.name for result in results), title=f"RMSE on {SPLIT_NAMES.get(split, split)}")
+    for line in verdict(results, split):
+        cells = [f"[bold]{cell.text}[/]" if cell.best and len(results) > 1 else cell.text for cell in line.cells]
+        table.add_row(line.label, line.unit, *cells)
+    return table
 
 
 def keys_help() -> str:

@@ -44,6 +44,16 @@ class Waves:
         assert total is not None
         return total
 
+    def products(self, weight: Tensor) -> Tensor:
+        """Σ_k w_k cos(n_k·(x_i - x_j)) ``(systems, sources, sources)`` of weights ``(systems, waves, 1)``."""
+        total: Tensor | None = None
+        for waves, cos, sin in self._blocks():
+            w = weight[:, waves].transpose(1, 2)
+            part = torch.baddbmm((cos * w) @ cos.transpose(1, 2), sin * w, sin.transpose(1, 2))
+            total = part if total is None else total.add_(part)
+        assert total is not None
+        return total
+
     def _blocks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
         return iter(self._kept) if self._kept is not None else self._evaluate()
 

@@ -30,7 +30,7 @@ class DataConfig:
     """Where the data are, and what their keys and units mean. A target whose key is null is not learned."""
 
     train: Files
-    """Structures to learn from: a file or a list of them (extxyz, ASE database, what else ASE reads) or embedded:NAME."""
+    """Structures to learn from: a file or a list of them (extxyz, ASE database, what ASE reads) or embedded:NAME."""
     valid: Files | None = None
     """Structures that choose the best epoch; split off ``train`` where absent."""
     test: Files | None = None

@@ -11,7 +11,7 @@ from typing import Any
 import ase
 import ase.db
 import ase.io
-from ase.io.formats import UnknownFileTypeError, filetype, open_with_compression
+from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
 
 from farfield.data.catalogue import PREFIX, find_embedded
 from farfield.errors import InputError
@@ -64,12 +64,16 @@ def _kind(path: Path) -> str:
     try:
         kind = str(filetype(str(path)))
     except UnknownFileTypeError as failure:
-        raise InputError(
-            f"{path}: neither its name nor its content tells what format it is; expected .xyz"
-        ) from failure
-    except (OSError, ValueError) as failure:
+        raise InputError(_unknown_format(path)) from failure
+    except (OSError, EOFError, ValueError) as failure:
         raise InputError(f"cannot read {path}: {failure}") from failure
+    if kind not in ioformats:
+        raise InputError(_unknown_format(path))
     return "extxyz" if kind == "xyz" else kind
+
+
+def _unknown_format(path: Path) -> str:
+    return f"{path}: neither its name nor its content tells what format it is; expected extxyz, or a format of ASE's"
 
 
 def _database_rows(path: Path) -> Iterator[ase.Atoms]:

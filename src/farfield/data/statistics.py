@@ -14,6 +14,8 @@ _DEPENDENT = 1e-4
 """Elements whose amounts vary together to within this (relative) in all frames cannot be told apart."""
 _ROBUST = 4.0
 """Energies further off than this many robust standard deviations count linearly instead of squared (Huber 1964)."""
+_NOISE = 1e-4
+"""eV per atom; no reference calculation is better than this."""
 _SMALLEST = 1e-8
 """A scale below this is taken for zero."""
 
@@ -72,7 +74,7 @@ def fit_baseline(counts: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
         return baseline, rest
     sizes = counts[labelled].sum(1)
     fractions, per_atom = counts[labelled] / sizes[:, None], energy[labelled] / sizes
-    middle, weight = per_atom.median(), torch.ones_like(per_atom)
+    middle, weight = _median(per_atom), torch.ones_like(per_atom)
     for _ in range(20):  # reweighted least squares; settles in a few rounds
         root = weight.sqrt()
         baseline = middle + _least_norm(fractions * root[:, None], (per_atom - middle) * root)
@@ -88,9 +90,13 @@ def _least_norm(matrix: Tensor, values: Tensor) -> Tensor:
 
 
 def _huber_weights(residual: Tensor) -> Tensor:
-    spread = 1.4826 * (residual - residual.median()).abs().median()  # standard deviation, were it a Gaussian
-    limit = _ROBUST * spread.clamp(min=_SMALLEST)
-    return (limit / residual.abs().clamp(min=_SMALLEST)).clamp(max=1.0)
+    spread = 1.4826 * _median((residual - _median(residual)).abs())  # standard deviation, were it a Gaussian
+    limit = _ROBUST * spread.clamp(min=_NOISE)
+    return limit / residual.abs().maximum(limit)
+
+
+def _median(values: Tensor) -> Tensor:
+    return values.quantile(0.5)  # between the two middle ones, where Tensor.median takes the lower
 
 
 def _scales(rest: Tensor, forces: Tensor) -> tuple[float, float]:

@@ -13,7 +13,6 @@ import numpy as np
 from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import IsotropicMTKNPT
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
 from farfield.errors import ConvergenceError, InputError
@@ -69,14 +68,14 @@ def run_md(
     start, done = _resumed(atoms, out, options)
     start.calc = calculator
     dynamics = _integrator(start, options)
-    writer = _Writer(start, out, options, done)
-    if done == 0:
-        writer.write(0)
-    while done < options.steps:
-        chunk = min(options.every, options.steps - done)
-        dynamics.run(chunk)
-        done += chunk
-        on_step(done, options.steps, writer.write(done))
+    with _Writer(start, out, options, done) as writer:
+        if done == 0:
+            writer.write(0)
+        while done < options.steps:
+            chunk = min(options.every, options.steps - done)
+            dynamics.run(chunk)
+            done += chunk
+            on_step(done, options.steps, writer.write(done))
     return start
 
 
@@ -92,10 +91,16 @@ def _resumed(atoms: ase.Atoms, out: Path, options: MDOptions) -> tuple[ase.Atoms
         return last, int(last.info.get("step", 0))
     start = atoms.copy()
     if not start.get_momenta().any():
-        rng = np.random.default_rng(options.seed)
-        MaxwellBoltzmannDistribution(start, temperature_K=options.temperature, rng=rng)
-        Stationary(start)
+        _give_velocities(start, options)
     return start, 0
+
+
+def _give_velocities(atoms: ase.Atoms, options: MDOptions) -> None:
+    """Maxwell-Boltzmann, without motion of the whole; ASE's own function changes its name between releases."""
+    rng = np.random.default_rng(options.seed)
+    masses = atoms.get_masses()[:, None]
+    momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(masses * ase.units.kB * options.temperature)
+    atoms.set_momenta(momenta - masses * momenta.sum(0) / masses.sum())
 
 
 def _integrator(atoms: ase.Atoms, options: MDOptions) -> Any:
@@ -124,6 +129,12 @@ class _Writer:
         except OSError as failure:
             raise InputError(f"cannot write {out}: {failure.strerror}") from failure
         self.limit = max(10 * options.temperature, 10_000.0)
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.trajectory.close()
 
     def _start_log(self, done: int) -> None:
         rows = []

@@ -25,18 +25,18 @@ class Parity:
 
     target: str
     title: str
-    axis: str  # what the axes say, with the unit
-    unit: str
-    scale: float  # quoted errors in the axes' unit
+    axis: str  # unit of the axes
+    unit: str  # of the errors quoted
+    scale: float  # from the one to the other
 
 
 PARITIES = (
-    Parity("energy", "Energy", "energy above composition (eV/atom)", "meV/atom", 1e3),
-    Parity("forces", "Forces", "force component (eV/Å)", "meV/Å", 1e3),
-    Parity("stress", "Stress", "stress component (meV/Å³)", "meV/Å³", 1.0),
-    Parity("charges", "Charges", "charge (e)", "me", 1e3),
-    Parity("dipole", "Dipole", "dipole component (e·Å)", "me·Å", 1e3),
-    Parity("binding", "Binding energy", "binding energy (eV)", "meV", 1e3),
+    Parity("energy", "Energy", "eV/atom", "meV/atom", 1e3),
+    Parity("forces", "Forces", "eV/Å", "meV/Å", 1e3),
+    Parity("stress", "Stress", "meV/Å³", "meV/Å³", 1.0),
+    Parity("charges", "Charges", "e", "me", 1e3),
+    Parity("dipole", "Dipole", "e·Å", "me·Å", 1e3),
+    Parity("binding", "Binding energy", "eV", "meV", 1e3),
 )
 
 
@@ -97,19 +97,19 @@ def _square(
         axes = figure.subplots()
         axes.plot(limits, limits, color=FAINT, linewidth=0.8, zorder=1)
         _draw_points(axes, reference, np.clip(predicted, *limits), look=look, limits=limits)
-        axes.set(xlim=limits, ylim=limits, aspect="equal", title=name)
-        axes.set(xlabel=f"reference {parity.axis}", ylabel="predicted")
+        axes.set(xlim=limits, ylim=limits, aspect="equal")
+        axes.set_title(name, color=look.colour)
+        axes.set(xlabel=f"reference ({parity.axis})", ylabel=f"predicted ({parity.axis})")
         axes.text(
             0.04, 0.96, f"RMSE {rmse}\n{_count(parity, len(reference))}", transform=axes.transAxes, va="top",
             linespacing=1.5, bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
         )  # fmt: skip
-        axes.title.set_color(look.colour)
     return picture(figure, f"{parity.title}: {name} against reference, {len(reference)} points, RMSE {rmse}.")
 
 
 def _draw_points(axes: Axes, x: Floats, y: Floats, *, look: Look, limits: tuple[float, float]) -> None:
     if len(x) <= MOST_POINTS:
-        axes.plot(x, y, look.marker, color=look.colour, markersize=3.2, alpha=0.55, mew=0, clip_on=False)
+        axes.plot(x, y, look.marker, color=look.colour, markersize=3.2, alpha=0.55, mew=0, rasterized=len(x) > 300)
         return
     # from a veil to the full colour, so that the page shines through in light and dark alike
     shades = LinearSegmentedColormap.from_list("density", [to_rgba(look.colour, 0.18), to_rgba(look.colour, 1.0)])

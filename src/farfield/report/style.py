@@ -117,7 +117,7 @@ def picture(figure: Figure, alternative: str) -> Picture:
     with mpl.rc_context(RC), warnings.catch_warnings():
         # the browser has the glyphs that matplotlib's own font lacks
         warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing")
-        figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", dpi=220, metadata={"Date": None, "Creator": None})
     text = _themed(buffer.getvalue().decode())
     width, height = (round(72 * size) for size in figure.get_size_inches())
     return Picture("data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode(), alternative, width, height)

@@ -99,7 +99,7 @@ def sentence(lines: Sequence[Line], names: Sequence[str]) -> str:
     if not lines:
         return ""
     if len(names) == 1:
-        said = ", ".join(f"{line.label.lower()} {line.cells[0].text} {line.unit}" for line in lines)
+        said = ", ".join(f"{_inner(line.label)} {line.cells[0].text} {line.unit}" for line in lines)
         return f"Root mean square errors: {said}."
     for name, column in zip(names, zip(*(line.cells for line in lines))):
         if all(cell.best for cell in column):
@@ -107,7 +107,7 @@ def sentence(lines: Sequence[Line], names: Sequence[str]) -> str:
     won: dict[str, list[str]] = {}
     for line in lines:
         if first := [name for name, cell in zip(names, line.cells) if cell.best]:
-            won.setdefault(" and ".join(first), []).append(line.label[0].lower() + line.label[1:])
+            won.setdefault(" and ".join(first), []).append(_inner(line.label))
     said = "; ".join(f"{name} in {', '.join(what)}" for name, what in won.items())
     return f"Smallest errors: {said}."
 
@@ -125,6 +125,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _inner(label: str) -> str:
+    """A label inside a sentence."""
+    return label[0].lower() + label[1:]
 
 
 def _near_and_far(runs: Sequence[RunResult], split: str, measure: Measure) -> list[Line]:

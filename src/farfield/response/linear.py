@@ -39,9 +39,9 @@ def constrained_minimum(
 ) -> Minimum:
     """The minimum, twice differentiable in whatever ``slope`` and ``total`` depend on.
 
-    ``matrix`` is factored (or iterated on) without a graph. From its exact minimum, Newton steps with that fixed
-    inverse change no value, but take the derivatives of ``slope`` to the charges: exactly, as the slope is linear in
-    them, and for the price of one application of the matrix instead of a graph through all its entries.
+    ``matrix`` is factored (or iterated on) without a graph. At its minimum, Newton steps with that fixed inverse
+    change no value but carry the derivatives of ``slope`` over to the values, one more order exactly with each step,
+    for the price of one application of the matrix instead of a graph through all its entries.
 
     Raises:
         ConvergenceError: no minimum (the matrix is not positive definite along the constraint), or conjugate
@@ -55,9 +55,8 @@ def constrained_minimum(
     with torch.no_grad():
         values = _step(first * total.unsqueeze(1), slope, solver, mask)
         values = _step(values, slope, solver, mask)  # takes off what rounding left
-        left = torch.nn.functional.pad(
-            _along(slope(values), mask), (1, 0)
-        )  # the first has nothing to trade with itself
+        # the first has nothing to trade with itself
+        left = torch.nn.functional.pad(_along(slope(values), mask), (1, 0))
     if torch.is_grad_enabled():
         values = values + first * (total - total.detach()).unsqueeze(1)
         for _ in range(CORRECTIONS):
@@ -129,26 +128,33 @@ class _Conjugate:
         if not right.shape[1]:
             return solution
         direction = torch.zeros_like(right)
+        tolerance = self._floor(right)
         before = torch.ones_like(right[:, 0])
         for step in range(20 * right.shape[1] + 20):
-            if float(left.abs().max()) <= self._tolerance:
+            if float(left.abs().max()) <= tolerance:
                 self.steps = max(self.steps, step)
                 return solution
             preconditioned = left / self._diagonal
             after = (left * preconditioned).sum(1)
             ratio = torch.where(before > 0, after / before, 0.0) if step else torch.zeros_like(after)
             direction = preconditioned + ratio.unsqueeze(1) * direction
-            solution, left = self._advance(solution, left, direction, after)
+            moving = left.abs().amax(1) > tolerance
+            solution, left = self._advance(solution, left, direction, torch.where(moving, after, 0.0))
             before = after
         raise ConvergenceError(
             f"conjugate gradients left a residual of {float(left.abs().max()):.1e} V after {step + 1} steps, "
             f'asked for {self._tolerance:.1e}; solver="dense" is exact'
         )
 
+    def _floor(self, right: Tensor) -> float:
+        """The tolerance, or what rounding leaves of the right-hand side."""
+        return max(self._tolerance, 32 * torch.finfo(right.dtype).eps * float(right.abs().max()))
+
     def _advance(self, solution: Tensor, left: Tensor, direction: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        """One step where ``after`` is not 0: the others have arrived."""
         image = (self._matrix @ direction.unsqueeze(2)).squeeze(2)
         curvature = (direction * image).sum(1)
-        moving = left.abs().amax(1) > self._tolerance
+        moving = after > 0
         flat = curvature <= torch.finfo(left.dtype).eps * self._scale * direction.square().sum(1)
         _refuse(moving & flat)
         length = torch.where(moving, after / torch.where(moving, curvature, 1.0), 0.0).unsqueeze(1)

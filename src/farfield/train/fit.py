@@ -24,13 +24,13 @@ from farfield.train.record import write_log
 OnEpoch = Callable[[Progress], None]
 MODEL = "model.pt"
 COLUMNS = {
-    "energy": "valid_energy_rmse_meV_per_atom",
-    "forces": "valid_forces_rmse_meV_per_A",
-    "stress": "valid_stress_rmse_meV_per_A3",
-    "charges": "valid_charges_rmse_me",
-    "dipole": "valid_dipole_rmse_meA",
+    "energy": "valid_energy_rmse",
+    "forces": "valid_forces_rmse",
+    "stress": "valid_stress_rmse",
+    "charges": "valid_charges_rmse",
+    "dipole": "valid_dipole_rmse",
 }
-"""Names of the root mean square errors in ``log.csv``."""
+"""Root mean square errors in ``log.csv``: meV/atom, meV/Å, meV/Å³, 10⁻³ e, 10⁻³ e·Å."""
 
 
 @dataclass(frozen=True)

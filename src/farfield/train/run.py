@@ -115,6 +115,7 @@ def _judged(job: Prepared, folder: Path, progress: Progress, on_progress: OnProg
         train_seconds=progress.seconds,
         versions=versions(),
         notes=notes(job, model),
+        statistics=job.statistics,
     )
 
 
@@ -137,8 +138,7 @@ def notes(job: Prepared, model: Model) -> list[str]:
 
 
 def _write_splits(folder: Path, splits: Splits) -> None:
-    lines = {name: [frame.source for frame in frames] for name, frames in splits.named().items()}
-    write_atomically(folder / "splits.json", json.dumps(lines, indent=1, ensure_ascii=False).encode())
+    write_atomically(folder / "splits.json", json.dumps(splits.described(), indent=1, ensure_ascii=False).encode())
 
 
 def _data_name(config: RunConfig) -> str:

@@ -1,0 +1,198 @@
+"""What ``check_file`` sees, and that it says so."""
+
+import ase
+import ase.build
+import ase.io
+import numpy as np
+import pytest
+import yaml
+
+from farfield.data.check import check_file
+from farfield.data.config import DataConfig
+from farfield.data.read import read_frames
+
+
+def waters(count=12, seed=0, energy=-14.2):
+    rng = np.random.default_rng(seed)
+    frames = []
+    for _ in range(count):
+        atoms = ase.build.molecule("H2O")
+        atoms.rattle(0.03, rng=rng)
+        forces = rng.normal(size=(3, 3))
+        atoms.arrays["forces"] = forces - forces.mean(0)
+        atoms.info |= {"energy": energy + 0.05 * rng.normal(), "charge": 0}
+        frames.append(atoms)
+    return frames
+
+
+@pytest.fixture
+def check(tmp_path):
+    def write_and_check(frames):
+        ase.io.write(tmp_path / "a.xyz", frames, format="extxyz")
+        return check_file(tmp_path / "a.xyz")
+
+    return write_and_check
+
+
+def said(report, grade):
+    return " | ".join(finding.message for finding in report.findings if finding.grade == grade)
+
+
+def test_sound_file(check):
+    report = check(waters())
+    assert not report.failed
+    assert said(report, "warning") == ""
+    assert (report.frames, report.atoms, report.elements) == (12, (3, 3), ("H", "O"))
+    assert report.formulas == {"H2O": 12}
+    assert report.periodicity == {"FFF": 12}
+    assert report.volume is None
+    assert 0.8 < report.closest < 1.0
+    keys = {key.name: key for key in report.keys}
+    assert (keys["energy"].place, keys["energy"].kind, keys["energy"].frames) == ("frame", "number", 12)
+    assert (keys["forces"].place, keys["forces"].kind) == ("atom", "3 numbers")
+
+
+@pytest.mark.parametrize("names", [("energy", "forces", "q_ref"), ("DFT_energy", "DFT_forces", "my_charges")])
+def test_suggested_lines_read_the_file(check, names):
+    frames = waters()
+    for atoms in frames:
+        atoms.info[names[0]] = atoms.info.pop("energy")
+        atoms.arrays[names[1]] = atoms.arrays.pop("forces")
+        atoms.arrays[names[2]] = np.array([-0.8, 0.4, 0.4])
+        atoms.info |= {"dipole": np.array([0.0, 0, 0.4]), "uhf": 0, "label": "water"}
+    report = check(frames)
+    config = DataConfig(**yaml.safe_load(yaml.safe_dump(report.config)))
+    assert (config.energy, config.forces, config.charges) == names
+    assert (config.dipole, config.spin, config.group) == ("dipole", "uhf", "label")
+    assert len(read_frames(config.train_paths, config)) == 12
+
+
+def test_unreadable_file_is_an_error_not_an_exception(tmp_path):
+    (tmp_path / "a.xyz").write_text("3\n\nO 0 0 0\n")
+    report = check_file(tmp_path / "a.xyz")
+    assert report.failed
+    assert "cut short" in said(report, "error")
+    assert check_file(tmp_path / "b.xyz").failed
+
+
+def test_periodic_without_cell_and_atoms_on_top(check):
+    frames = waters()
+    frames[3].pbc = True
+    frames[5].positions[1] = frames[5].positions[2]
+    report = check(frames)
+    assert "frame 3: periodic along a, b, c" in said(report, "error")
+    assert "on top of each other in frame 5" in said(report, "error")
+
+
+def test_atoms_too_close(check):
+    frames = waters()
+    frames[4].positions[1] = frames[4].positions[0] + [0.3, 0, 0]
+    assert "closer than 0.5 Å in frame 4: atoms 0 and 1 are 0.30 Å" in said(check(frames), "warning")
+
+
+def test_gaps_and_undefined_labels(check):
+    frames = waters()
+    del frames[0].arrays["forces"]
+    frames[1].info["energy"] = np.nan
+    frames[2].info["energy"] = np.inf
+    report = check(frames)
+    assert "forces is in only 11 of 12 frames" in said(report, "warning")
+    assert "energy is nan in 1 frames" in said(report, "warning")
+    assert "energy is infinite in 1 frames" in said(report, "error")
+    assert report.config["allow_missing"] == ["energy", "forces"]
+
+
+def test_repeated_frame(check):
+    frames = waters()
+    assert "frame 12 is frame 7 again" in said(check([*frames, frames[7]]), "warning")
+
+
+def test_same_positions_at_another_charge_are_no_repeat(check):
+    neutral = waters(1)[0]
+    ion = neutral.copy()
+    ion.info["charge"] = 1
+    assert "again" not in said(check([neutral, ion]), "warning")
+
+
+def test_energy_outlier(check):
+    frames = waters(30)
+    frames[11].info["energy"] += 30.0
+    assert "energy per atom off by +10 eV in frame 11 (outliers: frame 11)" in said(check(frames), "warning")
+
+
+def test_large_and_unbalanced_forces(check):
+    frames = waters()
+    frames[2].arrays["forces"][0, 0] = 80.0
+    warnings = said(check(frames), "warning")
+    assert "forces up to 80 eV/Å (above 50 in frame 2)" in warnings
+    assert "forces of a frame add up to" in warnings
+
+
+@pytest.mark.parametrize(
+    "energy, unit",
+    [
+        (-76.4, "hartree"),
+        (-76.4 * 627.509, "kcal/mol"),
+        (-76.4 * 2625.5, "kJ/mol"),
+        (-76.4 * 27.2114, None),
+        (-14.2, None),
+    ],
+)
+def test_unit_of_all_electron_energies(check, energy, unit):
+    """Water: -76.4 hartree with all electrons, -14.2 eV from VASP."""
+    warnings = said(check(waters(energy=energy)), "warning")
+    assert (f"energy_unit: {unit}" in warnings) if unit else ("energy_unit" not in warnings)
+
+
+@pytest.mark.parametrize("factor, unit", [(1 / 0.529177, "bohr"), (0.1, "nm"), (1.0, None)])
+def test_unit_of_lengths(check, factor, unit):
+    frames = waters()
+    for atoms in frames:
+        atoms.positions *= factor
+    report = check(frames)
+    everything = said(report, "note") + said(report, "warning")
+    assert (f"length_unit: {unit}" in everything) if unit else ("length_unit" not in everything)
+
+
+def test_total_charge_and_spin(check):
+    frames = waters(4)
+    for atoms, charge, spin in zip(frames, (0, 1, -1, 0), (0, 1, 1, 1)):
+        atoms.info |= {"charge": charge, "spin": spin}
+    report = check(frames)
+    assert "total charges (frames): -1 (1), 0 (2), +1 (1)" in said(report, "note")
+    assert "do not fit the number of electrons in frame 3" in said(report, "warning")
+    frames[0].info["charge"] = 0.5
+    assert "not an integer in frame 0" in said(check(frames), "warning")
+
+
+def test_no_total_charge(check):
+    frames = waters(2)
+    for atoms in frames:
+        del atoms.info["charge"]
+    assert "taken for 0" in said(check(frames), "note")
+
+
+def test_atomic_charges_that_do_not_add_up(check):
+    frames = waters(4)
+    for atoms in frames:
+        atoms.arrays["q_ref"] = np.array([-0.8, 0.4, 0.4])
+    assert "q_ref" not in said(check(frames), "warning")
+    frames[2].info["charge"] = 1
+    assert "q_ref adds up to the total charge only within 1 e (frame 2)" in said(check(frames), "warning")
+
+
+def test_nothing_to_train_on(check):
+    frames = [ase.build.molecule("H2O")]
+    report = check(frames)
+    assert "nothing looks like an energy" in said(report, "warning")
+    assert "nothing looks like forces" in said(report, "note")
+
+
+def test_dipole_and_stress_are_not_suggested_where_they_mean_nothing(check):
+    frames = waters(2)
+    for atoms in frames:
+        atoms.info |= {"dipole": np.ones(3), "stress": np.eye(3)}
+        atoms.cell, atoms.pbc = np.eye(3) * 8, (True, True, False)
+    config = check(frames).config
+    assert "dipole" not in config
+    assert "stress" not in config

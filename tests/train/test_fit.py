@@ -1,0 +1,189 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from farfield.config import validated
+from farfield.errors import ConvergenceError, InputError
+from farfield.model import load
+from farfield.train import fit as fitting
+from farfield.train.config import RunConfig
+from farfield.train.run import prepare, train
+
+
+def silent(*_):
+    pass
+
+
+def run(plain, folder):
+    return train(prepare(validated(RunConfig, plain, "")), folder, on_progress=silent)
+
+
+def weights(folder):
+    return load(folder / "model.pt").state_dict()
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_seed_gives_the_same_weights_another_one_others(tiny, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(tiny | {"train": tiny["train"] | {"seed": seed}}, tmp_path / name)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", [1, 4, 7, 11])
+def test_stopped_at_any_step_and_resumed_it_ends_the_same(tiny, tmp_path, monkeypatch, step):
+    run(tiny, tmp_path / "whole")
+    honest, calls = fitting._Run._step, []
+
+    def failing(self, *args):
+        calls.append(1)
+        if len(calls) == step:
+            raise Stop
+        return honest(self, *args)
+
+    monkeypatch.setattr(fitting._Run, "_step", failing)
+    with pytest.raises(Stop):
+        run(tiny, tmp_path / "parts")
+    monkeypatch.undo()
+    result = run(tiny, tmp_path / "parts")
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert [row["epoch"] for row in result.history] == [1, 2, 3]
+
+
+def test_a_finished_run_is_not_trained_again(tiny, tmp_path, monkeypatch):
+    run(tiny, tmp_path / "run")
+    monkeypatch.setattr(fitting._Run, "_step", None)
+    run(tiny, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_killed_hard_again_and_again_it_still_ends_the_same(tiny, tmp_path):
+    """SIGKILL at random moments, checkpoints being written all the time."""
+    tiny["train"]["epochs"] = 30
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump(tiny))
+    run(tiny, tmp_path / "whole")
+    command = [sys.executable, "-m", "farfield", "train", str(config), "--out", str(tmp_path / "parts")]
+    rng, kills = np.random.default_rng(0), 0
+    while True:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            process.wait(timeout=3.5 + rng.uniform(0, 3) + 0.5 * kills)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            continue
+        break
+    assert process.returncode == 0, process.stderr.read()
+    assert kills > 0
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert not list((tmp_path / "parts").glob("*.tmp"))
+
+
+def test_another_configuration_in_the_same_folder_is_refused(tiny, tmp_path):
+    run(tiny, tmp_path / "run")
+    before = weights(tmp_path / "run")
+    changed = tiny | {"train": tiny["train"] | {"learning_rate": 1e-4}}
+    with pytest.raises(InputError, match="train.learning_rate: was 0.005, is 0.0001"):
+        run(changed, tmp_path / "run")
+    assert same(before, weights(tmp_path / "run"))
+
+
+def test_training_learns(tiny, tmp_path):
+    tiny["train"] |= {"epochs": 60, "learning_rate": 0.01}
+    history = run(tiny, tmp_path / "run").history
+    assert history[-1]["valid_forces_rmse"] < 0.3 * history[0]["valid_forces_rmse"]
+
+
+def test_a_diverging_loss_stops_and_keeps_the_best(tiny, tmp_path, monkeypatch):
+    honest, calls = fitting.TrainingStep.forward, []
+
+    def diverging(self, system, labels):
+        loss, totals = honest(self, system, labels)
+        calls.append(1)
+        return (loss * float("nan") if len(calls) > 9 and self.training else loss), totals
+
+    monkeypatch.setattr(fitting.TrainingStep, "forward", diverging)
+    with pytest.raises(ConvergenceError, match=r"lower\s+train.learning_rate"):
+        run(tiny, tmp_path / "run")
+    assert all(torch.isfinite(w).all() for w in weights(tmp_path / "run").values())
+
+
+def test_patience(tiny, tmp_path):
+    tiny["train"] |= {"epochs": 500, "patience": 2, "learning_rate": 1e-12, "ema": 0.0}
+    assert len(run(tiny, tmp_path / "run").history) < 20
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau", "constant"])
+def test_schedules(tiny, tmp_path, schedule):
+    tiny["train"] |= {"schedule": schedule, "epochs": 4, "warmup": 0.0}
+    rates = [row["learning_rate"] for row in run(tiny, tmp_path / "run").history]
+    if schedule == "cosine":
+        assert rates == pytest.approx([0.0025 * (1 + np.cos(np.pi * k / 4)) for k in (1, 2, 3, 4)])
+    else:
+        assert rates == [0.005] * 4
+
+
+def test_the_average_is_what_is_kept(tiny, tmp_path):
+    """With a decay of almost one the kept weights stay at the first step's."""
+    run(tiny | {"train": tiny["train"] | {"ema": 0.999999}}, tmp_path / "slow")
+    run(tiny | {"train": tiny["train"] | {"ema": 0.0}}, tmp_path / "none")
+    slow, none = weights(tmp_path / "slow"), weights(tmp_path / "none")
+    key = "backbone.embedding"
+    torch.manual_seed(0)
+    start = prepare(validated(RunConfig, tiny, "")).model.state_dict()[key]
+    assert (slow[key] - start).norm() < 0.5 * (none[key] - start).norm()
+
+
+def test_an_unwritable_folder_is_said_before_training(tiny, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(InputError, match="cannot create the run folder"):
+        run(tiny, blocked / "run")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    from farfield import atomic_write
+
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"precious")
+
+    class Full(type(path)):
+        def open(self, *args, **kwargs):
+            return open("/dev/full", "wb", buffering=0)
+
+    monkeypatch.setattr(type(path), "with_name", lambda self, name: Full(self.parent / name))
+    with pytest.raises(InputError, match=r"No space left.*untouched"):
+        atomic_write.write_atomically(path, b"new" * 10000)
+    monkeypatch.undo()
+    assert path.read_bytes() == b"precious"
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(tiny, tmp_path):
+    """Forces only: the last biases have no gradient, which plain DDP would wait for."""
+    tiny["train"] |= {"devices": 2, "device": "cpu", "weights": {"energy": 0.0}, "epochs": 5}
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump(tiny))
+    command = [sys.executable, "-m", "farfield", "train", str(config), "--out", str(tmp_path / "run")]
+    start = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "report.html").exists()
+    assert time.monotonic() - start < 300

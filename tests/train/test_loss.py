@@ -1,0 +1,75 @@
+import ase
+import numpy as np
+import pytest
+import torch
+
+from farfield.data.frame import Labels
+from farfield.model import new_model
+from farfield.prediction import Prediction
+from farfield.system import System
+from farfield.train.config import LossWeights
+from farfield.train.loss import TrainingStep, misfits
+
+NAN = float("nan")
+
+
+def two():
+    """Four atoms and one, with known errors in everything."""
+    system = System.from_ase(
+        [ase.Atoms("Ar4", np.diag([1.0, 2, 3, 4])[:, :3] * 3, cell=[9, 9, 9], pbc=True), ase.Atoms("Ar")]
+    )
+    prediction = Prediction(
+        energy=torch.tensor([0.4, 0.1], dtype=torch.float64),
+        forces=torch.full((5, 3), 0.2, dtype=torch.float64),
+        stress=torch.stack([torch.full((3, 3), 1e-3), torch.full((3, 3), NAN)]).double(),
+        charges=torch.full((5,), 0.5, dtype=torch.float64),
+        dipole=torch.tensor([[NAN] * 3, [0.3, 0.0, 0.0]], dtype=torch.float64),
+    )
+    zeros = Labels(*(torch.zeros_like(getattr(prediction, k)) for k in ("energy", "forces", "stress", "charges", "dipole")))
+    return system, prediction, zeros
+
+
+def test_every_term_by_hand():
+    system, prediction, labels = two()
+    found = misfits(prediction, labels, system, force_scale=2.0)
+    scaled = {name: (misfit.error * misfit.factor).tolist() for name, misfit in found.items()}
+    assert scaled["energy"] == pytest.approx([0.4 / 2 / 2.0, 0.1 / 1 / 2.0])  # ΔE/√N over 2 eV/Å
+    assert found["energy"].error.tolist() == pytest.approx([0.1, 0.1])  # shown as eV/atom
+    assert scaled["forces"] == pytest.approx([0.1] * 15)
+    assert scaled["stress"] == pytest.approx([729 * 1e-3 / 2 / 2.0] * 9)  # VΔσ/√N; the molecule has none
+    assert scaled["charges"] == pytest.approx([0.5] * 5)
+    assert scaled["dipole"] == pytest.approx([0.3, 0, 0])  # the crystal has none
+    assert found["forces"].total.tolist() == pytest.approx([15 * 0.04, 15])
+
+
+def test_missing_labels_are_left_out():
+    system, prediction, labels = two()
+    labels.energy[0] = NAN
+    labels.forces[2, 1] = NAN
+    found = misfits(prediction, labels, system, force_scale=1.0)
+    assert len(found["energy"].error) == 1
+    assert len(found["forces"].error) == 14
+    assert all(torch.isfinite(misfit.error).all() for misfit in found.values())
+
+
+def test_missing_labels_do_not_poison_the_gradient():
+    model = new_model({"kind": "latent"}, species=["Ar"], backbone={"channels": 4}).train()
+    system = System.from_ase([ase.Atoms("Ar2", [[0, 0, 0], [0, 0, 3.0]])] * 2)
+    labels = Labels(energy=torch.tensor([NAN, 1.0]).double(), forces=torch.full((4, 3), NAN).double())
+    loss, _ = TrainingStep(model, LossWeights(), 1.0, None)(system, labels)
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_huber_is_the_square_near_zero_and_linear_far_away():
+    model = new_model({"kind": "short_range"}, species=["Ar"])
+    step = TrainingStep(model, LossWeights(), 1.0, 0.5)
+    sizes = step._size(torch.tensor([0.1, 2.0]))
+    assert sizes.tolist() == pytest.approx([0.01, 2 * 0.5 * (2.0 - 0.25)])
+
+
+def test_latent_does_not_look_at_charge_labels():
+    _, _, labels = two()
+    for kind, reads in (("latent", False), ("charges", True), ("qeq", True)):
+        step = TrainingStep(new_model({"kind": kind}, species=["Ar"]), LossWeights(), 1.0, None)
+        assert ("charges" in step.targets(labels)) is reads
