@@ -67,7 +67,8 @@ class System:
 
         Raises:
             InputError: no atoms, positions that are not finite, periodic along a missing lattice vector, zero volume,
-                an element outside 1-118, or a condition farfield's models do not take yet.
+                an element outside 1-118, a total charge or spin that is no number, or a condition farfield's models
+                do not take yet.
         """
         frames = [atoms] if isinstance(atoms, ase.Atoms) else list(atoms)
         if not frames:
@@ -81,8 +82,8 @@ class System:
             cell=torch.tensor(np.stack([f.cell.array for f in frames]), dtype=dtype),
             periodic=torch.tensor(np.stack([f.pbc for f in frames])),
             system_index=torch.repeat_interleave(torch.arange(len(frames)), sizes),
-            charge=torch.tensor([float(f.info.get("charge", 0)) for f in frames], dtype=dtype),
-            spin=torch.tensor([float(f.info.get("spin", 0)) for f in frames], dtype=dtype),
+            charge=torch.tensor([_number(f.info, "charge") for f in frames], dtype=dtype),
+            spin=torch.tensor([_number(f.info, "spin") for f in frames], dtype=dtype),
         )
 
     @property
@@ -102,7 +103,8 @@ class System:
 
     def volume(self) -> Tensor:
         """|det cell| of each system ``(systems,)`` in Å³; 0 where an axis is missing."""
-        return torch.linalg.det(self.cell).abs()
+        determinant: Tensor = torch.linalg.det(self.cell)
+        return determinant.abs()
 
     def with_positions(self, positions: Tensor) -> "System":
         """The same atoms somewhere else, ``(atoms, 3)`` Å; differentiable. Forgets the neighbours."""
@@ -174,16 +176,27 @@ def _check(frame: ase.Atoms, where: str) -> None:
         raise InputError(f"{where}position of atom {atom} ({frame.symbols[atom]}) is {frame.positions[atom]}")
     if frame.numbers.min() < 1 or frame.numbers.max() > 118:
         raise InputError(f"{where}atomic numbers must lie in 1-118, found {sorted(set(frame.numbers.tolist()))}")
+    if not np.isfinite(frame.cell.array).all():
+        raise InputError(f"{where}the cell is not finite: {frame.cell.array.tolist()}")
     if frame.pbc.any():
         _check_cell(frame.cell.array, frame.pbc, where)
+    for condition in ("charge", "spin"):
+        if not np.isfinite(_number(frame.info, condition)):
+            raise InputError(f"{where}info[{condition!r}] should be one finite number, it is {frame.info[condition]!r}")
     for condition in _NOT_YET:
         if frame.info.get(condition) is not None:
             raise InputError(f"{where}info has {condition!r}, which no model of this version takes; remove it")
 
 
+def _number(info: dict[str, Any], name: str) -> float:
+    """0 if it is absent, nan if it is no single number."""
+    try:
+        return float(np.asarray(info.get(name, 0), dtype=np.float64).reshape(()))
+    except (TypeError, ValueError):
+        return float("nan")
+
+
 def _check_cell(cell: np.ndarray[Any, Any], periodic: np.ndarray[Any, Any], where: str) -> None:
-    if not np.isfinite(cell).all():
-        raise InputError(f"{where}the cell is not finite: {cell.tolist()}")
     lengths = np.linalg.norm(cell, axis=1)
     if missing := ["abc"[k] for k in range(3) if periodic[k] and lengths[k] < 1e-6]:
         raise InputError(

@@ -64,7 +64,9 @@ def labelled(system: System, *, group: str, distance: float, fragment: Tensor, f
         )  # fmt: skip
         energies.append(exact(alone, want=exact.gives).energy)
     labels = Labels(energy=whole.energy, forces=whole.forces, charges=whole.charges)
-    return Frame(system, labels, "pairs.xyz", group, distance, Fragments(fragment, fragment_charges, torch.cat(energies)))
+    return Frame(
+        system, labels, "pairs.xyz", group, distance, Fragments(fragment, fragment_charges, torch.cat(energies))
+    )
 
 
 PAIRS = {
@@ -108,12 +110,10 @@ def run_of(name: str, frames: dict[str, list[Frame]], **more: object) -> RunResu
     history = []
     for epoch in range(1, 201):
         error = (1 + k) * 400 * epoch**-0.9 + 3 + k
-        history.append(
-            {
-                "epoch": epoch, "seconds": 0.4 * (1 + 0.3 * k) * epoch, "learning_rate": 1e-3, "train_loss": error**2 / 1e4,
-                "valid_loss": error**2 / 8e3, "valid_energy_rmse": error, "valid_forces_rmse": 6 * error,
-            }
-        )  # fmt: skip
+        seconds = 0.4 * (1 + 0.3 * k) * epoch
+        losses = {"train_loss": error**2 / 1e4, "valid_loss": error**2 / 8e3}
+        judged = {"valid_energy_rmse": error, "valid_forces_rmse": 6 * error}
+        history.append({"epoch": epoch, "seconds": seconds, "learning_rate": 1e-3, **losses, **judged})
     return RunResult(
         name=name,
         evaluations={split: evaluate(MODELS[name], found) for split, found in frames.items()},
@@ -123,7 +123,7 @@ def run_of(name: str, frames: dict[str, list[Frame]], **more: object) -> RunResu
         train_seconds=80.0 + 24 * k,
         versions={"farfield": "0.1.0", "torch": torch.__version__},
         **more,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")

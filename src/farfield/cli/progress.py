@@ -54,8 +54,8 @@ class ProgressDisplay:
     def _say(self, name: str, stage: str, done: int, total: int, latest: dict[str, float]) -> None:
         now = time.monotonic()
         started, first = self.started.setdefault((name, stage), (now, done))
-        before, when = self.spoken.get(name, ("", 0.0))
-        if stage == before and done < total and now - when < LOG_SECONDS:
+        before, when = self.spoken.get(name, (stage, 0.0))
+        if now - when < LOG_SECONDS and not (stage == before and done == total):
             return
         self.spoken[name] = (stage, now)
         left = (now - started) / (done - first) * (total - done) if done > first else None

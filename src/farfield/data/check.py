@@ -91,7 +91,7 @@ def check_file(path: Path | str) -> Report:
     config = _config_for(path, keys, frames)
     findings = [
         *_counted(broken, len(frames)),
-        *_key_findings(keys, len(frames)),
+        *_key_findings(keys, config, len(frames)),
         *geometry_findings(frames, closest),
         *label_findings(frames, {name: _values(keys, config, name) for name in _PREFERRED}),
         *_charge_sums(keys, config, frames),
@@ -181,14 +181,19 @@ def _counted(broken: list[tuple[int, str]], frames: int) -> Iterator[Finding]:
         yield Finding("error", f"frame {broken[0][0]}: {broken[0][1]}{others}")
 
 
-def _key_findings(keys: Sequence[KeyReport], frames: int) -> Iterator[Finding]:
+def _key_findings(keys: Sequence[KeyReport], config: dict[str, Any], frames: int) -> Iterator[Finding]:
+    """Gaps: an error where reading stops at them, a warning in a target, a note in what is not used."""
+    used = {config.get(name, usual) for name, usual in _DEFAULTS.items()}
+    targets = {config.get(name) for name in TARGETS}
     for key in keys:
+        gap: Grade = "warning" if key.name in targets else "note"
         if key.frames < frames:
-            yield Finding("warning", f"{key.name} is in only {key.frames} of {frames} frames")
+            stops = key.place == "frame" and key.name in used and key.name not in _MAY_LACK
+            yield Finding("error" if stops else gap, f"{key.name} is in only {key.frames} of {frames} frames")
         if key.undefined:
-            yield Finding("warning", f"{key.name} is nan in {key.undefined} frames: data: allow_missing skips those")
+            yield Finding(gap, f"{key.name} is nan in {key.undefined} frames")
         if key.infinite:
-            yield Finding("error", f"{key.name} is infinite in {key.infinite} frames")
+            yield Finding("error" if key.name in targets else gap, f"{key.name} is infinite in {key.infinite} frames")
 
 
 def _config_for(path: Path | str, keys: Sequence[KeyReport], frames: list[ase.Atoms]) -> dict[str, Any]:
@@ -197,13 +202,11 @@ def _config_for(path: Path | str, keys: Sequence[KeyReport], frames: list[ase.At
     senseless = {"dipole": any(a.pbc.any() for a in frames), "stress": not all(a.pbc.all() for a in frames)}
     for name in _PREFERRED:
         found = None if senseless.get(name) else _likeliest(name, keys)
-        default = {"total_charge": "charge", "spin": "spin", "group": "group", "distance": "distance"}.get(name)
-        if found is not None and found.name != default:
+        if found is not None and found.name != _DEFAULTS.get(name):
             config[name] = found.name
     config.setdefault("forces", None)
     partial = {key.name for key in keys if key.frames < len(frames) or key.undefined}
-    targets = ("energy", "forces", "stress", "charges", "dipole")
-    if missing := [name for name in targets if config.get(name) in partial]:
+    if missing := [name for name in TARGETS if config.get(name) in partial]:
         config["allow_missing"] = missing
     return config
 

@@ -55,7 +55,8 @@ def _atom_value(atoms: ase.Atoms, key: str) -> Any | None:
     renamed = _RENAMED.get(key, key)
     for place, name in ((atoms.arrays, key), (results(atoms), renamed), (atoms.info, key)):
         value = place.get(name)
-        if value is not None and (place is not atoms.info or np.shape(value)[:1] == (len(atoms),)):
+        per_atom = place is not atoms.info or (isinstance(value, np.ndarray | list) and len(np.atleast_1d(value)) == len(atoms))
+        if value is not None and per_atom:
             return value
     return None
 

@@ -92,7 +92,7 @@ class Evaluation:
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             found = dict(file)
     except FileNotFoundError as missing:
         raise InputError(f"there is no evaluation at {path}") from missing

@@ -67,7 +67,7 @@ def evaluate(
     _check(model, frames, batch_size)
     fragments = [part for frame in frames for part in fragments_alone(frame)]
     sweep = _Sweep(model, batch_size, device, on_batch or _silent, total=len(frames) + len(fragments))
-    values, seconds = sweep.over(frames, done=0)
+    values, seconds = sweep.over(frames, also=frozenset({"charges"}))
     alone, _ = sweep.over(fragments, done=len(frames))
     compared = {t: Compared(_labels(frames, t), values[t]) for t in _SHAPES if t in _TARGETS & values.keys()}
     if fragments:
@@ -104,15 +104,17 @@ class _Sweep:
     on_batch: Callable[[int, int], None]
     total: int
 
-    def over(self, frames: list[Frame], *, done: int) -> tuple[dict[str, Floats], float]:
-        """Predictions by name, nan where a batch was not asked, and seconds per atom."""
+    def over(
+        self, frames: list[Frame], *, also: frozenset[str] = frozenset(), done: int = 0
+    ) -> tuple[dict[str, Floats], float]:
+        """Predictions of energies, labelled targets and ``also``, nan where not asked for, and seconds per atom."""
         out: dict[str, Floats] = {}
         ends = np.cumsum([0] + [frame.system.n_atoms for frame in frames])
         pace = []
         for start in range(0, len(frames), self.batch_size):
             stop = min(start + self.batch_size, len(frames))
             began = time.perf_counter()
-            for name, found in self._batch(frames[start:stop]).items():
+            for name, found in self._batch(frames[start:stop], also).items():
                 per_atom = name in PER_ATOM
                 shape = (int(ends[-1]) if per_atom else len(frames), *_SHAPES[name])
                 rows = slice(ends[start], ends[stop]) if per_atom else slice(start, stop)
@@ -122,9 +124,9 @@ class _Sweep:
         # the median leaves out the first batch, in which kernels compile
         return out, float(np.median(pace)) if pace else float("nan")
 
-    def _batch(self, frames: list[Frame]) -> dict[str, Floats]:
+    def _batch(self, frames: list[Frame], also: frozenset[str]) -> dict[str, Floats]:
         labelled = {t for f in frames for t in f.labels.targets if getattr(f.labels, t).isfinite().any()}
-        want = frozenset({"energy"} | {"charges"} & self.model.gives | labelled & self.model.gives & _TARGETS)
+        want = frozenset({"energy"} | (also | labelled) & self.model.gives & _TARGETS)
         prediction = self.model(concatenate([f.system for f in frames]).to(self.device), want=want)
         if missing := [name for name in want if getattr(prediction, name) is None]:
             raise InputError(f"the model says it gives {', '.join(sorted(missing))}, was asked, and gave none")

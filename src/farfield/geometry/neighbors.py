@@ -29,9 +29,14 @@ def find_neighbors(system: System, cutoff: float, *, skin: float = 0.0) -> Neigh
     """Search the pairs closer than ``cutoff`` Å, and those in the skin beyond.
 
     Raises:
-        InputError: two atoms on top of each other.
+        InputError: two atoms on top of each other, positions that are not finite, or no sensible cutoff.
     """
+    if not 0 < cutoff < float("inf"):
+        raise InputError(f"the cutoff must be a length in Å, it is {cutoff}")
     positions = system.positions.detach().to("cpu", torch.float64).numpy()
+    if not np.isfinite(positions).all():
+        atom = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
+        raise InputError(f"atom {atom} of the batch is at {positions[atom]}: positions must be finite")
     cells = system.cell.detach().to("cpu", torch.float64).numpy()
     periodic = system.periodic.cpu().numpy()
     ends = np.cumsum(system.atoms_per_system.cpu().numpy())

@@ -31,6 +31,7 @@ class QEq(Paradigm):
     gives: ClassVar = frozenset({"energy", "forces", "stress", "charges", "dipole"})
     reads: ClassVar = frozenset({"charges", "dipole"})
     widths: Tensor
+    element_energy: Tensor
 
     def __init__(self, config: QEqConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
@@ -42,20 +43,23 @@ class QEq(Paradigm):
         self.log_hardness = nn.Parameter(torch.full((119,), math.log(config.hardness)))
         radii = torch.tensor(covalent_radii) if config.width == "covalent" else torch.full((119,), config.width)
         self.register_buffer("widths", radii[:119].to(torch.get_default_dtype()))
+        self.register_buffer("element_energy", torch.zeros(119))  # eV
         self._start_from(formal_charges(species, given=config.formal_charges))
 
     def prepare(self, statistics: Statistics) -> None:
-        """Scale the energies; start where every element alone would carry its fitted charge."""
+        """Scale the energies; start from the fitted formal charges."""
         self.atomic_energy.scale.fill_(statistics.force_scale)
         given, rows = self.config.formal_charges, (statistics.counts, statistics.charge)
         self._start_from(formal_charges(self.species, given=given, counts=rows[0], charge=rows[1]))
 
     def _start_from(self, charges: Tensor) -> None:
-        """Electronegativities at which an isolated atom's energy is least at these charges."""
+        """An isolated atom's energy is least, and zero, at half of these charges."""
         here = list(self.species)
+        charges = 0.5 * charges.to(self.widths)  # covalent atoms carry less than their formal charge
         with torch.no_grad():
-            stiffness = self.log_hardness.exp() + COULOMB / (math.sqrt(math.pi) * self.widths)
-            self.element_electronegativity[here] = -stiffness[here] * charges.to(stiffness)
+            stiffness = (self.log_hardness.exp() + COULOMB / (math.sqrt(math.pi) * self.widths))[here]
+            self.element_electronegativity[here] = -stiffness * charges
+            self.element_energy[here] = 0.5 * stiffness * charges.square()
 
     def reach(self, system: System) -> float:
         """Cutoff of the real-space Coulomb sum."""
@@ -70,7 +74,8 @@ class QEq(Paradigm):
             widths=self.widths[system.numbers],
             coulomb=self.coulomb,
         )
-        short_range = per_system(self.atomic_energy(features), system)
+        # a constant of each element, so that the electrostatic energy counts from isolated atoms
+        short_range = per_system(self.atomic_energy(features) + self.element_energy[system.numbers], system)
         return Prediction(
             energy=short_range + found.energy,
             charges=found.charges,
