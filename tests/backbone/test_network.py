@@ -121,3 +121,10 @@ def test_second_derivatives():
 def test_close_contacts_stay_finite():
     for distance in (0.002, 0.05, 0.3):
         assert torch.isfinite(network()(System.from_ase(ase.Atoms("OH", [[0, 0, 0], [0, 0, distance]]))).scalars).all()
+
+
+def test_an_atom_alone_has_the_features_it_is_told():
+    features = network(channels=6)(System.from_ase([ase.Atoms("O"), ase.Atoms("OH", [[0, 0, 0], [0, 0, 1.0]])]))
+    torch.testing.assert_close(features.scalars[0], features.alone[0])
+    torch.testing.assert_close(features.alone[0], features.alone[1])
+    assert (features.scalars[1] - features.alone[1]).abs().max() > 1e-3

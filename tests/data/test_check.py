@@ -102,6 +102,21 @@ def test_gaps_and_undefined_labels(check):
     assert report.config["allow_missing"] == ["energy", "forces"]
 
 
+def test_gaps_in_what_is_not_used_are_only_noted(check):
+    frames = waters()
+    frames[0].info |= {"walltime": np.inf, "remark": 1.0}
+    report = check(frames)
+    assert not report.failed
+    assert "remark is in only 1 of 12 frames" in said(report, "note")
+    assert said(report, "warning") == ""
+
+
+def test_total_charge_in_some_frames_is_an_error(check):
+    frames = waters()
+    del frames[0].info["charge"]
+    assert "charge is in only 11 of 12 frames" in said(check(frames), "error")
+
+
 def test_repeated_frame(check):
     frames = waters()
     assert "frame 12 is frame 7 again" in said(check([*frames, frames[7]]), "warning")
@@ -118,6 +133,24 @@ def test_energy_outlier(check):
     frames = waters(30)
     frames[11].info["energy"] += 30.0
     assert "energy per atom off by +10 eV in frame 11 (outliers: frame 11)" in said(check(frames), "warning")
+
+
+def test_ions_and_neutrals_of_one_formula_are_no_outliers(check):
+    """An electron affinity of several eV is physics, not a mistake."""
+    frames = waters(30)
+    for atoms in frames[:7]:
+        atoms.info["charge"], atoms.info["energy"] = 1, atoms.info["energy"] + 12.0
+    assert "off by" not in said(check(frames), "warning")
+    frames[3].info["energy"] -= 12.0
+    assert "in frame 3 (outliers: frame 3)" in said(check(frames), "warning")
+
+
+def test_outlier_among_frames_of_all_formulas(check):
+    frames = [ase.Atoms(f"H{n}", [[1.5 * k, 0, 0] for k in range(n)]) for n in range(1, 13)]
+    for n, atoms in enumerate(frames, 1):
+        atoms.info |= {"energy": -13.6 * n, "charge": 0}
+    frames[5].info["energy"] += 60.0
+    assert "off by +10 eV in frame 5" in said(check(frames), "warning")
 
 
 def test_large_and_unbalanced_forces(check):

@@ -25,6 +25,7 @@ class Features:
     scalars: Tensor  # (atoms, widths.scalars), invariant
     vectors: Tensor  # (atoms, widths.vectors, 3), l = 1
     tensors: Tensor  # (atoms, widths.tensors, 3, 3), l = 2: symmetric, traceless
+    alone: Tensor  # (atoms, widths.scalars), the scalars each atom would have with nobody around
     pairs: Pairs  # the neighbours they were made from
     cutoff: float  # Å
 

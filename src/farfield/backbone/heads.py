@@ -5,13 +5,18 @@ from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.linear import UnitLinear
+from farfield.data.statistics import Statistics
+from farfield.system import System
 
 START = 0.3
 """Size of what an untrained readout says, in units of its scale."""
 
 
 class AtomicScalar(nn.Module):
-    """One number per atom: a linear readout of every layer plus a small network on all of them."""
+    """One number per atom, zero for an atom alone: what its surroundings change.
+
+    A linear readout of every layer plus a small network on all of them, less the same of the atom without neighbours.
+    """
 
     scale: Tensor
 
@@ -24,6 +29,34 @@ class AtomicScalar(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         """``(atoms,)``, times the scale set from the training data."""
-        scalars = features.scalars
+        return self.scale * (self._read(features.scalars) - self._read(features.alone))
+
+    def _read(self, scalars: Tensor) -> Tensor:
         values = self.linear(scalars) + self.second(nn.functional.silu(self.first(scalars)))
-        return torch.as_tensor(self.scale * values[:, 0])
+        return torch.as_tensor(values[:, 0])
+
+
+class AtomicEnergy(nn.Module):
+    """Short-range energy of each atom, eV: its surroundings' share, and a constant of its element that is learned.
+
+    Where the data has an element as a single atom or ion, its energy is the baseline and the constant stays zero:
+    that atom's energy is exact, and with it what separated ions sum up to.
+    """
+
+    free: Tensor
+
+    def __init__(self, widths: Widths) -> None:
+        super().__init__()
+        self.surroundings = AtomicScalar(widths)
+        self.constant = nn.Parameter(torch.zeros(119))
+        self.register_buffer("free", torch.ones(119))
+
+    def prepare(self, statistics: Statistics) -> None:
+        """Energies come out in units of the data's forces; elements known as single atoms get no constant."""
+        self.surroundings.scale.fill_(statistics.force_scale)
+        self.free[list(statistics.species)] = statistics.ion_charge.isnan().to(self.free)
+
+    def forward(self, system: System, features: Features) -> Tensor:
+        """``(atoms,)`` eV."""
+        constant = self.surroundings.scale * (self.free * self.constant)[system.numbers]
+        return torch.as_tensor(self.surroundings(features)) + constant

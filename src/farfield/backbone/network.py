@@ -69,7 +69,16 @@ class DensityNetwork(nn.Module):
             out = layer(scalars, element, pairs, waves, harmonics)
             scalars = out[0]
             collected.append(scalars)
-        return self._features(torch.cat(collected, dim=1), out, pairs)
+        alone = self._alone()[element]
+        return self._features(torch.cat(collected, dim=1), alone, out, pairs)
+
+    def _alone(self) -> Tensor:
+        """Scalars ``(elements, widths.scalars)`` of an atom without neighbours, of a neutral singlet."""
+        scalars, collected = self.embedding, []
+        for layer in self.layers:
+            scalars = layer.alone(scalars)
+            collected.append(scalars)
+        return torch.cat(collected, dim=1)
 
     def _embed(self, system: System, element: Tensor) -> Tensor:
         scalars = self.embedding[element]
@@ -78,7 +87,7 @@ class DensityNetwork(nn.Module):
             scalars = scalars + value[system.system_index, None] * table[element]
         return scalars
 
-    def _features(self, scalars: Tensor, out: Tensor, pairs: Pairs) -> Features:
+    def _features(self, scalars: Tensor, alone: Tensor, out: Tensor, pairs: Pairs) -> Features:
         atoms = len(scalars)
         vectors, tensors = scalars.new_zeros(atoms, 0, 3), scalars.new_zeros(atoms, 0, 3, 3)
         if self.l_out > 0:  # (y, z, x) → (x, y, z) by the harmonics' own Cartesian form
@@ -86,7 +95,7 @@ class DensityNetwork(nn.Module):
         if self.l_out > 1:
             form = cartesian_form(2, out).view(3, 3, 5) / math.sqrt(5)
             tensors = torch.einsum("mnc,abm->ncab", out[4:9], form)
-        return Features(scalars, vectors, tensors, pairs, self.cutoff)
+        return Features(scalars, vectors, tensors, alone, pairs, self.cutoff)
 
 
 def typical_surroundings(species: tuple[int, ...]) -> System:
@@ -121,8 +130,15 @@ class Layer(nn.Module):
         calm = scalars * torch.rsqrt(0.5 + 0.5 * scalars.square().mean(1, keepdim=True))
         density = self._gather(self.send(calm), pairs, waves, harmonics)
         out = self.products(self.density_size(self.mix(density)), element)
-        kept = torch.einsum("nc,ncd->nd", scalars, self.keep[element]) / math.sqrt(self.channels)
+        kept = self._kept(scalars, self.keep[element])
         return torch.as_tensor(self.out_size(torch.cat([(out[0] + kept)[None], out[1:]])))
+
+    def alone(self, scalars: Tensor) -> Tensor:
+        """What becomes of the scalars ``(elements, channels)`` of atoms without neighbours: only what is kept."""
+        return self._kept(scalars, self.keep) * self.out_size.scale[0]
+
+    def _kept(self, scalars: Tensor, keep: Tensor) -> Tensor:
+        return torch.einsum("nc,ncd->nd", scalars, keep) / math.sqrt(self.channels)
 
     def _gather(self, sent: Tensor, pairs: Pairs, waves: Tensor, harmonics: Tensor) -> Tensor:
         """Densities ``(m, atoms, channels)``."""

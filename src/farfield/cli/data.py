@@ -52,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
 def _list(console: Console) -> int:
     table = Table(title=f"Use as {PREFIX}NAME")
     for column in ("name", "frames", "what", "method", "licence"):
-        table.add_column(column, justify="right" if column == "frames" else "left", no_wrap=column == "name")
+        table.add_column(
+            column, justify="right" if column == "frames" else "left", no_wrap=column == "name", overflow="fold"
+        )
     for entry in embedded_sets():
         table.add_row(*(escape(str(v)) for v in (entry.name, entry.frames, entry.about, entry.method, entry.licence)))
     console.print(table)

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import ase
 import numpy as np
 
+from farfield.data.config import ANNOTATIONS, CONDITIONS, TARGETS
 from farfield.data.files import load_structures
 from farfield.data.keys import STRUCTURE, Numbers, as_numbers, results
-from farfield.data.suspicion import Closest, Finding, closest_pairs, geometry_findings, label_findings
+from farfield.data.suspicion import Closest, Finding, Grade, closest_pairs, geometry_findings, label_findings
 from farfield.errors import InputError
 from farfield.system import System
 
@@ -183,12 +184,12 @@ def _counted(broken: list[tuple[int, str]], frames: int) -> Iterator[Finding]:
 
 def _key_findings(keys: Sequence[KeyReport], config: dict[str, Any], frames: int) -> Iterator[Finding]:
     """Gaps: an error where reading stops at them, a warning in a target, a note in what is not used."""
-    used = {config.get(name, usual) for name, usual in _DEFAULTS.items()}
+    conditions = {config.get(name, usual) for name, usual in CONDITIONS.items()}
     targets = {config.get(name) for name in TARGETS}
     for key in keys:
         gap: Grade = "warning" if key.name in targets else "note"
         if key.frames < frames:
-            stops = key.place == "frame" and key.name in used and key.name not in _MAY_LACK
+            stops = key.place == "frame" and key.name in conditions
             yield Finding("error" if stops else gap, f"{key.name} is in only {key.frames} of {frames} frames")
         if key.undefined:
             yield Finding(gap, f"{key.name} is nan in {key.undefined} frames")
@@ -202,7 +203,7 @@ def _config_for(path: Path | str, keys: Sequence[KeyReport], frames: list[ase.At
     senseless = {"dipole": any(a.pbc.any() for a in frames), "stress": not all(a.pbc.all() for a in frames)}
     for name in _PREFERRED:
         found = None if senseless.get(name) else _likeliest(name, keys)
-        if found is not None and found.name != _DEFAULTS.get(name):
+        if found is not None and found.name != (CONDITIONS | ANNOTATIONS).get(name):
             config[name] = found.name
     config.setdefault("forces", None)
     partial = {key.name for key in keys if key.frames < len(frames) or key.undefined}

@@ -1,9 +1,9 @@
 """What to learn from: files, keys, units, splits."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from farfield.data.conversion import (
@@ -20,7 +20,20 @@ from farfield.data.conversion import (
 
 Target = Literal["energy", "forces", "stress", "charges", "dipole"]
 TARGETS: tuple[Target, ...] = ("energy", "forces", "stress", "charges", "dipole")
-Files = Path | tuple[Path, ...]
+CONDITIONS = {"total_charge": "charge", "spin": "spin"}
+"""Field → its default key; in all frames of a file or in none."""
+ANNOTATIONS = {"group": "group", "distance": "distance"}
+"""Field → its default key; any frame may lack it."""
+
+
+def _files_only(value: Any) -> Any:
+    entries = value if isinstance(value, list | tuple) else [value]
+    if all(isinstance(entry, str | Path) for entry in entries) and len(entries):
+        return value
+    raise ValueError("expected a file or a list of files")
+
+
+Files = Annotated[Path | tuple[Path, ...], BeforeValidator(_files_only)]
 Key = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 

@@ -53,7 +53,7 @@ def existing(path: Path | str) -> Path:
         raise InputError(f"{path} is a folder, expected a file of structures")
     if not path.parent.is_dir():
         raise InputError(f"{path} does not exist, nor does its folder {path.parent}")
-    near = difflib.get_close_matches(path.name, [f.name for f in path.parent.iterdir() if f.is_file()], 3, 0.5)
+    near = difflib.get_close_matches(path.name, [f.name for f in path.parent.iterdir() if f.is_file()], 3, 0.65)
     hint = f"Did you mean {' or '.join(str(path.parent / name) for name in near)}?" if near else ""
     raise InputError(f"{path} does not exist. {hint}".rstrip())
 

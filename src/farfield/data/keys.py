@@ -55,7 +55,9 @@ def _atom_value(atoms: ase.Atoms, key: str) -> Any | None:
     renamed = _RENAMED.get(key, key)
     for place, name in ((atoms.arrays, key), (results(atoms), renamed), (atoms.info, key)):
         value = place.get(name)
-        per_atom = place is not atoms.info or (isinstance(value, np.ndarray | list) and len(np.atleast_1d(value)) == len(atoms))
+        per_atom = place is not atoms.info or (
+            isinstance(value, np.ndarray | list) and len(np.atleast_1d(value)) == len(atoms)
+        )
         if value is not None and per_atom:
             return value
     return None

@@ -9,7 +9,7 @@ import ase
 import numpy as np
 import torch
 
-from farfield.data.config import DataConfig, Target, as_paths
+from farfield.data.config import ANNOTATIONS, CONDITIONS, DataConfig, Target, as_paths
 from farfield.data.files import load_structures
 from farfield.data.frame import Frame
 from farfield.data.keys import PER_ATOM, as_numbers, find_value, keys_for
@@ -20,8 +20,6 @@ from farfield.system import System
 
 _SEARCH = 2.0
 """Å; reach of the search for atoms on top of each other. A shorter one finds the same and takes longer."""
-_OPTIONAL_KEYS = {"total_charge": "charge", "spin": "spin", "group": "group", "distance": "distance"}
-"""Keys of ``info`` that a file may lack as long as the configuration does not ask for another name."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def read_frames(
     files = {str(p): load_structures(p) for p in paths}
     for target, key in config.keys.items():
         _check_target(files, target, key, optional=target in config.allow_missing)
-    for name, usual in _OPTIONAL_KEYS.items():
+    for name, usual in (CONDITIONS | ANNOTATIONS).items():
         _check_info_key(files, name, getattr(config, name), required=getattr(config, name) != usual)
     reader = LabelReader(config, dtype)
     return [
@@ -161,7 +159,7 @@ def _check_target(files: dict[str, list[ase.Atoms]], target: Target, key: str, *
 
 
 def _check_info_key(files: dict[str, list[ase.Atoms]], name: str, key: str, *, required: bool) -> None:
-    """A total charge or spin that only some frames state would be taken for 0 in the others: refused."""
+    """A key of another name than the usual must be there; a condition that only some frames state is refused."""
     for file, frames in files.items():
         flags = [key in atoms.info for atoms in frames]
         if required and not any(flags):
@@ -169,7 +167,7 @@ def _check_info_key(files: dict[str, list[ase.Atoms]], name: str, key: str, *, r
             raise InputError(
                 f"{file} has no info {key!r} for {name} ({_listed(present)}).{_nearest(name, key, present)}"
             )
-        if name in ("total_charge", "spin") and any(flags) and not all(flags):
+        if name in CONDITIONS and any(flags) and not all(flags):
             raise InputError(
                 f"{file}: {name} = {key!r} is in {sum(flags)} of {len(flags)} frames ({_lacking(flags)}): "
                 f"write {key}=0 in the others if that is meant"

@@ -31,14 +31,15 @@ class Statistics:
     energy_scale: float  # eV per atom, rms of the energy left above the baseline, outliers shortened
     force_scale: float  # eV/Å, rms force component; energy_scale / 1 Å where there are no forces
     average_neighbors: float  # neighbours of an atom within the backbone's cutoff
+    ion_charge: Tensor  # (species,) float64, e: of single-atom frames, whose energy is then the baseline; nan if none
 
 
 def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
     """Baseline, scales and coordination of the training frames.
 
-    The baseline is the least-squares energy per atom of each element, measured from the mean energy per atom and of
-    least norm: elements that only occur together share what cannot be told apart. Frames whose energy is nan are left
-    out of it. Neighbours attached to the frames are used where they reach as far as ``cutoff`` (Å).
+    The baseline of an element that occurs as a single atom (of one charge) is that atom's energy. The others' is the
+    least-squares energy per atom, measured from the mean energy per atom and of least norm: elements that only occur
+    together share what cannot be told apart. Frames whose energy is nan are left out of it. Neighbours attached to the frames are used where they reach as far as ``cutoff`` (Å).
 
     Raises:
         InputError: no frames.
@@ -50,37 +51,63 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
     owner = torch.repeat_interleave(torch.arange(len(frames)), sizes)
     counts = torch.zeros(len(frames), len(species), dtype=torch.float64)
     counts.index_put_((owner, column), torch.ones(len(owner), dtype=torch.float64), accumulate=True)
-    baseline, rest = fit_baseline(counts, _energies(frames))
+    charge, energy = torch.cat([frame.system.charge for frame in frames]).double(), _energies(frames)
+    ion_charge, ion_energy = _single_atoms(counts, charge, energy)
+    baseline, rest = fit_baseline(counts, energy, ion_energy)
     energy_scale, force_scale = _scales(rest, _force_components(frames))
     return Statistics(
         species=tuple(species.tolist()),
         counts=counts,
-        charge=torch.cat([frame.system.charge for frame in frames]).double(),
+        charge=charge,
         baseline=baseline,
         energy_scale=energy_scale,
         force_scale=force_scale,
         average_neighbors=sum(len(pairs_within(f.system, cutoff).i) for f in frames) / int(sizes.sum()),
+        ion_charge=ion_charge,
     )
 
 
-def fit_baseline(counts: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+def _single_atoms(counts: Tensor, charge: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    """Charge and energy ``(species,)`` of every element that occurs as a single atom, nan where it does not.
+
+    An element that does in several charges has no one energy of its own: nan, too.
+    """
+    ion_charge, ion_energy = (torch.full((counts.shape[1],), torch.nan, dtype=torch.float64) for _ in range(2))
+    single = (counts.sum(1) == 1) & energy.isfinite()
+    for element in range(counts.shape[1]):
+        rows = single & (counts[:, element] == 1)
+        if rows.any() and len(charge[rows].unique()) == 1:
+            ion_charge[element], ion_energy[element] = charge[rows][0], energy[rows].mean()
+    return ion_charge, ion_energy
+
+
+def fit_baseline(counts: Tensor, energy: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Energy of each element ``(species,)``, eV per atom, and what is left above it in every frame ``(frames,)``.
 
     The latter per atom, outliers shortened, nan where ``energy`` ``(frames,)`` is. ``counts``: ``(frames, species)``.
+    Elements whose energy is ``known`` ``(species,)`` (not nan) keep it.
     """
-    labelled = energy.isfinite()
-    rest, baseline = torch.full_like(energy, torch.nan), counts.new_zeros(counts.shape[1])
-    if not labelled.any():
-        return baseline, rest
-    sizes = counts[labelled].sum(1)
-    fractions, per_atom = counts[labelled] / sizes[:, None], energy[labelled] / sizes
+    baseline = counts.new_zeros(counts.shape[1]) if known is None else known.nan_to_num()
+    free = torch.ones_like(baseline, dtype=torch.bool) if known is None else known.isnan()
+    above = energy - counts @ baseline
+    used = energy.isfinite() & (counts[:, free].sum(1) > 0)
+    weight = torch.ones_like(energy)
+    if used.any():
+        baseline[free], weight[used] = _robust_fit(counts[used][:, free], above[used])
+    return baseline, (energy - counts @ baseline) / counts.sum(1) * weight.sqrt()
+
+
+def _robust_fit(counts: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    """Energy of each element, and the weight of each frame in the end: reweighted least squares."""
+    sizes = counts.sum(1)
+    fractions, per_atom = counts / sizes[:, None], energy / sizes
     middle, weight = _median(per_atom), torch.ones_like(per_atom)
-    for _ in range(20):  # reweighted least squares; settles in a few rounds
+    baseline = torch.zeros_like(counts[0])
+    for _ in range(20):  # settles in a few rounds
         root = weight.sqrt()
         baseline = middle + _least_norm(fractions * root[:, None], (per_atom - middle) * root)
         weight = _huber_weights(per_atom - fractions @ baseline)
-    rest[labelled] = (per_atom - fractions @ baseline) * weight.sqrt()
-    return baseline, rest
+    return baseline, weight
 
 
 def _least_norm(matrix: Tensor, values: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from farfield.errors import InputError
 from farfield.geometry.neighbors import CLOSEST, pairs_within
 from farfield.system import System
 
+Grade = Literal["error", "warning", "note"]
 Values = Sequence[Numbers | None] | None
 """Of one key, by frame."""
 
@@ -26,13 +27,15 @@ _NET_FORCE = 0.05
 """eV/Å; a calculation without a field leaves less than this on the whole."""
 _OUTLIER = 12.0
 """Robust standard deviations of the energy per atom."""
+_ALIKE = 5
+"""Frames of one formula that can be compared among themselves."""
 
 
 @dataclass(frozen=True)
 class Finding:
     """Something to know: an error keeps the file from being read, a warning will probably spoil the training."""
 
-    grade: Literal["error", "warning", "note"]
+    grade: Grade
     message: str
 
 
@@ -109,26 +112,55 @@ def _duplicates(frames: Sequence[ase.Atoms]) -> Iterator[Finding]:
 def label_findings(frames: Sequence[ase.Atoms], labels: Mapping[str, Values]) -> Iterator[Finding]:
     """Energies and forces that stand out, and what the total charges and spins tell."""
     if (energy := labels["energy"]) is not None:
-        yield from _energy_findings(frames, energy)
+        yield from _energy_findings(frames, energy, labels["total_charge"])
     if (forces := labels["forces"]) is not None:
         yield from _force_findings(forces)
     yield from _electron_findings(frames, labels["total_charge"], labels["spin"])
 
 
-def _energy_findings(frames: Sequence[ase.Atoms], values: Sequence[Numbers | None]) -> Iterator[Finding]:
+def _energy_findings(
+    frames: Sequence[ase.Atoms], values: Sequence[Numbers | None], charges: Values
+) -> Iterator[Finding]:
     energy = np.array([np.nan if v is None else float(v.reshape(())) for v in values])
     energy[~np.isfinite(energy)] = np.nan
+    off = _deviations(frames, energy, charges)
+    if far := np.flatnonzero(np.nan_to_num(off)).tolist():
+        worst = max(far, key=lambda k: abs(off[k]))
+        yield Finding(
+            "warning", f"energy per atom off by {off[worst]:+.3g} eV in frame {worst} (outliers: {_frames(far)})"
+        )
+    yield from _energy_unit(frames, energy)
+
+
+def _deviations(frames: Sequence[ase.Atoms], energy: Numbers, charges: Values) -> Numbers:
+    """How far outlying energies stand out, eV per atom; 0 for all others.
+
+    Among frames of one formula and total charge where there are enough, from a sum over elements where there are not.
+    """
     species = sorted({int(z) for atoms in frames for z in atoms.numbers})
     counts = torch.tensor([[(atoms.numbers == z).sum() for z in species] for atoms in frames], dtype=torch.float64)
     baseline, _ = fit_baseline(counts, torch.from_numpy(energy))
-    rest = (energy - (counts @ baseline).numpy()) / counts.sum(1).numpy()
-    spread = 1.4826 * float(np.nanmedian(np.abs(rest - np.nanmedian(rest)))) if np.isfinite(rest).any() else 0.0
-    if far := [int(k) for k in np.flatnonzero(np.abs(rest) > max(_OUTLIER * spread, 0.1))]:
-        worst = max(far, key=lambda k: abs(rest[k]))
-        yield Finding(
-            "warning", f"energy per atom off by {rest[worst]:+.3g} eV in frame {worst} (outliers: {_frames(far)})"
-        )
-    yield from _energy_unit(frames, energy)
+    rest: Numbers = (energy - (counts @ baseline).numpy()) / counts.sum(1).numpy()
+    alike: dict[tuple[str, float], list[int]] = {}
+    for k, atoms in enumerate(frames):
+        charge = 0.0 if charges is None else _plain(charges[k])
+        alike.setdefault((atoms.get_chemical_formula(), charge), []).append(k)
+    enough = [group for group in alike.values() if len(group) >= _ALIKE]
+    lonely = [k for group in alike.values() if len(group) < _ALIKE for k in group]
+    off = np.zeros(len(frames))
+    for group in [*enough, *([lonely] if len(lonely) > len(frames) // 2 else [])]:
+        off[group] = _outlying(rest[group])
+    return off
+
+
+def _outlying(values: Numbers) -> Numbers:
+    """Distance from the median where it is beyond all proportion, else 0."""
+    if not np.isfinite(values).any():
+        return np.zeros(len(values))
+    distance = values - np.nanmedian(values)
+    limit = max(_OUTLIER * 1.4826 * float(np.nanmedian(np.abs(distance))), 0.1)
+    outlying: Numbers = np.where(np.abs(distance) > limit, distance, 0.0)
+    return outlying
 
 
 def _energy_unit(frames: Sequence[ase.Atoms], energy: Numbers) -> Iterator[Finding]:

@@ -102,8 +102,13 @@ def draw_binding(
         shade_trained(axes, boundary, named=axes is top)
 
 
-def draw_along_distance(axes: Axes, curves: list[tuple[str, Look, Curve]], *, reference: str) -> None:
-    """Reference and models against distance: a point a frame, a line through them, the name at its end."""
+def draw_along_distance(
+    axes: Axes, curves: list[tuple[str, Look, Curve]], *, reference: str, level: float = float("nan")
+) -> None:
+    """Reference and models against distance: a point a frame, a line through them, the name at its end.
+
+    ``level`` is a value to mark and to keep in sight (nan: none).
+    """
     ends: Ends = []
     known = max((c for _, _, c in curves), key=lambda c: int(np.isfinite(c.reference).sum()))
     labelled = np.isfinite(known.reference)
@@ -119,6 +124,11 @@ def draw_along_distance(axes: Axes, curves: list[tuple[str, Look, Curve]], *, re
         axes.plot(x, y, color=look.colour, linestyle=look.dashes, linewidth=1.6, zorder=3)
         ends.append((float(x[-1]), float(y[-1]), name, look.colour))
     _frame(axes, curves)
+    if np.isfinite(level):
+        low, high = axes.get_ylim()
+        margin = 0.05 * (high - low)
+        axes.set_ylim(min(low, level - margin), max(high, level + margin))
+        axes.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
     label_ends(axes, ends)
 
 

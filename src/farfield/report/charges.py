@@ -11,7 +11,7 @@ from farfield.evaluation.record import Floats
 from farfield.report.binding import draw_along_distance, shade_trained
 from farfield.report.curves import curve, fragment_charge, groups_along_distance
 from farfield.report.result import RunResult, headline_split, longest_trained
-from farfield.report.style import FAINT, GRID, INK, RC, Look, Picture, formula, looks, picture
+from farfield.report.style import FAINT, GRID, RC, Look, Picture, formula, looks, picture
 
 
 def fragment_charge_pictures(runs: Sequence[RunResult]) -> list[Picture]:
@@ -22,12 +22,8 @@ def fragment_charge_pictures(runs: Sequence[RunResult]) -> list[Picture]:
         with mpl.rc_context(RC):
             figure = Figure(figsize=(4.3, 2.8), layout="constrained")
             axes = figure.subplots()
-            draw_along_distance(axes, curves, reference="reference")
             formal = _formal_charge(runs, group)
-            if np.isfinite(formal):
-                low, high = axes.get_ylim()
-                axes.set_ylim(min(low, formal - 0.05), max(high, formal + 0.05))
-                axes.axhline(formal, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+            draw_along_distance(axes, curves, reference="reference", level=formal)
             axes.set_title(formula(group), pad=15)
             axes.set(xlabel="distance (Å)", ylabel="charge on first fragment (e)")
             shade_trained(axes, longest_trained(runs, group), named=True)

@@ -72,6 +72,7 @@ def _content(runs: Sequence[RunResult]) -> dict[str, Any]:
         "learning": learning_pictures(runs),
         "parity": _parity(runs, split) if split else [],
         "charges": _charges(runs),
+        "charged": [any("charges" in e.compared for e in run.evaluations.values()) for run in runs],
         "timings": tables.timings(runs, split) if split else [],
         "data": [_described(runs, name) for name in splits_of(runs)],
         "statistics": _statistics(next((run.statistics for run in runs if run.statistics is not None), None)),

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
-from farfield.backbone.heads import AtomicScalar
+from farfield.backbone.heads import AtomicEnergy
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.prediction import Prediction
@@ -26,21 +26,21 @@ class LocalCharges(nn.Module):
         coulomb: Coulomb,
     ) -> None:
         super().__init__()
-        self.atomic_energy = AtomicScalar(widths)
+        self.atomic_energy = AtomicEnergy(widths)
         self.charges = ConservedCharges(widths, species, conservation=conservation, given=formal_charges)
         self.width, self.coulomb = width, coulomb
 
     def prepare(self, statistics: Statistics) -> None:
         """Scale the energies to the data; fit the elements' charges to the total charges."""
-        self.atomic_energy.scale.fill_(statistics.force_scale)
-        self.charges.prepare(statistics.counts, statistics.charge)
+        self.atomic_energy.prepare(statistics)
+        self.charges.prepare(statistics)
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Charges of every atom and energies of every system."""
         charges, residual = self.charges(system, features)
         coulomb = self.coulomb.energy(system, charges=charges, widths=self.width or None, self_energy=False)
         return Prediction(
-            energy=per_system(self.atomic_energy(features), system) + coulomb,
+            energy=per_system(self.atomic_energy(system, features), system) + coulomb,
             charges=charges,
             dipole=molecular_dipole(charges, system),
             energy_coulomb=coulomb,

@@ -20,6 +20,7 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicScalar
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.radial import envelope
+from farfield.data.statistics import Statistics
 from farfield.errors import InputError
 from farfield.response.formal import formal_charges
 from farfield.system import System, per_system
@@ -49,14 +50,18 @@ class ConservedCharges(nn.Module):
         if conservation == "bond":
             self.transfer = BondTransfer(widths)
 
-    def prepare(self, counts: Tensor, charge: Tensor) -> None:
-        """Fit the elements' charges to the compositions ``(rows, species)`` and total charges ``(rows,)``.
+    def prepare(self, statistics: Statistics) -> None:
+        """Fit the elements' charges to the compositions and total charges of the training set.
 
         Raises:
             InputError: ``bond`` or ``fixed`` and no charge per element adds up to the totals.
         """
         exact = self.conservation != "shift"
-        fitted = formal_charges(self.species, given=self.given, counts=counts, charge=charge, exact=exact)
+        fitted = formal_charges(
+            self.species, given=self.given, counts=statistics.counts, charge=statistics.charge, exact=exact
+        )
+        if not exact:  # single ions carry all of their charge; see __init__ for the rest
+            fitted = torch.where(statistics.ion_charge.isnan(), 0.5 * fitted, statistics.ion_charge)
         with torch.no_grad():
             self.element_charge[list(self.species)] = fitted.to(self.element_charge)
 

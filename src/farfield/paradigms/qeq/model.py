@@ -12,7 +12,7 @@ from ase.data import covalent_radii
 from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
-from farfield.backbone.heads import AtomicScalar
+from farfield.backbone.heads import AtomicEnergy, AtomicScalar
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
@@ -31,35 +31,42 @@ class QEq(Paradigm):
     gives: ClassVar = frozenset({"energy", "forces", "stress", "charges", "dipole"})
     reads: ClassVar = frozenset({"charges", "dipole"})
     widths: Tensor
-    element_energy: Tensor
+    start_charge: Tensor
 
     def __init__(self, config: QEqConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
         self.config, self.species = config, species
         self.coulomb = Coulomb(error=config.coulomb_error)
-        self.atomic_energy = AtomicScalar(widths)
+        self.atomic_energy = AtomicEnergy(widths)
         self.electronegativity = AtomicScalar(widths)
-        self.element_electronegativity = nn.Parameter(torch.zeros(119))  # eV/e
+        self.element_electronegativity = nn.Parameter(torch.zeros(119))  # V
         self.log_hardness = nn.Parameter(torch.full((119,), math.log(config.hardness)))
         radii = torch.tensor(covalent_radii) if config.width == "covalent" else torch.full((119,), config.width)
         self.register_buffer("widths", radii[:119].to(torch.get_default_dtype()))
-        self.register_buffer("element_energy", torch.zeros(119))  # eV
-        self._start_from(formal_charges(species, given=config.formal_charges))
+        self.register_buffer("start_charge", torch.zeros(119))  # e
+        self._start_from(0.5 * formal_charges(species, given=config.formal_charges))
 
     def prepare(self, statistics: Statistics) -> None:
-        """Scale the energies; start from the fitted formal charges."""
-        self.atomic_energy.scale.fill_(statistics.force_scale)
+        """Scale the energies; start from the fitted formal charges, halved (but for ions): covalent atoms carry less."""
+        self.atomic_energy.prepare(statistics)
         given, rows = self.config.formal_charges, (statistics.counts, statistics.charge)
-        self._start_from(formal_charges(self.species, given=given, counts=rows[0], charge=rows[1]))
+        fitted = 0.5 * formal_charges(self.species, given=given, counts=rows[0], charge=rows[1])
+        self._start_from(torch.where(statistics.ion_charge.isnan(), fitted, statistics.ion_charge))
 
     def _start_from(self, charges: Tensor) -> None:
-        """An isolated atom's energy is least, and zero, at half of these charges."""
+        """Electronegativities at which every isolated atom would like to have these charges."""
         here = list(self.species)
-        charges = 0.5 * charges.to(self.widths)  # covalent atoms carry less than their formal charge
         with torch.no_grad():
-            stiffness = (self.log_hardness.exp() + COULOMB / (math.sqrt(math.pi) * self.widths))[here]
-            self.element_electronegativity[here] = -stiffness * charges
-            self.element_energy[here] = 0.5 * stiffness * charges.square()
+            self.start_charge[here] = charges.to(self.start_charge)
+            self.element_electronegativity[here] = -(self._stiffness() * self.start_charge)[here]
+
+    def _stiffness(self) -> Tensor:
+        """d²E/dq² of an atom alone ``(119,)``: its hardness and its Gaussian's self-energy, V/e."""
+        return self.log_hardness.exp() + COULOMB / (math.sqrt(math.pi) * self.widths)
+
+    def _energy_alone(self) -> Tensor:
+        """Energy ``(119,)`` of an atom alone at its start charge: where the electrostatic energy counts from, eV."""
+        return (self.element_electronegativity + 0.5 * self._stiffness() * self.start_charge) * self.start_charge
 
     def reach(self, system: System) -> float:
         """Cutoff of the real-space Coulomb sum."""
@@ -74,11 +81,11 @@ class QEq(Paradigm):
             widths=self.widths[system.numbers],
             coulomb=self.coulomb,
         )
-        # a constant of each element, so that the electrostatic energy counts from isolated atoms
-        short_range = per_system(self.atomic_energy(features) + self.element_energy[system.numbers], system)
+        electrostatic = found.energy - per_system(self._energy_alone()[system.numbers], system)
+        short_range = per_system(self.atomic_energy(system, features), system)
         return Prediction(
-            energy=short_range + found.energy,
+            energy=short_range + electrostatic,
             charges=found.charges,
             dipole=molecular_dipole(found.charges, system),
-            energy_coulomb=found.energy,
+            energy_coulomb=electrostatic,
         )

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from farfield.backbone.contract import Features, Widths
-from farfield.backbone.heads import AtomicScalar
+from farfield.backbone.heads import AtomicEnergy
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.short_range.config import ShortRangeConfig
@@ -19,13 +19,13 @@ class ShortRange(Paradigm):
 
     def __init__(self, config: ShortRangeConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
-        self.atomic_energy = AtomicScalar(widths)
+        self.atomic_energy = AtomicEnergy(widths)
 
     def prepare(self, statistics: Statistics) -> None:
-        """Energies come out in units of the data's forces."""
-        self.atomic_energy.scale.fill_(statistics.force_scale)
+        """Scale the energies to the data."""
+        self.atomic_energy.prepare(statistics)
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy only."""
-        energy: Tensor = per_system(self.atomic_energy(features), system)
+        energy: Tensor = per_system(self.atomic_energy(system, features), system)
         return Prediction(energy=energy)
