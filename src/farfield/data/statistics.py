@@ -76,7 +76,7 @@ def _single_atoms(counts: Tensor, charge: Tensor, energy: Tensor) -> tuple[Tenso
     single = (counts.sum(1) == 1) & energy.isfinite()
     for element in range(counts.shape[1]):
         rows = single & (counts[:, element] == 1)
-        if rows.any() and len(charge[rows].unique()) == 1:
+        if rows.any() and len(torch.unique(charge[rows])) == 1:
             ion_charge[element], ion_energy[element] = charge[rows][0], energy[rows].mean()
     return ion_charge, ion_energy
 

@@ -1,0 +1,144 @@
+"""The commands as a user types them, in a process of their own where exit codes and kills matter."""
+
+import json
+
+import subprocess
+import sys
+
+import ase
+import ase.build
+import ase.io
+import numpy as np
+import pytest
+import yaml
+
+from farfield.cli.main import main
+
+CONFIG = {
+    "data": {"train": "argon.xyz"},
+    "model": {"paradigm": {"kind": "short_range"}, "backbone": {"channels": 4, "layers": 1, "cutoff": 4.0}},
+    "train": {"epochs": 2, "batch_size": 4, "threads": 1},
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with twelve frames of argon and a configuration, and us in it."""
+    from ase.calculators.lj import LennardJones
+
+    rng, frames = np.random.default_rng(0), []
+    for _ in range(12):
+        atoms = ase.Atoms("Ar4", 2.7 * np.array([[0, 0, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1.0]]))
+        atoms.positions += rng.normal(scale=0.1, size=(4, 3))
+        atoms.calc = LennardJones(sigma=3.4, epsilon=0.5, rc=12.0)
+        frame = atoms.copy()
+        frame.info["energy"], frame.arrays["forces"] = atoms.get_potential_energy(), atoms.get_forces()
+        frames.append(frame)
+    ase.io.write(tmp_path / "argon.xyz", frames, format="extxyz")
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(CONFIG))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_train_evaluate_md(place, capsys):
+    assert main(["train", "run.yaml", "--train.seed", "3"]) == 0
+    said = capsys.readouterr()
+    assert "RMSE" in said.out
+    assert "runs/run/report.html" in said.out
+    written = {path.name for path in (place / "runs" / "run").iterdir()}
+    assert {"model.pt", "config.yaml", "log.csv", "report.html", "splits.json"} <= written
+    assert yaml.safe_load((place / "runs/run/config.yaml").read_text())["train"]["seed"] == 3
+    splits = json.loads((place / "runs/run/splits.json").read_text())
+    assert {name: len(frames) for name, frames in splits.items()} == {"train": 10, "valid": 1, "test": 1}
+    assert main(["evaluate", "runs/run/model.pt", "argon.xyz", "--out", "judged"]) == 0
+    assert (place / "judged" / "report.html").exists()
+    arguments = ["md", "runs/run/model.pt", "argon.xyz", "--steps", "4", "--every", "2", "--temperature", "10"]
+    assert main([*arguments, "--timestep", "0.1"]) == 0
+    assert len(ase.io.read(place / "md.traj", ":")) == 3
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_compare(place, capsys, workers):
+    assert main(["compare", "run.yaml", "--paradigms", "short_range,latent", "--out", "both", "--workers", workers]) == 0
+    out = capsys.readouterr().out
+    assert "short_range" in out
+    assert "latent" in out
+    assert (place / "both" / "report.html").exists()
+    assert (place / "both" / "latent" / "model.pt").exists()
+    splits = [(place / "both" / kind / "splits.json").read_text() for kind in ("short_range", "latent")]
+    assert splits[0] == splits[1]
+
+
+def test_label_and_check(place, capsys):
+    ase.io.write("cu.xyz", ase.build.bulk("Cu", cubic=True), format="extxyz")
+    assert main(["label", "cu.xyz", "--engine", "ase:ase.calculators.emt:EMT"]) == 0
+    assert ase.io.read("cu_labelled.xyz").get_potential_energy() < 1
+    assert main(["data", "check", "argon.xyz"]) == 0
+    assert "12" in capsys.readouterr().out
+
+
+BAD = [
+    (["train", "nowhere.yaml"], "nowhere.yaml"),
+    (["train", "run.yaml", "--train.epocs", "5"], "did you mean epochs"),
+    (["train", "run.yaml", "--train.learning_rate", "-1"], "greater than 0"),
+    (["train", "run.yaml", "--model.backbone.cutoff", "-2"], "greater than 0"),
+    (["train", "run.yaml", "--train.batch_size", "0"], "greater than or equal to 1"),
+    (["train", "run.yaml", "--model.paradigm.kind", "latnet"], "did you mean latent"),
+    (["train", "run.yaml", "--model.paradigm.widht", "1"], "unknown key"),
+    (["train", "run.yaml", "--data.train", "agon.xyz"], "argon.xyz"),
+    (["train", "run.yaml", "--data.forces", "force"], 'forces = "forces"'),
+    (["train", "run.yaml", "--epochs", "5"], "--section.key"),
+    (["train", "run.yaml", "--train.epochs"], "--section.key value"),
+    (["compare", "run.yaml", "--paradigms", "latent,magic"], "magic"),
+    (["evaluate", "nowhere.pt", "argon.xyz"], "no model at nowhere.pt"),
+    (["evaluate", "argon.xyz", "argon.xyz"], "not a farfield model"),
+    (["md", "nowhere.pt", "argon.xyz"], "no model"),
+    (["label", "argon.xyz", "--engine", "magic"], "choose pyscf"),
+    (["label", "nowhere.xyz", "--engine", "tblite"], "nowhere.xyz"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_bad_input_is_one_clear_message(place, capsys, arguments, said):
+    before = sorted(path.name for path in place.rglob("*"))
+    assert main(arguments) != 0
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert len(error.splitlines()) < 20
+    assert sorted(path.name for path in place.rglob("*")) == before  # nothing half-written
+
+
+def test_a_toml_configuration(place):
+    text = '[data]\ntrain = "argon.xyz"\n[model.paradigm]\nkind = "short_range"\n[train]\nepochs = 1\nthreads = 1\n'
+    (place / "run.toml").write_text(text + "[model.backbone]\nchannels = 4\nlayers = 1\n")
+    assert main(["train", "run.toml"]) == 0
+
+
+@pytest.mark.parametrize("text", ["data: [", "- a\n- b\n", "just words"])
+def test_a_configuration_that_is_none(place, capsys, text):
+    (place / "bad.yaml").write_text(text)
+    assert main(["train", "bad.yaml"]) == 2
+    assert "bad.yaml" in capsys.readouterr().err
+
+
+def test_help_lists_every_key(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    for key in ("data.forces", "model.paradigm.conservation (latent)", "train.weights.energy", "model.backbone.l_max"):
+        assert key in out
+
+
+def test_exit_codes_in_a_shell(place):
+    done = subprocess.run(
+        [sys.executable, "-m", "farfield", "train", "nowhere.yaml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: cannot read the configuration nowhere.yaml")
+
+
+def test_a_run_folder_that_cannot_be_made(place, capsys):
+    (place / "taken").write_text("")
+    assert main(["train", "run.yaml", "--out", "taken/run"]) == 2
+    assert "cannot create the run folder" in capsys.readouterr().err
