@@ -87,7 +87,7 @@ class _Run:
         model = material.model
         step = TrainingStep(model, config.weights, material.force_scale, config.huber)
         # no amsgrad: it would remember the gradients of the first steps, a thousand times larger, for ever
-        self.optimizer = torch.optim.Adam(step.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
+        self.optimizer = torch.optim.Adam(step.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
         self.batches = Batches(
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size
         )

@@ -2,6 +2,9 @@
 
 Rappé & Goddard, J. Phys. Chem. 95, 3358 (1991); Ghasemi et al., PRB 92, 045131 (2015) (CENT); Ko et al., Nat. Commun.
 12, 398 (2021) (4G-HDNNP). The energy is the minimised functional itself, so its forces need no adjoint.
+
+The network gives the charge q°(h) that an atom would take if it were not for the others, χ = -(J + A_ii) q°, and energies
+count from there: the same functional, but a hardness can change without moving every charge.
 """
 
 import math
@@ -31,19 +34,17 @@ class QEq(Paradigm):
     gives: ClassVar = frozenset({"energy", "forces", "stress", "charges", "dipole"})
     reads: ClassVar = frozenset({"charges", "dipole"})
     widths: Tensor
-    start_charge: Tensor
 
     def __init__(self, config: QEqConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
         self.config, self.species = config, species
         self.coulomb = Coulomb(error=config.coulomb_error)
         self.atomic_energy = AtomicEnergy(widths)
-        self.electronegativity = AtomicScalar(widths)
-        self.element_electronegativity = nn.Parameter(torch.zeros(119))  # V
+        self.preference = AtomicScalar(widths)
+        self.element_preference = nn.Parameter(torch.zeros(119))  # e
         self.log_hardness = nn.Parameter(torch.full((119,), math.log(config.hardness)))
         radii = torch.tensor(covalent_radii) if config.width == "covalent" else torch.full((119,), config.width)
         self.register_buffer("widths", radii[:119].to(torch.get_default_dtype()))
-        self.register_buffer("start_charge", torch.zeros(119))  # e
         self._start_from(0.5 * formal_charges(species, given=config.formal_charges))
 
     def prepare(self, statistics: Statistics) -> None:
@@ -54,19 +55,8 @@ class QEq(Paradigm):
         self._start_from(torch.where(statistics.ion_charge.isnan(), fitted, statistics.ion_charge))
 
     def _start_from(self, charges: Tensor) -> None:
-        """Electronegativities at which every isolated atom would like to have these charges."""
-        here = list(self.species)
         with torch.no_grad():
-            self.start_charge[here] = charges.to(self.start_charge)
-            self.element_electronegativity[here] = -(self._stiffness() * self.start_charge)[here]
-
-    def _stiffness(self) -> Tensor:
-        """d²E/dq² of an atom alone ``(119,)``: its hardness and its Gaussian's self-energy, V/e."""
-        return self.log_hardness.exp() + COULOMB / (math.sqrt(math.pi) * self.widths)
-
-    def _energy_alone(self) -> Tensor:
-        """Energy ``(119,)`` of an atom alone at its start charge: where the electrostatic energy counts from, eV."""
-        return (self.element_electronegativity + 0.5 * self._stiffness() * self.start_charge) * self.start_charge
+            self.element_preference[list(self.species)] = charges.to(self.element_preference)
 
     def reach(self, system: System) -> float:
         """Cutoff of the real-space Coulomb sum."""
@@ -74,14 +64,12 @@ class QEq(Paradigm):
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy and equilibrated charges."""
-        found = equilibrate(
-            system,
-            self.element_electronegativity[system.numbers] + self.electronegativity(features),
-            self.log_hardness[system.numbers].exp(),
-            widths=self.widths[system.numbers],
-            coulomb=self.coulomb,
-        )
-        electrostatic = found.energy - per_system(self._energy_alone()[system.numbers], system)
+        numbers = system.numbers
+        preferred = self.element_preference[numbers] + self.preference(features)
+        hardness, widths = self.log_hardness[numbers].exp(), self.widths[numbers]
+        stiffness = hardness + COULOMB / (math.sqrt(math.pi) * widths)
+        found = equilibrate(system, -stiffness * preferred, hardness, widths=widths, coulomb=self.coulomb)
+        electrostatic = found.energy + per_system(0.5 * stiffness * preferred.square(), system)
         short_range = per_system(self.atomic_energy(system, features), system)
         return Prediction(
             energy=short_range + electrostatic,
