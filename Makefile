@@ -7,7 +7,9 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test test-slow lint format bench clean
 
 demo: $(STAMP)
-	$(BIN)/python examples/demo/run.py
+	$(BIN)/farfield compare examples/demo/demo.yaml --out runs/demo --workers 2
+	$(BIN)/farfield md runs/demo/latent/model.pt embedded:charged_pairs_far --frame 45 --steps 2000 --out runs/demo/md.traj
+	@echo "report: runs/demo/report.html    trajectory: runs/demo/md.traj"
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"

@@ -18,7 +18,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as failure:
         _remove(temporary)
         raise InputError(f"cannot write {path}: {failure.strerror}. What was there before is untouched") from failure

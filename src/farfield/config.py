@@ -4,9 +4,8 @@ import difflib
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
-from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -21,17 +20,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ParadigmConfig = Annotated[
-    reduce(lambda a, b: Union[a, b], [room.Config for room in PARADIGMS.values()]),  # noqa: UP007
-    Field(discriminator="kind"),
-]
+if TYPE_CHECKING:
+    ParadigmConfig = Any  # any registered room's; which ones there are is only known at run time
+else:
+    ParadigmConfig = Annotated[tuple(room.Config for room in PARADIGMS.values()), Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class ModelConfig:
     """What a model is made of."""
 
-    paradigm: ParadigmConfig  # type: ignore[valid-type]
+    paradigm: ParadigmConfig
     """How the long range is treated; ``kind`` is the word, the rest are that room's own keys."""
     backbone: BackboneConfig = BackboneConfig()
     """The short-range network."""
@@ -103,7 +102,7 @@ def overridden(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
     return plain
 
 
-def reference(cls: type[Any], prefix: str = "") -> list[tuple[str, str, str]]:
+def reference(cls: Any, prefix: str = "") -> list[tuple[str, str, str]]:
     """Every key of a configuration class: (dotted name, default, help), for ``--help`` and the manual."""
     rows = []
     for name, field in cls.__pydantic_fields__.items():
@@ -112,7 +111,8 @@ def reference(cls: type[Any], prefix: str = "") -> list[tuple[str, str, str]]:
             rows += reference(inner, f"{prefix}{name}.")
         elif name == "paradigm":
             for kind, room in PARADIGMS.items():
-                rows += [(f"{key} ({kind})", *rest) for key, *rest in reference(room.Config, f"{prefix}paradigm.")]
+                keys = reference(room.Config, f"{prefix}paradigm.")
+                rows += [(f"{key} ({kind})", default, text) for key, default, text in keys]
         else:
             default = "required" if field.is_required() else str(field.get_default(call_default_factory=True))
             rows.append((prefix + name, default, " ".join((field.description or "").split())))

@@ -1,7 +1,6 @@
 """The commands as a user types them, in a process of their own where exit codes and kills matter."""
 
 import json
-
 import subprocess
 import sys
 
@@ -59,7 +58,9 @@ def test_train_evaluate_md(place, capsys):
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_compare(place, capsys, workers):
-    assert main(["compare", "run.yaml", "--paradigms", "short_range,latent", "--out", "both", "--workers", workers]) == 0
+    assert (
+        main(["compare", "run.yaml", "--paradigms", "short_range,latent", "--out", "both", "--workers", workers]) == 0
+    )
     out = capsys.readouterr().out
     assert "short_range" in out
     assert "latent" in out

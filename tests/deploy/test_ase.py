@@ -1,3 +1,5 @@
+import itertools
+
 import ase
 import ase.build
 import ase.calculators.fd
@@ -47,7 +49,7 @@ def test_reused_neighbours_change_nothing():
         assert atoms.get_potential_energy() == pytest.approx(fresh.get_potential_energy(), abs=1e-8)
         np.testing.assert_allclose(atoms.get_forces(), fresh.get_forces(), atol=1e-8)
         lists.append(atoms.calc.known)
-    searches = 1 + sum(now is not before for before, now in zip(lists, lists[1:]))
+    searches = 1 + sum(now is not before for before, now in itertools.pairwise(lists))
     assert 1 < searches < 20  # it did reuse, and it did search again
 
 

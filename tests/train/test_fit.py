@@ -1,8 +1,8 @@
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,7 +99,7 @@ def test_another_configuration_in_the_same_folder_is_refused(tiny, tmp_path):
     run(tiny, tmp_path / "run")
     before = weights(tmp_path / "run")
     changed = tiny | {"train": tiny["train"] | {"learning_rate": 1e-4}}
-    with pytest.raises(InputError, match="train.learning_rate: was 0.005, is 0.0001"):
+    with pytest.raises(InputError, match=r"train\.learning_rate: was 0\.005, is 0\.0001"):
         run(changed, tmp_path / "run")
     assert same(before, weights(tmp_path / "run"))
 
@@ -107,7 +107,7 @@ def test_another_configuration_in_the_same_folder_is_refused(tiny, tmp_path):
 def test_training_learns(tiny, tmp_path):
     tiny["train"] |= {"epochs": 60, "learning_rate": 0.01}
     history = run(tiny, tmp_path / "run").history
-    assert history[-1]["valid_forces_rmse"] < 0.3 * history[0]["valid_forces_rmse"]
+    assert history[-1]["train_loss"] < 0.1 * history[0]["train_loss"]
 
 
 def test_a_diverging_loss_stops_and_keeps_the_best(tiny, tmp_path, monkeypatch):
@@ -157,7 +157,7 @@ def test_an_unwritable_folder_is_said_before_training(tiny, tmp_path):
         run(tiny, blocked / "run")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     from farfield import atomic_write
 

@@ -25,7 +25,9 @@ def two():
         charges=torch.full((5,), 0.5, dtype=torch.float64),
         dipole=torch.tensor([[NAN] * 3, [0.3, 0.0, 0.0]], dtype=torch.float64),
     )
-    zeros = Labels(*(torch.zeros_like(getattr(prediction, k)) for k in ("energy", "forces", "stress", "charges", "dipole")))
+    zeros = Labels(
+        *(torch.zeros_like(getattr(prediction, k)) for k in ("energy", "forces", "stress", "charges", "dipole"))
+    )
     return system, prediction, zeros
 
 

@@ -52,11 +52,10 @@ def _polynomials(points: Array, order: int) -> Array:
     if order == 0:
         return np.ones((len(points), 1))
     if order == 1:
-        return np.sqrt(3) * np.stack([y, z, x], 1)
+        return np.asarray(np.sqrt(3) * np.stack([y, z, x], 1))
     if order == 2:
-        return np.sqrt(15) * np.stack(
-            [x * y, y * z, (3 * z * z - r2) / np.sqrt(12), x * z, (x * x - y * y) / 2], 1
-        )
+        five = [x * y, y * z, (3 * z * z - r2) / np.sqrt(12), x * z, (x * x - y * y) / 2]
+        return np.asarray(np.sqrt(15) * np.stack(five, 1))
     return np.stack(
         [
             np.sqrt(35 / 8) * y * (3 * x * x - y * y),

@@ -1,6 +1,7 @@
 """Our own equivariant network: atomic densities, their products, and a few layers of message passing."""
 
 import math
+from typing import cast
 
 import ase
 import numpy as np
@@ -64,19 +65,19 @@ class DensityNetwork(nn.Module):
         element = self.element_of[system.numbers]
         waves = self.basis(pairs.distance)
         harmonics = spherical_harmonics(pairs.vector / pairs.distance[:, None], self.config.l_max)
-        scalars, collected, out = self._embed(system, element), [], None
+        out, collected = self._embed(system, element)[None], []
         for layer in self.layers:
-            out = layer(scalars, element, pairs, waves, harmonics)
-            scalars = out[0]
-            collected.append(scalars)
+            out = layer(out[0], element, pairs, waves, harmonics)
+            collected.append(out[0])
         alone = self._alone()[element]
         return self._features(torch.cat(collected, dim=1), alone, out, pairs)
 
     def _alone(self) -> Tensor:
         """Scalars ``(elements, widths.scalars)`` of an atom without neighbours, of a neutral singlet."""
-        scalars, collected = self.embedding, []
+        scalars: Tensor = self.embedding
+        collected: list[Tensor] = []
         for layer in self.layers:
-            scalars = layer.alone(scalars)
+            scalars = cast(Layer, layer).alone(scalars)
             collected.append(scalars)
         return torch.cat(collected, dim=1)
 

@@ -54,7 +54,9 @@ class Coupling(nn.Module):
         return (self.gather @ scaled.flatten(1)).view(-1, *scaled.shape[1:])
 
 
-def _embedded(path: tuple[int, int, int], size: int, symmetric: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _embedded(
+    path: tuple[int, int, int], size: int, symmetric: bool
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     l1, l2, l3 = path
     block = gaunt(l1, l2, l3)
     out = np.zeros((size, size, 2 * l3 + 1))

@@ -25,7 +25,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("model", type=Path, help="model.pt as training wrote it")
     parser.add_argument("structure", type=Path, help="extxyz or anything ASE reads; the last frame unless --frame")
     parser.add_argument("--frame", type=int, default=-1, help="which frame of the structure file (the last)")
-    parser.add_argument("--out", type=Path, default=Path("md.traj"), help="trajectory; the log goes beside it (md.traj)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("md.traj"), help="trajectory; the log goes beside it (md.traj)"
+    )
     parser.add_argument("--ensemble", choices=("nve", "nvt", "npt"), default=defaults.ensemble)
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--timestep", type=float, default=defaults.timestep, help="fs (%(default)s)")

@@ -25,7 +25,9 @@ def add_parser(verbs: Any) -> None:
         epilog=keys_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", type=Path, help="YAML or TOML; smallest: data: {train: FILE}, model: {paradigm: {kind: latent}}")
+    parser.add_argument(
+        "config", type=Path, help="YAML or TOML; smallest: data: {train: FILE}, model: {paradigm: {kind: latent}}"
+    )
     parser.add_argument("--out", type=Path, help="run folder (runs/ and the configuration's name)")
     parser.set_defaults(run=run, takes_overrides=True)
 

@@ -39,7 +39,8 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
 
     The baseline of an element that occurs as a single atom (of one charge) is that atom's energy. The others' is the
     least-squares energy per atom, measured from the mean energy per atom and of least norm: elements that only occur
-    together share what cannot be told apart. Frames whose energy is nan are left out of it. Neighbours attached to the frames are used where they reach as far as ``cutoff`` (Å).
+    together share what cannot be told apart. Frames whose energy is nan are left out of it. Neighbours attached to the
+    frames are used where they reach as far as ``cutoff`` (Å).
 
     Raises:
         InputError: no frames.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import ase
 import numpy as np
@@ -25,7 +25,9 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
     with a skin and reused until atoms or cell have moved too far.
     """
 
-    implemented_properties: ClassVar = ["energy", "free_energy", "forces", "stress", "charges", "dipole"]
+    implemented_properties = [  # noqa: RUF012  (ASE's way)
+        "energy", "free_energy", "forces", "stress", "charges", "dipole",
+    ]  # fmt: skip
 
     def __init__(
         self,
@@ -76,7 +78,9 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
     def check_state(self, atoms: ase.Atoms, tol: float = 1e-15) -> list[str]:
         """ASE does not look at ``info``; a changed total charge or spin is another system."""
         changes: list[str] = super().check_state(atoms, tol)
-        if self.atoms is not None and any(self.atoms.info.get(k, 0) != atoms.info.get(k, 0) for k in ("charge", "spin")):
+        if self.atoms is not None and any(
+            self.atoms.info.get(k, 0) != atoms.info.get(k, 0) for k in ("charge", "spin")
+        ):
             changes.append("initial_charges")
         return changes
 
@@ -98,7 +102,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         return replace(system, neighbors=self.known)
 
     def _still_complete(self, atoms: ase.Atoms, known: NeighborList) -> bool:
-        """No pair can have come within the cutoff: twice the largest move plus the strain of the cutoff fits the skin."""
+        """No pair can have come within the cutoff: twice the largest move plus the cutoff's strain fits the skin."""
         before = self.known_at
         if before is None or len(before) != len(atoms) or (before.pbc != atoms.pbc).any():
             return False

@@ -53,7 +53,7 @@ def run_md(
     out: Path,
     options: MDOptions,
     *,
-    on_step: Callable[[int, int, dict[str, float]], None] = lambda done, total, latest: None,
+    on_step: Callable[[int, int, dict[str, float]], None] | None = None,
 ) -> ase.Atoms:
     """Run to ``options.steps`` and return the last structure; a trajectory that is there already is continued.
 
@@ -75,7 +75,9 @@ def run_md(
             chunk = min(options.every, options.steps - done)
             dynamics.run(chunk)
             done += chunk
-            on_step(done, options.steps, writer.write(done))
+            latest = writer.write(done)
+            if on_step is not None:
+                on_step(done, options.steps, latest)
     return start
 
 
@@ -85,7 +87,9 @@ def _resumed(atoms: ase.Atoms, out: Path, options: MDOptions) -> tuple[ase.Atoms
         try:
             last = ase.io.read(out, index=-1)
         except Exception as failure:
-            raise InputError(f"{out} is there but is no readable trajectory: remove it, or choose another --out") from failure
+            raise InputError(
+                f"{out} is there but is no readable trajectory: remove it, or choose another --out"
+            ) from failure
         if (last.numbers.shape != atoms.numbers.shape) or (last.numbers != atoms.numbers).any():
             raise InputError(f"{out} is a trajectory of {last.symbols}, not of {atoms.symbols}: choose another --out")
         return last, int(last.info.get("step", 0))

@@ -21,6 +21,7 @@ class ASEEngine:
 
     @property
     def description(self) -> str:
+        """Method, program and version."""
         return f"ASE calculator {self.module}:{self.calculator}, ASE {ase.__version__}"
 
     def label(self, atoms: ase.Atoms) -> Label:

@@ -30,4 +30,6 @@ def engine_named(name: str, options: dict[str, Any] | None = None) -> Engine:
         except (ImportError, AttributeError) as failure:
             raise InputError(f"--engine {name}: {failure}") from failure
         return ASEEngine(module, calculator)
-    raise InputError(f"there is no engine {name!r}: choose pyscf, tblite or ase:module:Class, e.g. ase:ase.calculators.emt:EMT")
+    raise InputError(
+        f"there is no engine {name!r}: choose pyscf, tblite or ase:module:Class, e.g. ase:ase.calculators.emt:EMT"
+    )

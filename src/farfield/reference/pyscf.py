@@ -27,12 +27,11 @@ class PySCFEngine:
     basis: str = "def2-svpd"
     grid_level: int = 3
     tolerance: float = 1e-9  # hartree
-    provides: frozenset[str] = field(
-        default=frozenset({"energy", "forces", "charges", "dipole"}), init=False
-    )
+    provides: frozenset[str] = field(default=frozenset({"energy", "forces", "charges", "dipole"}), init=False)
 
     @property
     def description(self) -> str:
+        """Method, program and version."""
         import pyscf
 
         return (

@@ -30,7 +30,7 @@ def label_structures(
     out: Path,
     *,
     workers: int = 1,
-    on_frame: Callable[[int, int], None] = lambda done, total: None,
+    on_frame: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Label every frame and write ``out`` (extxyz) once all are done, in the order given.
 
@@ -45,19 +45,24 @@ def label_structures(
     _claim(parts, engine.description)
     todo = {i: frame for i, frame in enumerate(frames) if not _part(parts, frame).exists()}
     done, failures = len(frames) - len(todo), {}
-    on_frame(done, len(frames))
+    report = on_frame or _silent
+    report(done, len(frames))
     with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
         jobs = {pool.submit(_label_one, engine, frame, _part(parts, frame)): i for i, frame in todo.items()}
         for job in as_completed(jobs):
             if (failure := job.result()) is not None:
                 failures[jobs[job]] = failure
             done += 1
-            on_frame(done, len(frames))
+            report(done, len(frames))
     kept = [ase.io.read(_part(parts, f), format="extxyz") for i, f in enumerate(frames) if i not in failures]
     temporary = out.with_name(out.name + ".tmp")
     ase.io.write(temporary, kept, format="extxyz")
-    os.replace(temporary, out)
+    temporary.replace(out)
     return Outcome(len(kept), failures)
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Progress that nobody watches."""
 
 
 def _label_one(engine: Engine, frame: ase.Atoms, part: Path) -> str | None:
@@ -68,7 +73,7 @@ def _label_one(engine: Engine, frame: ase.Atoms, part: Path) -> str | None:
         return str(failure)
     temporary = part.with_suffix(f".{os.getpid()}.tmp")
     ase.io.write(temporary, labelled, format="extxyz")
-    os.replace(temporary, part)
+    temporary.replace(part)
     return None
 
 

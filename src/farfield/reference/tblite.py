@@ -16,12 +16,11 @@ class TBLiteEngine:
 
     method: str = "GFN2-xTB"
     accuracy: float = 0.1
-    provides: frozenset[str] = field(
-        default=frozenset({"energy", "forces", "charges", "dipole"}), init=False
-    )
+    provides: frozenset[str] = field(default=frozenset({"energy", "forces", "charges", "dipole"}), init=False)
 
     @property
     def description(self) -> str:
+        """Method, program and version."""
         import tblite
 
         return f"tblite {tblite.__version__} {self.method}, accuracy {self.accuracy:g}, Mulliken charges"

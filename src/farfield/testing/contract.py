@@ -11,6 +11,7 @@ from torch import Tensor
 
 from farfield.errors import InputError
 from farfield.model import Model, load, save
+from farfield.prediction import Prediction
 from farfield.system import System, concatenate
 from farfield.testing.structures import crystal, far_apart, molecule, one_atom
 
@@ -174,7 +175,8 @@ CHECKS: list[Callable[[Model], None]] = [
 
 
 def _energy(model: Model, system: System) -> Tensor:
-    return model(system, {"energy"}).energy.detach()
+    prediction: Prediction = model(system, {"energy"})
+    return prediction.energy.detach()
 
 
 def _slope(energy: Callable[[float], Tensor], step: float = 1e-3) -> Tensor:

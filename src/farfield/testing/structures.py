@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import ase
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from farfield.model import Model
 from farfield.system import System
+
+Floats = NDArray[np.float64]
 
 
 def molecule(model: Model, *, atoms: int = 7, seed: int = 0) -> System:
@@ -43,14 +46,16 @@ def _system(model: Model, atoms: ase.Atoms) -> System:
 
 
 def _elements(model: Model, atoms: int, rng: np.random.Generator) -> Sequence[int]:
-    return [*model.species, *rng.choice(model.species, atoms)][:atoms] if atoms > len(model.species) else list(
-        rng.choice(model.species, atoms, replace=False)
+    return (
+        [*model.species, *rng.choice(model.species, atoms)][:atoms]
+        if atoms > len(model.species)
+        else list(rng.choice(model.species, atoms, replace=False))
     )
 
 
-def _apart(rng: np.random.Generator, atoms: int, box: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _apart(rng: np.random.Generator, atoms: int, box: Floats) -> Floats:
     while True:
         positions = rng.uniform(size=(atoms, 3)) * box
         distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1) + 9 * np.eye(atoms)
         if distances.min() > 1.6:
-            return positions
+            return np.asarray(positions)

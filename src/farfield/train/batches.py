@@ -1,4 +1,4 @@
-"""The order in which frames are seen: fixed by seed, epoch and rank, so that a run resumed anywhere goes on the same."""
+"""The order in which frames are seen: fixed by seed, epoch and rank, so that a resumed run goes on the same."""
 
 from collections.abc import Iterator
 from dataclasses import replace

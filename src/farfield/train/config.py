@@ -79,7 +79,7 @@ class RunConfig:
     """What to train."""
     train: TrainConfig = TrainConfig()
     """How."""
-    compare: tuple[ParadigmConfig, ...] = ()  # type: ignore[valid-type]
+    compare: tuple[ParadigmConfig, ...] = ()
     """The paradigms of ``farfield compare`` with their keys; every registered one where empty."""
     out: Path | None = None
     """Run folder; runs/ and the name of the configuration file where absent."""

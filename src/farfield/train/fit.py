@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from farfield.data.frame import Frame, Labels, collate
@@ -92,7 +94,7 @@ class _Run:
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size
         )
         self.schedule = _schedule(self.optimizer, config, len(self.batches))
-        self.average = AveragedModel(step, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
+        self.average = AveragedModel(step, multi_avg_fn=get_ema_multi_avg_fn(config.ema))  # type: ignore[no-untyped-call]
         self.parts = {
             "step": step, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule,
         }  # fmt: skip
@@ -125,8 +127,8 @@ class _Run:
         length = torch.nn.utils.clip_grad_norm_(self.step.parameters(), self.config.clip)
         if not torch.isfinite(loss + length):
             raise ConvergenceError(
-                f"the loss became {loss.item():g} and its gradient {length.item():g} in epoch {progress.epoch + 1}: lower "
-                f"train.learning_rate ({self.config.learning_rate:g}) or train.clip ({self.config.clip:g}). "
+                f"the loss became {loss.item():g} and its gradient {length.item():g} in epoch {progress.epoch + 1}: "
+                f"lower train.learning_rate ({self.config.learning_rate:g}) or train.clip ({self.config.clip:g}). "
                 "The best model so far is kept"
             )
         self.optimizer.step()
@@ -139,7 +141,8 @@ class _Run:
         """Loss and root mean square errors of the averaged weights on the validation frames."""
         averaged: TrainingStep = self.average.module  # type: ignore[assignment]
         averaged.eval()
-        loss, sums = 0.0, {}
+        loss = 0.0
+        sums: dict[str, NDArray[np.float64]] = {}
         for start in range(0, len(self.valid), self.config.batch_size):
             frames = self.valid[start : start + self.config.batch_size]
             found, totals = averaged(*on_device(*collate(frames), self.fabric.device))
@@ -160,7 +163,7 @@ class _Run:
                 self._save_best(progress)
 
     def _save_best(self, progress: Progress) -> None:
-        model: Model = self.average.module.model  # type: ignore[assignment, union-attr]
+        model: Model = self.average.module.model  # type: ignore[assignment]
         model.training_summary = {
             **model.training_summary, "epoch": progress.epoch, "valid_loss": progress.best_loss,
             "seconds": progress.seconds,
@@ -188,4 +191,3 @@ def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int)
         return min(1.0, (step + 1) / rise) * falling
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-

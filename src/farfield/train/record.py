@@ -24,7 +24,9 @@ def claim_folder(folder: Path, config: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as failure:
-        raise InputError(f"cannot create the run folder {folder}: {failure.strerror}. Choose another --out") from failure
+        raise InputError(
+            f"cannot create the run folder {folder}: {failure.strerror}. Choose another --out"
+        ) from failure
     path = folder / CONFIG
     if path.exists():
         before = _flat(yaml.safe_load(path.read_text()) or {})

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -89,9 +88,7 @@ def _fitted(job: Prepared, folder: Path, fabric: Fabric, on_progress: OnProgress
         "data": [str(path) for path in job.config.data.train_paths],
         "frames": {"train": len(splits.train), "valid": len(splits.valid), "test": len(splits.test)},
     }
-    material = Material(
-        model, prepared(splits.train, model), prepared(splits.valid, model), job.statistics.force_scale
-    )
+    material = Material(model, prepared(splits.train, model), prepared(splits.valid, model), job.statistics.force_scale)
     return fit(
         material, job.config.train, folder, fabric=fabric,
         on_epoch=lambda now: on_progress("train", now.epoch, total, now.history[-1] if now.history else {}),
@@ -120,9 +117,7 @@ def _judged(job: Prepared, folder: Path, progress: Progress, on_progress: OnProg
 
 
 def _evaluation(model: Model, name: str, frames: list[Frame], on_progress: OnProgress) -> Evaluation:
-    return evaluate(
-        model, frames, on_batch=lambda done, total: on_progress(f"evaluate {name}", done, total, {})
-    )
+    return evaluate(model, frames, on_batch=lambda done, total: on_progress(f"evaluate {name}", done, total, {}))
 
 
 def notes(job: Prepared, model: Model) -> list[str]:
@@ -131,7 +126,9 @@ def notes(job: Prepared, model: Model) -> list[str]:
     kind = job.config.model.paradigm.kind
     unread = (targets & {"charges", "dipole"}) - model.paradigm.reads
     if unread:
-        said.append(f"{kind} was not trained on {' and '.join(sorted(unread))}; they are compared all the same where it predicts them.")
+        said.append(
+            f"{kind} was not trained on {' and '.join(sorted(unread))}; they are compared where it predicts them."
+        )
     if "charges" in model.paradigm.reads and "charges" not in targets:
         said.append(f"No charge labels: {kind} learned its charges from energies and forces alone.")
     return said + model.paradigm.remarks()

@@ -10,8 +10,8 @@ from torch import Tensor
 from farfield.backbone.contract import Features, Widths
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
-from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.charges.config import ChargesConfig
+from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.response.charged import LocalCharges
 from farfield.system import System
 

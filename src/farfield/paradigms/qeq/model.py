@@ -3,8 +3,8 @@
 Rappé & Goddard, J. Phys. Chem. 95, 3358 (1991); Ghasemi et al., PRB 92, 045131 (2015) (CENT); Ko et al., Nat. Commun.
 12, 398 (2021) (4G-HDNNP). The energy is the minimised functional itself, so its forces need no adjoint.
 
-The network gives the charge q°(h) that an atom would take if it were not for the others, χ = -(J + A_ii) q°, and energies
-count from there: the same functional, but a hardness can change without moving every charge.
+The network gives the charge q°(h) that an atom would take if it were not for the others, χ = -(J + A_ii) q°, and
+energies count from there: the same functional, but a hardness can change without moving every charge.
 """
 
 import math
@@ -48,7 +48,7 @@ class QEq(Paradigm):
         self._start_from(0.5 * formal_charges(species, given=config.formal_charges))
 
     def prepare(self, statistics: Statistics) -> None:
-        """Scale the energies; start from the fitted formal charges, halved (but for ions): covalent atoms carry less."""
+        """Scale the energies; start from the fitted formal charges, halved but for single ions."""
         self.atomic_energy.prepare(statistics)
         given, rows = self.config.formal_charges, (statistics.counts, statistics.charge)
         fitted = 0.5 * formal_charges(self.species, given=given, counts=rows[0], charge=rows[1])
