@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -23,7 +23,8 @@ else:
 if TYPE_CHECKING:
     ParadigmConfig = Any  # any registered room's; which ones there are is only known at run time
 else:
-    ParadigmConfig = Annotated[tuple(room.Config for room in PARADIGMS.values()), Field(discriminator="kind")]
+    _ROOMS = tuple(room.Config for room in PARADIGMS.values())
+    ParadigmConfig = Annotated[Union[_ROOMS], Field(discriminator="kind")]  # noqa: UP007
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
