@@ -35,7 +35,12 @@ def test_totals_fix_the_formal_charges():
 
 
 def test_what_totals_leave_open_stays_as_usual():
-    found = formal_charges((11, 17), counts=torch.tensor([[4.0, 4.0]]), charge=torch.zeros(1), exact=True)
+    found = formal_charges(
+        (11, 17),
+        counts=torch.tensor([[4.0, 4.0]], dtype=torch.float64),
+        charge=torch.zeros(1, dtype=torch.float64),
+        exact=True,
+    )
     assert found.tolist() == [1, -1]
 
 

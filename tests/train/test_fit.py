@@ -187,3 +187,15 @@ def test_two_processes_train_together(tiny, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "report.html").exists()
     assert time.monotonic() - start < 300
+
+
+def test_tensorboard(tiny, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tiny["train"]["tensorboard"] = True
+    history = run(tiny, tmp_path / "run").history
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("valid_loss")] == [1, 2, 3]
+    assert events.Scalars("valid_loss")[-1].value == pytest.approx(history[-1]["valid_loss"], rel=1e-5)

@@ -32,6 +32,8 @@ class Statistics:
     force_scale: float  # eV/Å, rms force component; energy_scale / 1 Å where there are no forces
     average_neighbors: float  # neighbours of an atom within the backbone's cutoff
     ion_charge: Tensor  # (species,) float64, e: of single-atom frames, whose energy is then the baseline; nan if none
+    piece_counts: Tensor  # (pieces, species) float64: compositions of frames and of their fragments, each kind once
+    piece_charge: Tensor  # (pieces,) float64, e: their total charges
 
 
 def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
@@ -65,7 +67,21 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
         force_scale=force_scale,
         average_neighbors=sum(len(pairs_within(f.system, cutoff).i) for f in frames) / int(sizes.sum()),
         ion_charge=ion_charge,
+        piece_counts=(pieces := _pieces(frames, counts, charge, species))[:, :-1],
+        piece_charge=pieces[:, -1],
     )
+
+
+def _pieces(frames: Sequence[Frame], counts: Tensor, charge: Tensor, species: Tensor) -> Tensor:
+    """Every kind of frame and of fragment once: its atoms of each element, and its charge in the last column."""
+    rows = [torch.cat([counts, charge[:, None]], dim=1)]
+    for frame in frames:
+        if frame.fragments is not None:
+            member = torch.nn.functional.one_hot(frame.fragments.index, len(frame.fragments.charges)).double()
+            element = (frame.system.numbers[:, None] == species).double()
+            rows.append(torch.cat([member.T @ element, frame.fragments.charges.double()[:, None]], dim=1))
+    pieces: Tensor = torch.unique(torch.cat(rows), dim=0)
+    return pieces
 
 
 def _single_atoms(counts: Tensor, charge: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:

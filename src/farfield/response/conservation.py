@@ -58,7 +58,7 @@ class ConservedCharges(nn.Module):
         """
         exact = self.conservation != "shift"
         fitted = formal_charges(
-            self.species, given=self.given, counts=statistics.counts, charge=statistics.charge, exact=exact
+            self.species, given=self.given, counts=statistics.piece_counts, charge=statistics.piece_charge, exact=exact
         )
         if not exact:  # single ions carry all of their charge; see __init__ for the rest
             fitted = torch.where(statistics.ion_charge.isnan(), 0.5 * fitted, statistics.ion_charge)

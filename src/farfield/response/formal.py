@@ -25,8 +25,8 @@ def formal_charges(
     species: tuple[int, ...],
     *,
     given: dict[str, float] | None = None,
-    counts: Tensor | None = None,  # (rows, species)
-    charge: Tensor | None = None,  # (rows,), e
+    counts: Tensor | None = None,  # (rows, species), float64
+    charge: Tensor | None = None,  # (rows,), float64, e
     exact: bool = False,
 ) -> Tensor:  # (species,) float64, e
     """The charges nearest to ``given`` (or the usual ones) that reproduce the total charges of all rows.
@@ -42,13 +42,12 @@ def formal_charges(
     if counts is None or charge is None:
         return start
     free = torch.tensor([not given or chemical_symbols[z] not in given for z in species])
-    rows, which = torch.unique(torch.cat([counts, charge[:, None]], 1).double().cpu(), dim=0), slice(None, -1)
-    missing = rows[:, -1] - rows[:, which] @ start
+    missing = charge - counts @ start
     fitted = start.clone()
-    fitted[free] += torch.linalg.pinv(rows[:, which][:, free], rtol=1e-8) @ missing
+    fitted[free] += torch.linalg.pinv(counts[:, free], rtol=1e-8) @ missing
     fitted = torch.where((fitted - fitted.round()).abs() < 1e-6, fitted.round(), fitted)
     if exact:
-        _check(species, fitted, rows)
+        _check(species, fitted, counts, charge)
     return fitted
 
 
@@ -57,15 +56,15 @@ def _start(number: int, given: dict[str, float] | None) -> float:
     return given[symbol] if given and symbol in given else USUAL.get(number, 0.0)
 
 
-def _check(species: tuple[int, ...], fitted: Tensor, rows: Tensor) -> None:
-    wrong = rows[:, :-1] @ fitted - rows[:, -1]
+def _check(species: tuple[int, ...], fitted: Tensor, counts: Tensor, charge: Tensor) -> None:
+    wrong = counts @ fitted - charge
     if wrong.abs().max() < 1e-3:
         return
-    worst = rows[int(wrong.abs().argmax())]
-    formula = " ".join(f"{chemical_symbols[z]}{int(n)}" for z, n in zip(species, worst[:-1]) if n)
+    worst = int(wrong.abs().argmax())
+    formula = " ".join(f"{chemical_symbols[z]}{int(n)}" for z, n in zip(species, counts[worst]) if n)
     best = ", ".join(f"{chemical_symbols[z]} {q:+.2f}" for z, q in zip(species, fitted.tolist()))
     raise InputError(
         f"no charge per element adds up to the charges in this data (best: {best}); {formula} should carry "
-        f"{worst[-1]:+g} e and gets {worst[-1] + wrong[wrong.abs().argmax()]:+.2f} e. One element stands in fragments "
+        f"{charge[worst]:+g} e and gets {charge[worst] + wrong[worst]:+.2f} e. One element stands in fragments "
         "of different charge here: use conservation: shift"
     )

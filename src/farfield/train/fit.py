@@ -21,7 +21,7 @@ from farfield.train.batches import Batches, on_device
 from farfield.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from farfield.train.config import TrainConfig
 from farfield.train.loss import TrainingStep
-from farfield.train.record import write_log
+from farfield.train.record import board, write_log
 
 OnEpoch = Callable[[Progress], None]
 MODEL = "model.pt"
@@ -102,6 +102,7 @@ class _Run:
         self.step, self.optimizer = fabric.setup(step, self.optimizer)
         self.average.to(fabric.device)
         self.saved = time.monotonic()
+        self.board = board(folder) if config.tensorboard and fabric.is_global_zero else None
 
     def epoch(self, progress: Progress) -> None:
         """Finish the epoch under way, validate, keep the best."""
@@ -154,6 +155,9 @@ class _Run:
 
     def _record(self, progress: Progress, row: dict[str, float]) -> None:
         rate = self.optimizer.param_groups[0]["lr"]
+        if self.board is not None:
+            for name, value in {"learning_rate": rate, **row}.items():
+                self.board.add_scalar(name, value, progress.epoch)
         progress.history.append({"epoch": progress.epoch, "seconds": progress.seconds, "learning_rate": rate, **row})
         if self.config.schedule == "plateau":
             self.schedule.step(row["valid_loss"])

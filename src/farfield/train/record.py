@@ -52,6 +52,19 @@ def write_log(folder: Path, history: list[dict[str, float]]) -> None:
     write_atomically(folder / LOG, text.getvalue().encode())
 
 
+def board(folder: Path) -> Any:
+    """A TensorBoard writer in ``folder/tensorboard``.
+
+    Raises:
+        InputError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as missing:
+        raise InputError("train.tensorboard needs TensorBoard: pip install 'farfield[tensorboard]'") from missing
+    return SummaryWriter(str(folder / "tensorboard"), flush_secs=10)
+
+
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, value in config.items():

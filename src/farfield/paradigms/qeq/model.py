@@ -50,7 +50,7 @@ class QEq(Paradigm):
     def prepare(self, statistics: Statistics) -> None:
         """Scale the energies; start from the fitted formal charges, halved but for single ions."""
         self.atomic_energy.prepare(statistics)
-        given, rows = self.config.formal_charges, (statistics.counts, statistics.charge)
+        given, rows = self.config.formal_charges, (statistics.piece_counts, statistics.piece_charge)
         fitted = 0.5 * formal_charges(self.species, given=given, counts=rows[0], charge=rows[1])
         self._start_from(torch.where(statistics.ion_charge.isnan(), fitted, statistics.ion_charge))
 
