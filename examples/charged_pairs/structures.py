@@ -37,7 +37,7 @@ PAIRS = {
 }
 MONOMERS = {"K+": 1, "Cl-": 1, "CN-": 6, "HCOO-": 10, "NH4+": 10, "H2O": 10}
 # the energy of bending and stretching these takes more frames than their pairs give
-MORE_MONOMERS = {"CN-": 6, "HCOO-": 32, "NH4+": 28, "H2O": 14}
+MORE_MONOMERS = ({"CN-": 6, "HCOO-": 32, "NH4+": 28, "H2O": 14}, {"CN-": 16, "HCOO-": 60, "NH4+": 20})
 # beyond the contacts, where multipoles alone act: what fixes the charges that a model learns
 MIDDLE, MIDDLE_PAIRS = 4.5, 18
 NEAR, FAR, LONGEST = 2.0, 8.0, 15.0  # Å between centres of mass
@@ -94,9 +94,10 @@ def main(path: str) -> None:
     for names, (near, far, contact) in PAIRS.items():
         frames += [pair(names, (NEAR, FAR), contact, rng) for _ in range(near)]
         frames += [pair(names, (FAR, LONGEST), contact, rng) for _ in range(far)]
-    frames += [monomer(name, rng) for name, count in MORE_MONOMERS.items() for _ in range(count)]
+    frames += [monomer(name, rng) for name, count in MORE_MONOMERS[0].items() for _ in range(count)]
     for names, (_, _, contact) in PAIRS.items():
         frames += [pair(names, (MIDDLE, FAR), contact, rng) for _ in range(MIDDLE_PAIRS)]
+    frames += [monomer(name, rng) for name, count in MORE_MONOMERS[1].items() for _ in range(count)]
     ase.io.write(path, frames, format="extxyz")
 
 

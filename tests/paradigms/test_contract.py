@@ -74,3 +74,20 @@ def test_charges_that_ignore_their_surroundings_in_the_forces_are_caught(monkeyp
     monkeypatch.setattr(ConservedCharges, "forward", detached)
     with pytest.raises(AssertionError, match="check_forces_are_the_slope"):
         check_paradigm(model)
+
+
+def test_equilibrated_charges_minimise_the_functional():
+    """Chemical potentials are equal, and any neutral change of the charges costs energy."""
+    from farfield.coulomb import Coulomb
+    from farfield.testing.structures import molecule
+
+    model = model_of("qeq")
+    system, room = molecule(model), model.paradigm
+    features = model.backbone(system)
+    charges = room(system, features).charges.detach()
+    hardness, widths = room.log_hardness[system.numbers].exp(), room.widths[system.numbers]
+    matrix = Coulomb(error=1e-9).matrix(system, widths)[0] + torch.diag(hardness)
+    own = torch.diagonal(Coulomb(error=1e-9).matrix(system, widths)[0])
+    preferred = room.element_preference[system.numbers] + room.preference(features)
+    potential = matrix @ charges - (hardness + own) * preferred
+    torch.testing.assert_close(potential, potential.mean().expand_as(potential), rtol=1e-8, atol=1e-8)

@@ -21,5 +21,5 @@ class ChargesConfig:
     """Gaussian width of each charge, Å; 0 for points."""
     coulomb_error: Annotated[float, Field(gt=0)] = 1e-5
     """Error asked of the Coulomb sum, relative to K⟨q²⟩(N/V)^(2/3)."""
-    residual_weight: Annotated[float, Field(ge=0)] = 1.0
+    residual_weight: Annotated[float, Field(ge=0)] = 20.0
     """Weight in the loss of the squared charge (e²) that conservation has to shift away."""

@@ -76,4 +76,11 @@ class QEq(Paradigm):
             charges=found.charges,
             dipole=molecular_dipole(found.charges, system),
             energy_coulomb=electrostatic,
+            charge_residual=system.charge - per_system(preferred, system),
         )
+
+    def penalty(self, prediction: Prediction) -> Tensor | None:
+        """Preferred charges that add up leave nothing to flow between fragments far apart but what their fields ask."""
+        if prediction.charge_residual is None:
+            return None
+        return self.config.residual_weight * prediction.charge_residual.square().mean()
