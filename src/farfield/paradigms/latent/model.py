@@ -1,52 +1,16 @@
 """Latent charges: E = Σ ε(h) + E_C[q(h)], q never labelled.
 
-Cheng, npj Comput. Mater. 11, 80 (2025); King et al., Nat. Commun. (2025). Written from the equations.
+Cheng, npj Comput. Mater. 11, 80 (2025); King et al., Nat. Commun. 16, 8763 (2025). Written from the equations.
 """
 
 from typing import ClassVar
 
-from torch import Tensor
-
-from farfield.backbone.contract import Features, Widths
-from farfield.coulomb import Coulomb
-from farfield.data.statistics import Statistics
-from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.latent.config import LatentConfig
-from farfield.response.charged import LocalCharges
-from farfield.system import System
+from farfield.paradigms.local_charges import LocalCharges
 
 
-class Latent(Paradigm):
+class Latent(LocalCharges):
     """Charges learned from the energies and forces they cause."""
 
     Config: ClassVar = LatentConfig
-    gives: ClassVar = frozenset({"energy", "forces", "stress", "charges", "dipole"})
-
-    def __init__(self, config: LatentConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
-        super().__init__(config, widths=widths, species=species)
-        self.config = config
-        self.local = LocalCharges(
-            widths, species, conservation=config.conservation, formal_charges=config.formal_charges,
-            width=config.width, coulomb=Coulomb(error=config.coulomb_error),
-        )  # fmt: skip
-
-    def prepare(self, statistics: Statistics) -> None:
-        """Scale the energies; fit the elements' charges to the totals."""
-        self.local.prepare(statistics)
-
-    def reach(self, system: System) -> float:
-        """Cutoff of the real-space Coulomb sum."""
-        return self.local.coulomb.reach(system, self.config.width or None)
-
-    def forward(self, system: System, features: Features) -> Prediction:
-        """Energy and the charges that were never labelled."""
-        prediction: Prediction = self.local(system, features)
-        return prediction
-
-    def penalty(self, prediction: Prediction) -> Tensor | None:
-        """The residual of charge conservation."""
-        return self.local.penalty(prediction, self.config.residual_weight)
-
-    def only_charge(self, numbers: Tensor) -> float | None:
-        """The sum of the formal charges with ``bond`` and ``fixed``."""
-        return self.local.only_charge(numbers)
+    reads: ClassVar = frozenset()  # that is the point

@@ -20,5 +20,5 @@ class QEqConfig:
     """Charge of each element that the electronegativities start from; fitted to the data where absent."""
     residual_weight: Annotated[float, Field(ge=0)] = 20.0
     """Weight in the loss of the squared difference (e²) between the total charge and the sum of preferred charges."""
-    coulomb_error: Annotated[float, Field(gt=0)] = 1e-5
+    coulomb_error: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-5
     """Error asked of the Coulomb sum, relative to K⟨q²⟩(N/V)^(2/3)."""

@@ -21,7 +21,7 @@ from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
 from farfield.response import equilibrate
-from farfield.response.charged import molecular_dipole
+from farfield.response.dipole import molecular_dipole
 from farfield.response.formal import formal_charges
 from farfield.system import System, per_system
 from farfield.units import COULOMB
