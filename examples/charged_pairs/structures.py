@@ -40,6 +40,7 @@ MONOMERS = {"K+": 1, "Cl-": 1, "CN-": 6, "HCOO-": 10, "NH4+": 10, "H2O": 10}
 MORE_MONOMERS = ({"CN-": 6, "HCOO-": 32, "NH4+": 28, "H2O": 14}, {"CN-": 16, "HCOO-": 60, "NH4+": 20})
 # beyond the contacts, where multipoles alone act: what fixes the charges that a model learns
 MIDDLE, MIDDLE_PAIRS = 4.5, 18
+MORE_MIDDLE_PAIRS = {("K+", "CN-"): 30, ("K+", "HCOO-"): 40, ("NH4+", "H2O"): 20}
 NEAR, FAR, LONGEST = 2.0, 8.0, 15.0  # Å between centres of mass
 
 
@@ -98,6 +99,8 @@ def main(path: str) -> None:
     for names, (_, _, contact) in PAIRS.items():
         frames += [pair(names, (MIDDLE, FAR), contact, rng) for _ in range(MIDDLE_PAIRS)]
     frames += [monomer(name, rng) for name, count in MORE_MONOMERS[1].items() for _ in range(count)]
+    for names, count in MORE_MIDDLE_PAIRS.items():
+        frames += [pair(names, (MIDDLE, FAR), PAIRS[names][2], rng) for _ in range(count)]
     ase.io.write(path, frames, format="extxyz")
 
 

@@ -75,7 +75,10 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     try:
         text = path.read_text()
     except OSError as failure:
-        raise InputError(f"cannot read the configuration {path}: {failure.strerror}") from failure
+        hint = "; the configuration comes before --section.key value" if overrides else ""
+        raise InputError(f"cannot read the configuration {path}: {failure.strerror}{hint}") from failure
+    except UnicodeDecodeError as failure:
+        raise InputError(f"{path} is not a text file: a configuration is YAML or TOML") from failure
     try:
         found = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as failure:
@@ -99,7 +102,10 @@ def overridden(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
             at = at.setdefault(step, {})
             if not isinstance(at, dict):
                 raise InputError(f"{key}: {step} is a value, not a section")
-        at[rest[-1]] = yaml.safe_load(value)
+        try:
+            at[rest[-1]] = yaml.safe_load(value)
+        except yaml.YAMLError as failure:
+            raise InputError(f"{key}: {value!r} cannot be read as a value") from failure
     return plain
 
 
@@ -137,18 +143,24 @@ def _in_words(cls: type[Any], error: Any, where: str) -> str:
         return f"{name}.kind: there is no paradigm {asked!r} ({', '.join(PARADIGMS)}){hint}"
     if error["type"] == "missing":
         return f"{name}: missing, and it has no default"
-    message = error["msg"][0].lower() + error["msg"][1:]
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
     return f"{name}: {message}, got {error['input']!r}"
 
 
 def _without_tag(path: list[str]) -> list[str]:
-    return [step for before, step in zip(["", *path], path) if not (before == "paradigm" and step in PARADIGMS)]
+    return [step for before, step in zip(["", *path], path) if not (_tagged(before) and step in PARADIGMS)]
 
 
-def _keys_at(cls: type[Any], path: list[str]) -> list[str]:
+def _tagged(before: str) -> bool:
+    """Whether pydantic puts the kind after this step: a paradigm, or an entry of a list of them."""
+    return before == "paradigm" or before.isdigit()
+
+
+def _keys_at(cls: Any, path: list[str]) -> list[str]:
     for before, step in zip(["", *path], path):
-        if before == "paradigm":
+        if _tagged(before) and step in PARADIGMS:
             cls = PARADIGMS[step].Config
-        elif step != "paradigm":
+        elif step not in ("paradigm", "compare") and not step.isdigit():
             cls = cls.__pydantic_fields__[step].annotation
     return [field.name for field in fields(cls)]

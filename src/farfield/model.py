@@ -92,6 +92,24 @@ class Model(nn.Module):
         """The system in the network's type."""
         return system if system.positions.dtype == self.dtype else system.to(dtype=self.dtype)
 
+    def check(self, system: System, where: str = "") -> None:
+        """Complain of a system it could not predict, before anybody waits for it.
+
+        Raises:
+            InputError: an unknown element, a total charge or a periodicity that the paradigm does not take.
+        """
+        self.check_species(system.numbers, where)
+        try:
+            self.reach(system)
+        except InputError as failure:
+            raise InputError(f"{where}{failure}") from failure
+        only = self.paradigm.only_charge(system.numbers)
+        if only is not None and abs(only - float(system.charge.sum())) > 1e-3:
+            raise InputError(
+                f"{where}its formal charges sum to {only:+.3f} e, but its total charge is "
+                f"{float(system.charge.sum()):+g} e: use conservation: shift"
+            )
+
     def check_species(self, numbers: Tensor, where: str = "") -> None:
         """Complain of elements the model was not made for."""
         strangers = numbers[self.backbone.element_of[numbers] < 0]
@@ -115,6 +133,8 @@ def new_model(
     Raises:
         InputError: a key or value that the paradigm's or the backbone's configuration does not know.
     """
+    if strange := [s for s in species if s not in atomic_numbers and s not in range(1, 119)]:
+        raise InputError(f"species are symbols or atomic numbers 1-118, not {strange}")
     config = validated(ModelConfig, {"paradigm": paradigm, "backbone": {"cutoff": cutoff, **(backbone or {})}}, "model")
     numbers = [atomic_numbers[s] if isinstance(s, str) else int(s) for s in species]
     return build(config, numbers, seed=seed).to(dtype)
@@ -170,7 +190,12 @@ def load(path: Path | str, *, dtype: torch.dtype | None = None, device: str = "c
         raise InputError(f"{path} is not a farfield model, or is damaged: {broken}".splitlines()[0]) from broken
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"{path} is not a farfield model of format {FORMAT}")
-    return from_contents(found).to(device=device, dtype=dtype or getattr(torch, found["dtype"])).eval()
+    try:
+        model = from_contents(found)
+    except (KeyError, RuntimeError, InputError) as broken:
+        made_by = found.get("version", "another version")
+        raise InputError(f"{path} was written by farfield {made_by}, which this version cannot read") from broken
+    return model.to(device=device, dtype=dtype or getattr(torch, found["dtype"])).eval()
 
 
 def from_contents(found: dict[str, Any]) -> Model:

@@ -15,4 +15,4 @@ class Prediction:
     charges: Tensor | None = None  # (atoms,) e
     dipole: Tensor | None = None  # (systems, 3) e·Å about the origin; nan where periodic
     energy_coulomb: Tensor | None = None  # (systems,) eV, the electrostatic part of energy
-    charge_residual: Tensor | None = None  # (systems,) e, what conservation had to shift away
+    charge_residual: Tensor | None = None  # (systems,) e, total charge less the sum of what atoms would carry unasked

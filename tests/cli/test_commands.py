@@ -35,6 +35,12 @@ def place(tmp_path, monkeypatch):
         frames.append(frame)
     ase.io.write(tmp_path / "argon.xyz", frames, format="extxyz")
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(CONFIG))
+    latent = {"kind": "latent"}
+    (tmp_path / "twice.yaml").write_text(yaml.safe_dump({**CONFIG, "compare": [latent, latent]}))
+    (tmp_path / "typo.yaml").write_text(yaml.safe_dump({**CONFIG, "compare": [{**latent, "conservatoin": "bond"}]}))
+    charged = {"paradigm": {**latent, "formal_charges": {"Ar": float("nan")}}}
+    (tmp_path / "charged.yaml").write_text(yaml.safe_dump({**CONFIG, "model": charged}))
+    (tmp_path / "binary.yaml").write_bytes(bytes(range(256)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -48,7 +54,7 @@ def test_train_evaluate_md(place, capsys):
     assert {"model.pt", "config.yaml", "log.csv", "report.html", "splits.json"} <= written
     assert yaml.safe_load((place / "runs/run/config.yaml").read_text())["train"]["seed"] == 3
     splits = json.loads((place / "runs/run/splits.json").read_text())
-    assert {name: len(frames) for name, frames in splits.items()} == {"train": 10, "valid": 1, "test": 1}
+    assert {name: len(frames) for name, frames in splits["splits"].items()} == {"train": 10, "valid": 1, "test": 1}
     assert main(["evaluate", "runs/run/model.pt", "argon.xyz", "--out", "judged"]) == 0
     assert (place / "judged" / "report.html").exists()
     arguments = ["md", "runs/run/model.pt", "argon.xyz", "--steps", "4", "--every", "2", "--temperature", "10"]
@@ -68,6 +74,35 @@ def test_compare(place, capsys, workers):
     assert (place / "both" / "latent" / "model.pt").exists()
     splits = [(place / "both" / kind / "splits.json").read_text() for kind in ("short_range", "latent")]
     assert splits[0] == splits[1]
+
+
+def test_compare_one_kind_in_three_ways(place):
+    """Each gets a run of its own, called by what sets it apart."""
+    ways = [{"kind": "latent", "conservation": way} for way in ("shift", "bond", "fixed")]
+    (place / "ways.yaml").write_text(yaml.safe_dump({**CONFIG, "compare": ways}))
+    assert main(["compare", "ways.yaml"]) == 0
+    written = {path.name for path in (place / "runs" / "ways_compared").iterdir()}
+    assert written == {"latent-shift", "latent-bond", "latent-fixed", "report.html"}
+
+
+def test_a_model_remembers_the_keys_of_its_data(place, capsys):
+    """Total charges under another name must not be taken for zero when the model is evaluated."""
+    frames = ase.io.read("argon.xyz", ":")
+    for k, frame in enumerate(frames):
+        frame.info["Q"] = float(k % 2)
+    ase.io.write("q.xyz", frames, format="extxyz")
+    config = {**CONFIG, "data": {"train": "q.xyz", "total_charge": "Q", "test": "q.xyz"}}
+    (place / "q.yaml").write_text(
+        yaml.safe_dump({**config, "model": {**CONFIG["model"], "paradigm": {"kind": "latent"}}})
+    )
+    assert main(["train", "q.yaml"]) == 0
+    assert main(["evaluate", "runs/q/model.pt", "q.xyz", "--out", "judged"]) == 0
+    from farfield.evaluation import Evaluation
+
+    there, here = Evaluation.load("runs/q/test.npz"), Evaluation.load("judged/predictions.npz")
+    np.testing.assert_allclose(here.compared["energy"].predicted, there.compared["energy"].predicted)
+    assert main(["evaluate", "runs/q/model.pt", "q.xyz", "--dat.energy", "x"]) == 2
+    assert "--data.KEY only" in capsys.readouterr().err
 
 
 def test_label_and_check(place, capsys):
@@ -91,6 +126,18 @@ BAD = [
     (["train", "run.yaml", "--epochs", "5"], "--section.key"),
     (["train", "run.yaml", "--train.epochs"], "--section.key value"),
     (["compare", "run.yaml", "--paradigms", "latent,magic"], "magic"),
+    (["compare", "run.yaml", "--compare.x", "1"], "compare"),
+    (["compare", "twice.yaml"], "latent twice"),
+    (["compare", "typo.yaml"], "compare.0.conservatoin: unknown key; did you mean conservation?"),
+    (["compare", "run.yaml", "--workers", "0"], "--workers"),
+    (["train", "run.yaml", "--train.seed", "-1"], "greater than or equal to 0"),
+    (["train", "run.yaml", "--data.seed", "-1"], "greater than or equal to 0"),
+    (["train", "run.yaml", "--train.seed", "[1"], "cannot be read"),
+    (["train", "run.yaml", "--train.device", "banana"], "train.device"),
+    (["train", "binary.yaml"], "not a text file"),
+    (["train", "--train.epochs", "5", "run.yaml"], "before --section.key"),
+    (["train", "charged.yaml"], "finite"),
+    (["evaluate", "nowhere.pt", "argon.xyz", "--dat.energy", "x"], "no model"),
     (["evaluate", "nowhere.pt", "argon.xyz"], "no model at nowhere.pt"),
     (["evaluate", "argon.xyz", "argon.xyz"], "not a farfield model"),
     (["md", "nowhere.pt", "argon.xyz"], "no model"),

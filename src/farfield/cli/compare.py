@@ -6,6 +6,7 @@ from typing import Any
 
 from farfield.cli.progress import ProgressDisplay
 from farfield.cli.train import configured, keys_help, run_folder, show
+from farfield.errors import InputError
 from farfield.train.compare import compare, runs_of
 
 
@@ -20,7 +21,7 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("config", type=Path, help="as for train; compare: lists the paradigms")
     parser.add_argument("--paradigms", help="comma-separated; default: those under compare:, or all")
-    parser.add_argument("--out", type=Path, help="run folder (runs/ and the configuration's name)")
+    parser.add_argument("--out", type=Path, help="run folder (runs/, the configuration's name and _compared)")
     parser.add_argument("--workers", type=int, default=1, help="runs trained at the same time, each on one thread (1)")
     parser.set_defaults(run=run, takes_overrides=True)
 
@@ -28,11 +29,13 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train all, report once."""
     config = configured(args)
-    folder = run_folder(args, config)
+    folder = run_folder(args, config, "_compared")
     kinds = [kind.strip() for kind in args.paradigms.split(",")] if args.paradigms else []
+    if args.workers < 1:
+        raise InputError(f"--workers must be at least 1, not {args.workers}")
     runs = runs_of(config, kinds)
     with ProgressDisplay() as display:
-        jobs = {kind: display.job(kind) for kind in runs}
-        results = compare(runs, folder, workers=max(1, args.workers), on_progress=jobs)
+        jobs = {name: display.job(name) for name in runs}
+        results = compare(runs, folder, workers=args.workers, on_progress=jobs)
     show(results, folder)
     return 0

@@ -9,6 +9,7 @@ from farfield.cli.train import show
 from farfield.config import overridden, validated
 from farfield.data.config import DataConfig
 from farfield.data.read import read_frames
+from farfield.errors import InputError
 from farfield.evaluation import evaluate
 from farfield.model import load
 from farfield.report import RunResult, write_report
@@ -22,7 +23,7 @@ def add_parser(verbs: Any) -> None:
         "evaluate",
         help="errors of a model on a file",
         description="Errors per target and group, parity plots and binding curves of a trained model. "
-        "Keys that differ from the defaults are given as in a configuration: --data.energy E --data.charges q_ref",
+        "Keys and units are those of the training data; others are given as in a configuration: --data.charges q_ref",
     )
     parser.add_argument("model", type=Path, help="model.pt as training wrote it")
     parser.add_argument("data", type=Path, help="extxyz, ASE database, or embedded:NAME")
@@ -32,11 +33,15 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and show."""
-    plain = overridden({"data": {"train": str(args.data)}}, args.overrides)
+    model = load(args.model)
+    learned = model.training_summary.get("keys", {})  # as in the file it was trained on, unless told otherwise
+    plain = overridden({"data": {**learned, "train": str(args.data)}}, args.overrides)
+    if strange := sorted(set(plain) - {"data"}):
+        raise InputError(f"evaluate takes --data.KEY only, not {', '.join(strange)}")
     config = validated(DataConfig, plain["data"], "data")
-    model, frames = load(args.model), read_frames(args.data, config)
+    frames = read_frames(args.data, config)
     for frame in frames:
-        model.check_species(frame.system.numbers, f"{frame.source}: ")
+        model.check(frame.system, f"{frame.source}: ")
     folder = args.out or Path(f"evaluation_{args.data.stem.removeprefix('embedded:')}")
     folder.mkdir(parents=True, exist_ok=True)
     with ProgressDisplay() as display:

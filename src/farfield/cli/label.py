@@ -7,9 +7,11 @@ from typing import Any
 from rich.console import Console
 
 from farfield.cli.progress import ProgressDisplay
+from farfield.data.catalogue import PREFIX
 from farfield.data.files import load_structures
+from farfield.reference.contract import Engine
 from farfield.reference.engines import engine_named
-from farfield.reference.run import label_structures
+from farfield.reference.run import Outcome, label_structures, parts_folder
 
 
 def add_parser(verbs: Any) -> None:
@@ -17,8 +19,9 @@ def add_parser(verbs: Any) -> None:
     parser = verbs.add_parser(
         "label",
         help="label structures by quantum chemistry",
-        description="Energy, forces, charges and dipoles of every structure. Total charge and spin come from "
-        "info['charge'] and info['spin']. Stopped at any moment, the same command goes on where it was.",
+        description="Energy, forces, charges and dipoles of every structure. Total charge and spin (2S, the "
+        "number of unpaired electrons) come from info['charge'] and info['spin']. "
+        "Stopped at any moment, the same command goes on where it was.",
     )
     parser.add_argument("structures", type=Path, help="extxyz or anything ASE reads")
     parser.add_argument("--engine", required=True, help="pyscf | tblite | ase:module:Class")
@@ -34,15 +37,31 @@ def run(args: argparse.Namespace) -> int:
     frames = load_structures(args.structures)
     options = {key: value for key in ("functional", "basis") if (value := getattr(args, key))}
     engine = engine_named(args.engine, options)
-    out = args.out or args.structures.with_name(f"{args.structures.stem}_labelled.xyz")
-    with ProgressDisplay() as display:
-        step = display.job(args.engine.split(":")[0])
-        outcome = label_structures(
-            frames, engine, out, workers=max(1, args.workers),
-            on_frame=lambda done, total: step("label", done, total, {}),
-        )  # fmt: skip
+    out = args.out or _beside(args.structures)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{outcome.labelled} frames labelled by {engine.description}: {out}")
+    try:
+        with ProgressDisplay() as display:
+            step = display.job(args.engine.split(":")[0])
+            outcome = label_structures(
+                frames, engine, out, workers=args.workers,
+                on_frame=lambda done, total: step("label", done, total, {}),
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        console.print(f"stopped: finished frames are kept in {parts_folder(out)}; the same command goes on from there")
+        return 130
+    _say(console, outcome, engine, out)
+    return 1 if outcome.failures else 0
+
+
+def _beside(structures: Path) -> Path:
+    """Where the labelled structures go unless told: beside the others, or here if those came with farfield."""
+    if str(structures).startswith(PREFIX):
+        return Path(f"{str(structures).removeprefix(PREFIX)}_labelled.xyz")
+    return structures.with_name(f"{structures.stem}_labelled.xyz")
+
+
+def _say(console: Console, outcome: Outcome, engine: Engine, out: Path) -> None:
+    where = str(out) if outcome.labelled else f"{out} is not written"
+    console.print(f"{outcome.labelled} frames labelled by {engine.description}: {where}", markup=False)
     for frame, reason in sorted(outcome.failures.items()):
         console.print(f"frame {frame} failed: {reason}", style="red", markup=False)
-    return 1 if outcome.failures else 0

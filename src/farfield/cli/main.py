@@ -44,9 +44,16 @@ def _guarded(args: argparse.Namespace) -> int:
     except BrokenPipeError:  # piped into head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except MemoryError:
+        _say("error", "not enough memory: a smaller train.batch_size, or fewer atoms", args)
+        return 2
     except OSError as error:
         _say("error", f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), args)
         return 2
+    except Exception as error:
+        hint = "" if args.traceback else " Run farfield --traceback … to see where."
+        _say("error", f"{type(error).__name__}: {error}\nThis is a fault of farfield: please report it.{hint}", args)
+        return 70
 
 
 def _say(title: str, message: str, args: argparse.Namespace) -> None:

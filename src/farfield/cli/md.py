@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import ase
 from rich.console import Console
 
 from farfield.cli.progress import ProgressDisplay
@@ -26,7 +27,10 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("structure", type=Path, help="extxyz or anything ASE reads; the last frame unless --frame")
     parser.add_argument("--frame", type=int, default=-1, help="which frame of the structure file (the last)")
     parser.add_argument(
-        "--out", type=Path, default=Path("md.traj"), help="trajectory; the log goes beside it (md.traj)"
+        "--out",
+        type=Path,
+        default=Path("md.traj"),
+        help="trajectory; log (.csv) and what the run is of (.json) go beside it (%(default)s)",
     )
     parser.add_argument("--ensemble", choices=("nve", "nvt", "npt"), default=defaults.ensemble)
     parser.add_argument("--steps", type=int, default=defaults.steps)
@@ -36,8 +40,11 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--friction", type=float, default=defaults.friction, help="1/fs, nvt (%(default)s)")
     parser.add_argument("--every", type=int, default=defaults.every, help="steps between stored frames (%(default)s)")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="of velocities and thermostat")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64"), default="float64",
+        help="of the network; float32 is faster, and total energy drifts more (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (%(default)s)")
     parser.set_defaults(run=run)
 
 
@@ -49,17 +56,57 @@ def run(args: argparse.Namespace) -> int:
     if not -len(frames) <= args.frame < len(frames):
         raise InputError(f"{args.structure} has {len(frames)} frames; there is no frame {args.frame}")
     calculator = FarfieldCalculator(args.model, device=args.device, dtype=args.dtype)
+    atoms, notes = frames[args.frame], _without_effect(options)
+    notes += take_conditions(atoms, calculator.model.training_summary.get("keys", {}))
+    for said in notes:
+        _note(said)
     rows: list[dict[str, float]] = []
     with ProgressDisplay() as display:
         step = display.job(options.ensemble)
 
-        def note(done: int, total: int, latest: dict[str, float]) -> None:
+        def keep(done: int, total: int, latest: dict[str, float]) -> None:
             rows.append(latest)
             step("md", done, total, {})
 
-        run_md(frames[args.frame], calculator, args.out, options, on_step=note)
+        run_md(atoms, calculator, args.out, options, on_step=keep, on_note=_note)
     _summary(rows, args.out)
     return 0
+
+
+def take_conditions(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
+    """Total charge and spin from where the training data had them into ``info``; what was done, in words.
+
+    ``keys`` is what the model was trained with, for instance ``{"total_charge": "Q"}``.
+    """
+    said = []
+    for label, name in (("total_charge", "charge"), ("spin", "spin")):
+        key = keys.get(label)
+        if key in (None, name):
+            continue
+        if key in atoms.info:
+            atoms.info[name] = atoms.info[key]
+            said.append(f'{label} = {atoms.info[name]}, from "{key}" as in training')
+        else:
+            said.append(
+                f'{label} = {atoms.info.get(name, 0)}; the model was trained with {label} = "{key}", '
+                "which this structure does not have"
+            )
+    return said
+
+
+def _without_effect(options: MDOptions) -> list[str]:
+    """Options given that this ensemble does not read."""
+    defaults = MDOptions()
+    return [
+        f"--{name} has no effect in {options.ensemble}; it is for {reader}"
+        for name, reader in (("pressure", "npt"), ("friction", "nvt"))
+        if options.ensemble != reader and getattr(options, name) != getattr(defaults, name)
+    ]
+
+
+def _note(said: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print("[bold]note:[/]", end=" ")
+    Console(stderr=True, highlight=False, soft_wrap=True).print(said, markup=False)
 
 
 def _summary(rows: list[dict[str, float]], out: Path) -> None:

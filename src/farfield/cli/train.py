@@ -38,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
     folder = run_folder(args, config)
     job = prepare(config)
     with ProgressDisplay() as display:
-        result = train(job, folder, on_progress=display.job(config.model.paradigm.kind))
-    show([result], folder)
+        result = train(job, folder, on_progress=display.job(job.name))
+    if result is not None:
+        show([result], folder)
     return 0
 
 
@@ -48,9 +49,9 @@ def configured(args: argparse.Namespace) -> RunConfig:
     return validated(RunConfig, read_config(args.config, args.overrides), "")
 
 
-def run_folder(args: argparse.Namespace, config: RunConfig) -> Path:
+def run_folder(args: argparse.Namespace, config: RunConfig, suffix: str = "") -> Path:
     """Where the run lives."""
-    return args.out or config.out or Path("runs") / args.config.stem
+    return args.out or config.out or Path("runs") / (args.config.stem + suffix)
 
 
 def show(results: list[RunResult], folder: Path) -> None:

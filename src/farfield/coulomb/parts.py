@@ -59,8 +59,21 @@ def join(pieces: list[tuple[Part, Tensor]], rows: int, places: Callable[[Part], 
     return out
 
 
+def refuse_partly_periodic(system: System) -> None:
+    """Raise InputError on slabs and wires."""
+    directions = system.periodic.sum(1)
+    partly = ((directions > 0) & (directions < 3)).nonzero().squeeze(1)
+    if len(partly):
+        where = int(partly[0])
+        raise InputError(
+            f"structure {where} is periodic along {system.periodic[where].tolist()}: this version sums open (F F F) "
+            "and fully periodic (T T T) systems, slabs and wires (one or two periodic axes) come with a later one"
+        )
+
+
 def periodic_systems(system: System) -> Tensor:
-    """Indices of the fully periodic systems."""
+    """Indices of the fully periodic systems; the others are open, or an InputError."""
+    refuse_partly_periodic(system)
     return system.periodic.all(1).nonzero().squeeze(1)
 
 
@@ -73,13 +86,7 @@ def _kinds(system: System, method: Method) -> Iterator[tuple[Tensor, bool]]:
             raise InputError(f'structure {int(chosen[0])} is {kind}, which method="{wrong}" cannot sum; use "auto"')
         if len(chosen):
             yield chosen, periodic
-    partly = ((directions > 0) & (directions < 3)).nonzero().squeeze(1)
-    if len(partly):
-        where = int(partly[0])
-        raise InputError(
-            f"structure {where} is periodic along {system.periodic[where].tolist()}: this version sums open (F F F) "
-            "and fully periodic (T T T) systems, slabs and wires (one or two periodic axes) come with a later one"
-        )
+    refuse_partly_periodic(system)
 
 
 def _similar(system: System, systems: Tensor) -> Iterator[Tensor]:

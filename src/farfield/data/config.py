@@ -78,7 +78,7 @@ class DataConfig:
     """Part of ``train`` that becomes ``valid`` (at least one frame) where no file is given for it."""
     test_fraction: Fraction = 0.1
     """Part of ``train`` that becomes ``test`` where no file is given for it."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Of the split."""
     allow_missing: tuple[Target, ...] = ()
     """Targets that some frames may lack (no key, or nan); those frames are skipped for that target only."""

@@ -1,5 +1,7 @@
 """Any farfield model as an ASE calculator."""
 
+import difflib
+import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from farfield.errors import InputError
 from farfield.geometry.neighbors import find_neighbors
-from farfield.model import Model, load
+from farfield.model import Model, contents, from_contents, load
 from farfield.prediction import Prediction
 from farfield.system import NeighborList, System
 
@@ -38,21 +40,28 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         skin: float = 1.0,
         external_field: Any = None,
         electrodes: Any = None,
-        **options: Any,
+        **unknown: Any,
     ) -> None:
         """``dtype`` is "float32" or "float64", the type the model was trained in where absent; ``skin`` in Å.
 
+        A ``Model`` is copied: what the caller holds keeps its type, its device and its mode.
+
         Raises:
-            InputError: no such model or dtype, or a field or electrodes, which this version does not take.
+            InputError: no such model, dtype or device, a negative skin, an option that there is not, or a field or
+                electrodes, which this version does not take.
         """
+        _refuse(unknown)
         if external_field is not None or electrodes is not None:
             raise InputError("external_field and electrodes are not supported by this version of farfield")
         if dtype not in (None, "float32", "float64"):
             raise InputError(f'dtype must be "float32" or "float64", not {dtype!r}')
-        super().__init__(**options)
-        kind = None if dtype is None else getattr(torch, dtype)
-        self.model = (model if isinstance(model, Model) else load(model)).to(device=device, dtype=kind).eval()
-        self.device, self.skin = device, skin
+        if not 0 <= skin < float("inf"):
+            raise InputError(f"skin must be a length in Å, 0 or more, not {skin}")
+        _check_device(device)
+        super().__init__()
+        self.model = _own_copy(model, None if dtype is None else getattr(torch, dtype), device)
+        self.device, self.skin = str(device), skin
+        self.identity = _identity(self.model)
         self.implemented_properties = [p for p in type(self).implemented_properties if p in self._given()]
         self.known: NeighborList | None = None
         self.known_at: ase.Atoms | None = None
@@ -119,6 +128,40 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
 
     def _given(self) -> set[str]:
         return set(self.model.gives) | {"free_energy"}
+
+
+_OPTIONS = ("device", "dtype", "skin", "external_field", "electrodes")
+
+
+def _refuse(unknown: dict[str, Any]) -> None:
+    for name in unknown:
+        near = difflib.get_close_matches(name, _OPTIONS, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(_OPTIONS)}"
+        raise InputError(f"FarfieldCalculator has no option {name!r}: {hint}")
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (AssertionError, RuntimeError, NotImplementedError) as failure:  # torch has one for every way of lacking it
+        reason = str(failure).partition("\n")[0]
+        raise InputError(f'there is no device {device!r} here ({reason}); device = "cpu" always works') from failure
+
+
+def _own_copy(model: str | Path | Model, dtype: torch.dtype | None, device: str) -> Model:
+    """Built in float64 and cast once, so that constants are exact in the type asked for."""
+    if not isinstance(model, Model):
+        return load(model, dtype=dtype, device=device)
+    return from_contents(contents(model)).to(device=device, dtype=dtype or model.dtype).eval()
+
+
+def _identity(model: Model) -> str:
+    """Equal for models that predict the same numbers: kind, a hash of configuration and weights, type."""
+    found = contents(model)
+    sha = hashlib.sha256(repr([found["config"], found["species"], found["baseline"]]).encode())
+    for name, values in found["weights"].items():
+        sha.update(name.encode() + values.numpy().tobytes())
+    return f"{model.config.paradigm.kind} #{sha.hexdigest()[:12]} in {found['dtype']}"
 
 
 def _numpy(tensor: torch.Tensor | None) -> np.ndarray[Any, Any]:

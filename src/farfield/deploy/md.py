@@ -1,13 +1,11 @@
 """Molecular dynamics with ASE's integrators: trajectory, log, restart."""
 
-import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import ase
-import ase.io
 import ase.units
 import numpy as np
 from ase.io.trajectory import Trajectory
@@ -15,6 +13,8 @@ from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import IsotropicMTKNPT
 from ase.md.verlet import VelocityVerlet
 
+from farfield.atomic_write import write_atomically
+from farfield.deploy.restart import check_claim, claim, fingerprint, log_of, whole_frames
 from farfield.errors import ConvergenceError, InputError
 
 Ensemble = Literal["nve", "nvt", "npt"]
@@ -45,6 +45,11 @@ class MDOptions:
 
 
 COLUMNS = ("step", "time_ps", "temperature_K", "potential_eV", "total_eV", "volume_A3")
+_READ_BY = {"pressure": ("npt",), "friction": ("nvt",)}
+NPT_RESTART = (
+    "npt goes on from the stored positions, velocities and cell; its thermostat and barostat start anew from rest, "
+    "as ASE does not store them: leave out the picosecond after the restart"
+)
 
 
 def run_md(
@@ -54,22 +59,34 @@ def run_md(
     options: MDOptions,
     *,
     on_step: Callable[[int, int, dict[str, float]], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> ase.Atoms:
-    """Run to ``options.steps`` and return the last structure; a trajectory that is there already is continued.
+    """Run to ``options.steps`` and return the last structure; this run's trajectory, if there, is continued.
 
-    Writes ``out`` (ASE trajectory, with velocities, energies and forces) and ``out`` with suffix .csv (log).
+    Writes ``out`` (ASE trajectory, with velocities, energies and forces) and beside it, with suffix .csv, the log, and
+    with suffix .json what the run is of: start structure, options and ``calculator.identity`` (its class if it has
+    none). A restart must agree with that; ``steps`` and ``every`` may change. The last whole frame counts: what a kill
+    tore is cut off. ``on_note`` hears, once, what a restart could not keep.
 
     Raises:
-        InputError: the trajectory there is of other atoms, npt without a periodic cell, or nowhere to write.
+        InputError: what is at ``out`` is of another run, npt without a periodic cell, or nowhere to write.
         ConvergenceError: the temperature ran away: the model was left behind.
     """
     if options.ensemble == "npt" and not atoms.pbc.all():
         raise InputError("npt needs a structure that is periodic along three axes")
-    start, done = _resumed(atoms, out, options)
+    model = getattr(calculator, "identity", type(calculator).__name__)
+    run = fingerprint(atoms, _deciding(options), model)
+    check_claim(out, run)
+    start, frames = _start(atoms, out, options)
     start.calc = calculator
+    done = start.info["step"]
+    if frames and options.ensemble == "npt" and done < options.steps and on_note is not None:
+        on_note(NPT_RESTART)
+    if not frames:
+        start.get_forces()  # whatever is wrong with structure or model is said before a file is made
     dynamics = _integrator(start, options)
-    with _Writer(start, out, options, done) as writer:
-        if done == 0:
+    with _Writer(start, out, options, run) as writer:
+        if not frames:
             writer.write(0)
         while done < options.steps:
             chunk = min(options.every, options.steps - done)
@@ -81,22 +98,34 @@ def run_md(
     return start
 
 
-def _resumed(atoms: ase.Atoms, out: Path, options: MDOptions) -> tuple[ase.Atoms, int]:
-    """The structure to go on from and the steps already done."""
-    if out.exists() and out.stat().st_size:
-        try:
-            last = ase.io.read(out, index=-1)
-        except Exception as failure:
-            raise InputError(
-                f"{out} is there but is no readable trajectory: remove it, or choose another --out"
-            ) from failure
-        if (last.numbers.shape != atoms.numbers.shape) or (last.numbers != atoms.numbers).any():
-            raise InputError(f"{out} is a trajectory of {last.symbols}, not of {atoms.symbols}: choose another --out")
-        return last, int(last.info.get("step", 0))
+def _deciding(options: MDOptions) -> dict[str, Any]:
+    """Options that a restart must not change: those that the ensemble reads, but for how long and how often."""
+    said = asdict(options)
+    free = {"steps", "every"} | {name for name, reads in _READ_BY.items() if options.ensemble not in reads}
+    return {name: value for name, value in said.items() if name not in free}
+
+
+def _start(atoms: ase.Atoms, out: Path, options: MDOptions) -> tuple[ase.Atoms, int]:
+    """The structure to go on from, its step in ``info``, and how many frames are stored already."""
     start = atoms.copy()
-    if not start.get_momenta().any():
+    start.info["step"] = 0
+    frames = whole_frames(out)
+    if frames:
+        with Trajectory(str(out)) as stored:
+            first, last = stored[0], stored[-1]
+        if not _same_place(first, atoms) or first.info.get("step") != 0:
+            raise InputError(f"{out} does not begin with this structure: choose another --out")
+        start.set_cell(last.cell)
+        start.positions[:] = last.positions
+        start.set_momenta(last.get_momenta(), apply_constraint=False)
+        start.info["step"] = int(last.info["step"])
+    elif not start.get_momenta().any():
         _give_velocities(start, options)
-    return start, 0
+    return start, frames
+
+
+def _same_place(one: ase.Atoms, other: ase.Atoms) -> bool:
+    return np.array_equal(one.numbers, other.numbers) and np.array_equal(one.positions, other.positions)
 
 
 def _give_velocities(atoms: ase.Atoms, options: MDOptions) -> None:
@@ -120,19 +149,54 @@ def _integrator(atoms: ase.Atoms, options: MDOptions) -> Any:
     )  # fmt: skip
 
 
+def _row(atoms: ase.Atoms, timestep: float) -> dict[str, float]:
+    """What the log says of a frame with its energy."""
+    step, potential = int(atoms.info["step"]), float(atoms.get_potential_energy())
+    volume = atoms.get_volume() if atoms.cell.rank == 3 else float("nan")
+    total = potential + float(atoms.get_kinetic_energy())
+    return dict(zip(COLUMNS, (step, 1e-3 * step * timestep, atoms.get_temperature(), potential, total, float(volume))))
+
+
+def _line(row: dict[str, float]) -> str:
+    step, *values = row.values()
+    return ",".join([str(step), *(f"{value:.10g}" for value in values)]) + "\n"
+
+
+def _whole_lines(log: Path) -> list[str]:
+    """Rows of a log up to the first that is torn."""
+    lines = log.read_text(errors="replace").splitlines(keepends=True)[1:] if log.exists() else []
+    torn = (k for k, line in enumerate(lines) if line.count(",") != len(COLUMNS) - 1 or not line.endswith("\n"))
+    return lines[: next(torn, len(lines))]
+
+
+def _mended_log(out: Path, timestep: float) -> str:
+    """One row for every stored frame; those that the log lost are told from the frames."""
+    lines = _whole_lines(log_of(out))
+    with Trajectory(str(out)) as frames:
+        lines = lines[: len(frames)]
+        if lines and lines[-1].split(",")[0] != str(frames[len(lines) - 1].info["step"]):
+            lines = []
+        lines += [_line(_row(frames[k], timestep)) for k in range(len(lines), len(frames))]
+    return "".join([",".join(COLUMNS) + "\n", *lines])
+
+
 class _Writer:
     """Frames and log rows, flushed as they come; a restart goes on below."""
 
-    def __init__(self, atoms: ase.Atoms, out: Path, options: MDOptions, done: int) -> None:
-        self.atoms, self.options = atoms, options
-        self.log = out.with_suffix(".csv")
+    def __init__(self, atoms: ase.Atoms, out: Path, options: MDOptions, run: dict[str, Any]) -> None:
+        self.atoms, self.timestep = atoms, options.timestep
+        self.log = log_of(out)
+        self.limit = max(10 * options.temperature, 10_000.0)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            self.trajectory = Trajectory(str(out), "a" if done else "w", atoms)
-            self._start_log(done)
+            continued = whole_frames(out) > 0
+            header = _mended_log(out, options.timestep) if continued else ",".join(COLUMNS) + "\n"
+            if not continued:
+                claim(out, run)
+            write_atomically(self.log, header.encode())
+            self.trajectory = Trajectory(str(out), "a" if continued else "w", atoms)
         except OSError as failure:
             raise InputError(f"cannot write {out}: {failure.strerror}") from failure
-        self.limit = max(10 * options.temperature, 10_000.0)
 
     def __enter__(self) -> "_Writer":
         return self
@@ -140,33 +204,17 @@ class _Writer:
     def __exit__(self, *_: object) -> None:
         self.trajectory.close()
 
-    def _start_log(self, done: int) -> None:
-        rows = []
-        if done and self.log.exists():
-            with self.log.open() as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= done]
-        with self.log.open("w") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
     def write(self, step: int) -> dict[str, float]:
         """Store the present frame."""
-        atoms = self.atoms
-        potential, kinetic = atoms.get_potential_energy(), atoms.get_kinetic_energy()
-        temperature = atoms.get_temperature()
+        self.atoms.info["step"] = step
+        row = _row(self.atoms, self.timestep)
+        potential, temperature = row["potential_eV"], row["temperature_K"]
         if not np.isfinite(potential) or temperature > self.limit:
             raise ConvergenceError(
                 f"step {step}: {temperature:.0f} K and {potential:.1f} eV; the structure has left what the model "
                 "knows. A shorter timestep, or training data of such structures, may help"
             )
-        atoms.info["step"] = step
         self.trajectory.write()
-        volume = atoms.get_volume() if atoms.cell.rank == 3 else float("nan")
-        time_ps = 1e-3 * step * self.options.timestep
-        row = dict(zip(COLUMNS, (step, time_ps, temperature, potential, potential + kinetic, volume)))
         with self.log.open("a") as file:
-            csv.writer(file, lineterminator="\n").writerow(
-                [step, *(f"{value:.10g}" for value in list(row.values())[1:])]
-            )
+            file.write(_line(row))
         return {key: float(value) for key, value in row.items()}

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, FiniteFloat
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -23,7 +23,7 @@ class LocalChargesConfig:
 
     conservation: Literal["shift", "bond", "fixed"] = "shift"
     """How the charges are made to sum to the total charge."""
-    formal_charges: dict[str, float] | None = None
+    formal_charges: dict[str, FiniteFloat] | None = None
     """Charge of each element where charges start (shift) or stand (bond, fixed); fitted to the data where absent."""
     width: Annotated[float, Field(ge=0)] = 1 / math.sqrt(2)
     """Gaussian width of each charge, Å; the default is what the LES papers call σ = 1 Å; 0 for points."""

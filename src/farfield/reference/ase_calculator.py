@@ -7,7 +7,7 @@ from typing import Any
 import ase
 import numpy as np
 
-from farfield.errors import ConvergenceError
+from farfield.errors import ConvergenceError, InputError
 from farfield.reference.contract import Label
 
 
@@ -24,13 +24,25 @@ class ASEEngine:
         """Method, program and version."""
         return f"ASE calculator {self.module}:{self.calculator}, ASE {ase.__version__}"
 
+    def check(self, elements: frozenset[str]) -> None:  # noqa: ARG002
+        """Raise InputError where the calculator cannot be constructed."""
+        try:
+            self._build()
+        except Exception as failure:  # any program stands behind it
+            raise InputError(
+                f"{self.module}:{self.calculator} cannot be constructed without arguments: "
+                f"{type(failure).__name__}: {failure}"
+            ) from failure
+
+    def _build(self) -> Any:
+        return getattr(importlib.import_module(self.module), self.calculator)()
+
     def label(self, atoms: ase.Atoms) -> Label:
         """Energy and forces, and charges and a molecule's dipole where the calculator has them."""
         from ase.calculators.calculator import CalculatorError
 
-        build: Any = getattr(importlib.import_module(self.module), self.calculator)
         alone = atoms.copy()
-        alone.calc = build()
+        alone.calc = self._build()
         try:
             energy, forces = float(alone.get_potential_energy()), np.asarray(alone.get_forces())
         except (CalculatorError, RuntimeError) as failure:

@@ -1,6 +1,7 @@
 """Semi-empirical labels from tblite: GFN2-xTB, milliseconds a frame, molecules and crystals."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import ase
 import numpy as np
@@ -21,18 +22,16 @@ class TBLiteEngine:
     @property
     def description(self) -> str:
         """Method, program and version."""
-        import tblite
+        return f"tblite {_program().__version__} {self.method}, accuracy {self.accuracy:g}, Mulliken charges"
 
-        return f"tblite {tblite.__version__} {self.method}, accuracy {self.accuracy:g}, Mulliken charges"
+    def check(self, elements: frozenset[str]) -> None:  # noqa: ARG002
+        """Raise InputError without tblite."""
+        _program()
 
     def label(self, atoms: ase.Atoms) -> Label:
         """Energy, forces, Mulliken charges and, for a molecule, the dipole about the origin."""
-        try:
-            from tblite.interface import Calculator
-        except ImportError as missing:
-            raise InputError("the tblite engine needs tblite: pip install 'farfield[label]'") from missing
         periodic = bool(atoms.pbc.any())
-        calculator = Calculator(
+        calculator = _program().interface.Calculator(
             self.method, atoms.numbers, atoms.positions / BOHR,
             charge=float(atoms.info.get("charge", 0)), uhf=int(atoms.info.get("spin", 0)),
             lattice=atoms.cell.array / BOHR if periodic else None,
@@ -51,3 +50,13 @@ class TBLiteEngine:
             scheme="mulliken",
             dipole=None if periodic else np.asarray(found.get("dipole")) * BOHR,
         )
+
+
+def _program() -> Any:
+    """Tblite, or in words that it is missing."""
+    try:
+        import tblite
+        import tblite.interface
+    except ImportError as missing:
+        raise InputError("the tblite engine needs tblite: pip install 'farfield[label]'") from missing
+    return tblite

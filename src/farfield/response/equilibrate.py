@@ -32,7 +32,6 @@ def equilibrate(
     system: System,
     electronegativity: Tensor,  # (atoms,), V
     hardness: Tensor,  # (atoms,), V/e
-    *,
     widths: Tensor | float | None = None,  # (atoms,), Å; their self-energy is part of A, not of the hardness
     external_potential: Tensor | float | None = None,  # (atoms,), V
     solver: Literal["auto", "dense", "cg"] = "auto",

@@ -14,11 +14,8 @@ from farfield.system import System
 
 def prepared(frames: list[Frame], model: Model) -> list[Frame]:
     """Frames in the model's type, with all the neighbours it needs attached: searched once, not every epoch."""
-    out = []
-    for frame in frames:
-        system = with_neighbors(frame.system, model.reach(frame.system))
-        out.append(replace(frame, system=system.to(dtype=model.dtype)))
-    return out
+    reach = max(model.reach(frame.system) for frame in frames)  # one for all: a batch needs its largest
+    return [replace(f, system=with_neighbors(f.system, reach).to(dtype=model.dtype)) for f in frames]
 
 
 class Batches:

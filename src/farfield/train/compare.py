@@ -4,7 +4,7 @@ import multiprocessing
 import queue
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,63 +19,80 @@ from farfield.train.run import REPORT, OnProgress, prepare, train
 
 
 def runs_of(config: RunConfig, kinds: Sequence[str] = ()) -> dict[str, RunConfig]:
-    """One configuration per paradigm: those named, or those under ``compare:``, or all there are.
+    """One configuration per run, by name: the kinds named, or those under ``compare:``, or all there are.
+
+    Several entries of one kind are called by what sets them apart: latent-shift, latent-bond.
 
     Raises:
-        InputError: a name that is no paradigm.
+        InputError: a name that is no paradigm, or the same paradigm twice.
     """
-    written = {room.kind: room for room in (config.model.paradigm, *config.compare)}
     if strange := [kind for kind in kinds if kind not in PARADIGMS]:
         raise InputError(f"there is no paradigm {', '.join(strange)}; known: {', '.join(PARADIGMS)}")
-    chosen = kinds or [room.kind for room in config.compare] or list(PARADIGMS)
-    rooms = {kind: written.get(kind) or PARADIGMS[kind].Config() for kind in chosen}
-    return {kind: replace(config, model=replace(config.model, paradigm=room)) for kind, room in rooms.items()}
+    written = list(config.compare)
+    if kinds:
+        known = [config.model.paradigm, *written]
+        written = [next((r for r in reversed(known) if r.kind == k), None) or PARADIGMS[k].Config() for k in kinds]
+    rooms = written or [room.Config() for room in PARADIGMS.values()]
+    names = [_name(room, rooms) for room in rooms]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"compare: holds {', '.join(twice)} twice, with the same keys")
+    return {
+        name: replace(config, model=replace(config.model, paradigm=room), compare=())
+        for name, room in zip(names, rooms)
+    }
+
+
+def _name(room: Any, rooms: Sequence[Any]) -> str:
+    """The kind, and the values of the keys in which it differs from the others of its kind."""
+    alike = [other for other in rooms if other.kind == room.kind]
+    differing = [f.name for f in fields(room) if any(getattr(room, f.name) != getattr(o, f.name) for o in alike)]
+    return "-".join([room.kind, *(str(getattr(room, key)) for key in differing)])
 
 
 def compare(
     runs: dict[str, RunConfig], folder: Path, *, workers: int, on_progress: dict[str, OnProgress]
 ) -> list[RunResult]:
-    """Train every run in ``folder/KIND`` (``workers`` at a time) and write ``folder/report.html``.
+    """Train every run in ``folder/NAME`` (``workers`` at a time) and write ``folder/report.html``.
 
     All of them are prepared first, so that what is wrong with any is said before the first epoch of one.
     """
-    jobs = {kind: prepare(config) for kind, config in runs.items()}
+    jobs = {name: prepare(config, name) for name, config in runs.items()}
     if workers == 1:
-        results = [train(job, folder / kind, on_progress=on_progress[kind]) for kind, job in jobs.items()]
+        found = [train(job, folder / name, on_progress=on_progress[name]) for name, job in jobs.items()]
     else:
-        results = _in_parallel(runs, folder, workers, on_progress)
-    write_report(folder / REPORT, results, title=f"{len(results)} paradigms compared")
+        found = _in_parallel(runs, folder, workers, on_progress)
+    results = [result for result in found if result is not None]
+    if results:
+        write_report(folder / REPORT, results, title=f"{len(results)} paradigms compared")
     return results
 
 
 def _in_parallel(
     runs: dict[str, RunConfig], folder: Path, workers: int, on_progress: dict[str, OnProgress]
-) -> list[RunResult]:
+) -> list[RunResult | None]:
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(workers, mp_context=context) as pool:
         news = manager.Queue()
         jobs = {
-            kind: pool.submit(_train_alone, to_plain(config), folder / kind, kind, news)
-            for kind, config in runs.items()
+            name: pool.submit(_train_alone, to_plain(config), folder / name, name, news)
+            for name, config in runs.items()
         }
         _relay(news, jobs, on_progress)
         return [job.result() for job in jobs.values()]
 
 
-def _relay(news: Any, jobs: dict[str, Future[RunResult]], on_progress: dict[str, OnProgress]) -> None:
-    """Pass on what the workers report until all are done or one has failed."""
-    while not all(job.done() for job in jobs.values()) and not any(
-        job.done() and job.exception() for job in jobs.values()
-    ):
+def _relay(news: Any, jobs: dict[str, Future[RunResult | None]], on_progress: dict[str, OnProgress]) -> None:
+    """Pass on what the workers report until all have ended."""
+    while not all(job.done() for job in jobs.values()):
         try:
-            kind, *step = news.get(timeout=0.2)
+            name, *step = news.get(timeout=0.2)
         except queue.Empty:
             continue
-        on_progress[kind](*step)
+        on_progress[name](*step)
 
 
-def _train_alone(plain: dict[str, Any], folder: Path, kind: str, news: Any) -> RunResult:
+def _train_alone(plain: dict[str, Any], folder: Path, name: str, news: Any) -> RunResult | None:
     """One run in a process of its own, on one thread unless told otherwise."""
     config = validated(RunConfig, plain, "")
     torch.set_num_threads(config.train.threads or 1)
-    return train(prepare(config), folder, on_progress=lambda *step: news.put((kind, *step)))
+    return train(prepare(config, name), folder, on_progress=lambda *step: news.put((name, *step)))

@@ -55,8 +55,8 @@ class TrainConfig:
     """How much each target counts."""
     precision: Literal["float32", "float64"] = "float32"
     """Floating-point type of the network."""
-    device: str = "auto"
-    """cpu, cuda, or whichever there is."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """cpu, cuda, cuda:1, … or whichever there is."""
     devices: Annotated[int, Field(ge=1)] = 1
     """Processes to train on together."""
     threads: Annotated[int, Field(ge=1)] | None = None
@@ -65,7 +65,7 @@ class TrainConfig:
     """Longest time between checkpoints; one is written at the end of every epoch that took long enough, too."""
     tensorboard: bool = False
     """Also log for TensorBoard."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Of the weights and of the order of the frames."""
 
 

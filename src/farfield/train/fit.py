@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from farfield.data.frame import Frame, Labels, collate
-from farfield.errors import ConvergenceError
+from farfield.errors import ConvergenceError, InputError
 from farfield.model import Model, save
 from farfield.system import System
 from farfield.train.batches import Batches, on_device
@@ -53,8 +52,10 @@ def fabric_for(config: TrainConfig) -> Fabric:
 
         # a force-only loss leaves the last biases without a gradient, and DDP would wait for them for ever
         strategy = DDPStrategy(find_unused_parameters=True)
-    accelerator = config.device if config.device in ("auto", "cpu", "cuda") else "auto"
-    return Fabric(accelerator=accelerator, devices=config.devices, strategy=strategy)
+    accelerator, _, index = config.device.partition(":")
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"train.device is {config.device!r}, but PyTorch sees no GPU here: use cpu or auto")
+    return Fabric(accelerator=accelerator, devices=[int(index)] if index else config.devices, strategy=strategy)
 
 
 def fit(material: Material, config: TrainConfig, folder: Path, *, fabric: Fabric, on_epoch: OnEpoch) -> Progress:
@@ -73,6 +74,7 @@ def fit(material: Material, config: TrainConfig, folder: Path, *, fabric: Fabric
         progress.finished = progress.epoch >= config.epochs or _out_of_patience(progress, config)
         run.checkpoint(progress, force=progress.finished)
         on_epoch(progress)
+    fabric.barrier()  # nobody reads model.pt before rank 0 has written it
     return progress
 
 
@@ -142,15 +144,13 @@ class _Run:
         """Loss and root mean square errors of the averaged weights on the validation frames."""
         averaged: TrainingStep = self.average.module  # type: ignore[assignment]
         averaged.eval()
-        loss = 0.0
-        sums: dict[str, NDArray[np.float64]] = {}
+        sums: dict[str, Tensor] = {}
         for start in range(0, len(self.valid), self.config.batch_size):
-            frames = self.valid[start : start + self.config.batch_size]
-            found, totals = averaged(*on_device(*collate(frames), self.fabric.device))
-            loss += float(found) * len(frames) / len(self.valid)
-            for name, total in totals.items():
-                sums[name] = sums.get(name, 0.0) + total.cpu().numpy()
-        roots = {name: math.sqrt(total / max(count, 1)) for name, (total, count) in sums.items()}
+            system, labels = on_device(*collate(self.valid[start : start + self.config.batch_size]), self.fabric.device)
+            for name, total in averaged(system, labels)[1].items():
+                sums[name] = sums.get(name, 0.0) + total.double()
+        roots = {name: math.sqrt(total[0] / total[2].clamp_min(1)) for name, total in sums.items() if name in COLUMNS}
+        loss = float(averaged.loss(sums, averaged.targets(self.valid[0].labels)))
         return {"valid_loss": loss} | {COLUMNS[name]: 1e3 * root for name, root in roots.items()}
 
     def _record(self, progress: Progress, row: dict[str, float]) -> None:

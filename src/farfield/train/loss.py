@@ -19,14 +19,12 @@ class Misfit:
     error: Tensor  # (values,): energy eV/atom, forces eV/Å, stress eV/Å³, charges e, dipole e·Å
     factor: Tensor  # (values,)
 
-    @property
-    def total(self) -> Tensor:
-        """Sum of squared errors and their number ``(2,)``, for root mean squares over many batches."""
-        return torch.stack([self.error.detach().square().sum(), self.error.new_tensor(len(self.error))]).double()
-
 
 def misfits(prediction: Prediction, labels: Labels, system: System, force_scale: float) -> dict[str, Misfit]:
     """Misfit of every labelled target the model gives; labels that are missing (nan) are left out.
+
+    So are the stress of what is not a crystal and the dipole of what is not a molecule. A prediction that is not finite
+    stays: its loss is not finite either, and nobody takes it for a good one.
 
     Energies count as ΔE/√N: if atoms err independently, each frame then says equally much about each of its atoms,
     whatever its size. Volume × stress and the dipole are extensive like the energy and count alike.
@@ -44,10 +42,19 @@ def misfits(prediction: Prediction, labels: Labels, system: System, force_scale:
         predicted, label = getattr(prediction, target), getattr(labels, target)
         if predicted is None or label is None:
             continue
-        known = torch.isfinite(label) & torch.isfinite(predicted.detach())
+        known = torch.isfinite(label) & _defined(target, system, label)
         error = (predicted - label)[known] if divisor is None else ((predicted - label) / divisor)[known]
         found[target] = Misfit(error, factor.expand(label.shape)[known])
     return found
+
+
+def _defined(target: str, system: System, label: Tensor) -> Tensor:
+    """Where a target means anything, in the shape of its label."""
+    if target == "stress":
+        return system.periodic.all(1)[:, None, None].expand(label.shape)
+    if target == "dipole":
+        return ~system.periodic.any(1)[:, None].expand(label.shape)
+    return torch.ones_like(label, dtype=torch.bool)
 
 
 class TrainingStep(nn.Module):
@@ -65,18 +72,26 @@ class TrainingStep(nn.Module):
         return frozenset(labels.targets & readable & paradigm.gives & weighty)
 
     def forward(self, system: System, labels: Labels) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and for each target (sum of squared errors, number of values)."""
+        """The loss, and the ``totals`` of each target (and of the paradigm's own penalty)."""
         targets = self.targets(labels)
         prediction = self.model(system, targets | {"energy"})
         found = misfits(prediction, labels, system, self.force_scale)
-        loss = torch.zeros((), dtype=torch.float64, device=system.positions.device)
-        for target in sorted(targets):
-            if len(misfit := found[target].error):
-                loss = loss + getattr(self.weights, target) * self._size(misfit * found[target].factor).mean()
+        totals = {name: self._totals(misfit) for name, misfit in found.items()}
         penalty = self.model.paradigm.penalty(prediction)
         if penalty is not None:
-            loss = loss + penalty
-        return loss, {name: misfit.total for name, misfit in found.items()}
+            totals["penalty"] = torch.stack([penalty.detach(), penalty, torch.ones_like(penalty)]) * system.n_systems
+        return self.loss(totals, targets), {name: total.detach() for name, total in totals.items()}
+
+    def loss(self, totals: dict[str, Tensor], targets: frozenset[str]) -> Tensor:
+        """Weighted mean over all values that ``totals`` were added up from, of one batch or of many."""
+        weights = {"penalty": 1.0} | {target: getattr(self.weights, target) for target in targets}
+        terms = [weights[name] * t[1] / t[2].clamp_min(1) for name, t in sorted(totals.items()) if name in weights]
+        return torch.stack([term.double() for term in terms]).sum()
+
+    def _totals(self, misfit: Misfit) -> Tensor:
+        """(sum of squared errors, sum of what the loss makes of them, number of values) ``(3,)``."""
+        sized = self._size(misfit.error * misfit.factor).sum()
+        return torch.stack([misfit.error.detach().square().sum(), sized, sized.new_tensor(len(misfit.error))])
 
     def _size(self, error: Tensor) -> Tensor:
         if self.huber is None:

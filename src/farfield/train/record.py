@@ -1,25 +1,29 @@
 """The run folder: its configuration, its log, and the refusal to mix two runs in one."""
 
 import csv
+import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from farfield.atomic_write import write_atomically
+from farfield.data.read import Splits
 from farfield.errors import InputError
 
-CONFIG, LOG = "config.yaml", "log.csv"
+CONFIG, LOG, SPLITS = "config.yaml", "log.csv", "splits.json"
 _FREE = {"train.threads", "train.device", "train.checkpoint_seconds", "train.tensorboard", "compare", "out"}
 """Keys that may change between two sittings of one run: they do not change what is computed."""
 
 
-def claim_folder(folder: Path, config: dict[str, Any]) -> None:
-    """Create the run folder and write down the configuration; or find that it is this run's already.
+def claim_folder(folder: Path, config: dict[str, Any], splits: Splits) -> None:
+    """Create the run folder and write down configuration and splits; or find that it is this run's already.
 
     Raises:
-        InputError: the folder cannot be written, or holds a run of another configuration.
+        InputError: the folder cannot be written, or holds a run of another configuration or of other data.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,17 +31,55 @@ def claim_folder(folder: Path, config: dict[str, Any]) -> None:
         raise InputError(
             f"cannot create the run folder {folder}: {failure.strerror}. Choose another --out"
         ) from failure
-    path = folder / CONFIG
-    if path.exists():
-        before = _flat(yaml.safe_load(path.read_text()) or {})
-        now = _flat(config)
-        changed = sorted(k for k in before.keys() | now.keys() if k not in _FREE and before.get(k) != now.get(k))
-        if changed:
-            lines = "\n".join(f"  {k}: was {before.get(k)}, is {now.get(k)}" for k in changed[:10])
-            raise InputError(
-                f"{folder} holds a run of another configuration:\n{lines}\nChoose another --out, or remove the folder"
-            )
-    write_atomically(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+    record = {"fingerprint": fingerprint(splits), "splits": splits.described()}
+    if (folder / CONFIG).exists():
+        _compare_configuration(folder, config)
+    if (folder / SPLITS).exists() and _read(folder / SPLITS).get("fingerprint") != record["fingerprint"]:
+        raise InputError(
+            f"the data of the run in {folder} have changed since it started: choose another --out, or remove the folder"
+        )
+    write_atomically(folder / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+    write_atomically(folder / SPLITS, json.dumps(record, indent=1, ensure_ascii=False).encode())
+
+
+def fingerprint(splits: Splits) -> str:
+    """A hash of every structure and label, in order."""
+    digest = hashlib.sha256()
+    for name, frames in splits.named().items():
+        digest.update(name.encode())
+        for frame in frames:
+            system, labels = frame.system, frame.labels
+            for tensor in (
+                system.numbers,
+                system.positions,
+                system.cell,
+                system.charge,
+                system.spin,
+                *vars(labels).values(),
+            ):
+                digest.update(b"-" if tensor is None else np.ascontiguousarray(tensor.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def _compare_configuration(folder: Path, config: dict[str, Any]) -> None:
+    before, now = _flat(_read(folder / CONFIG)), _flat(config)
+    changed = sorted(k for k in before.keys() | now.keys() if k not in _FREE and before.get(k) != now.get(k))
+    if changed:
+        lines = "\n".join(f"  {k}: was {before.get(k)}, is {now.get(k)}" for k in changed[:10])
+        raise InputError(
+            f"{folder} holds a run of another configuration:\n{lines}\nChoose another --out, or remove the folder"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A file of the run folder; JSON is YAML too."""
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as failure:
+        raise InputError(
+            f"{path} is damaged ({type(failure).__name__}): remove the run folder to start anew"
+        ) from failure
+    return found if isinstance(found, dict) else {}
 
 
 def write_log(folder: Path, history: list[dict[str, float]]) -> None:

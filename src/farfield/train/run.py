@@ -1,20 +1,21 @@
 """One run from configuration to report: read, check, prepare, fit, judge, show."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from farfield.atomic_write import write_atomically
 from farfield.config import to_plain
+from farfield.data.config import DataConfig
 from farfield.data.frame import Frame
 from farfield.data.read import Splits, load_splits
 from farfield.data.statistics import Statistics, fit_statistics
 from farfield.evaluation import Evaluation, evaluate
+from farfield.evaluation.run import fragments_alone
 from farfield.model import Model, build, load
 from farfield.report import RunResult, write_report
 from farfield.system import System, concatenate
@@ -38,21 +39,24 @@ class Prepared:
     splits: Splits
     statistics: Statistics
     model: Model
+    name: str  # what it is called in reports
 
 
-def prepare(config: RunConfig, splits: Splits | None = None) -> Prepared:
+def prepare(config: RunConfig, name: str = "") -> Prepared:
     """Read and check the data, fit its statistics, build the model. Touches no file.
 
     Raises:
         InputError: anything wrong with the data or the configuration.
     """
-    splits = splits or load_splits(config.data)
+    splits = load_splits(config.data)
     statistics = fit_statistics(splits.train, config.model.backbone.cutoff)
     model = build(config.model, statistics.species, seed=config.train.seed)
     model.prepare(statistics, sample_of(splits.train))
-    for frame in (*splits.valid, *splits.test):
-        model.check_species(frame.system.numbers, f"{frame.source}: ")
-    return Prepared(config, splits, statistics, model.to(getattr(torch, config.train.precision)))
+    for frame in (*splits.train, *splits.valid, *splits.test):
+        for system in (frame.system, *(part.system for part in fragments_alone(frame))):
+            model.check(system, f"{frame.source}: ")
+    model = model.to(getattr(torch, config.train.precision))
+    return Prepared(config, splits, statistics, model, name or config.model.paradigm.kind)
 
 
 def sample_of(frames: list[Frame], atoms: int = 2000) -> System:
@@ -62,30 +66,37 @@ def sample_of(frames: list[Frame], atoms: int = 2000) -> System:
     return concatenate([frames[k].system for k in order[: 1 + int((ends < atoms).sum())]])
 
 
-def train(job: Prepared, folder: Path, *, on_progress: OnProgress) -> RunResult:
+def train(job: Prepared, folder: Path, *, on_progress: OnProgress) -> RunResult | None:
     """Train (or go on), judge the best model on every split, write ``report.html``; safe to call again at any time.
+
+    Where several processes train together, the first one judges; the others return None.
 
     Raises:
         InputError: the folder holds another run, or cannot be written.
         ConvergenceError: the loss diverged.
     """
-    claim_folder(folder, to_plain(job.config))
+    claim_folder(folder, to_plain(job.config), job.splits)
     fabric = fabric_for(job.config.train)
     fabric.launch()
     if job.config.train.threads:
         torch.set_num_threads(job.config.train.threads)
-    _write_splits(folder, job.splits)
-    progress = _fitted(job, folder, fabric, on_progress)
+    progress = _fitted(job, folder, fabric, on_progress if fabric.is_global_zero else _silent)
+    if not fabric.is_global_zero:
+        return None
     result = _judged(job, folder, progress, on_progress)
-    if fabric.is_global_zero:
-        write_report(folder / REPORT, [result], title=f"{result.kind} on {_data_name(job.config)}")
+    write_report(folder / REPORT, [result], title=f"{result.name} on {_data_name(job.config)}")
     return result
+
+
+def _silent(_stage: str, _done: int, _total: int, _latest: dict[str, float]) -> None:
+    """Progress that another process reports."""
 
 
 def _fitted(job: Prepared, folder: Path, fabric: Fabric, on_progress: OnProgress) -> Progress:
     model, splits, total = job.model, job.splits, job.config.train.epochs
     model.training_summary = {
         "data": [str(path) for path in job.config.data.train_paths],
+        "keys": keys_of(job.config.data),
         "frames": {"train": len(splits.train), "valid": len(splits.valid), "test": len(splits.test)},
     }
     material = Material(model, prepared(splits.train, model), prepared(splits.valid, model), job.statistics.force_scale)
@@ -103,7 +114,7 @@ def _judged(job: Prepared, folder: Path, progress: Progress, on_progress: OnProg
             evaluations[name] = _evaluation(model, name, frames, on_progress)
             evaluations[name].save(folder / f"{name}.npz")
     return RunResult(
-        name=job.config.model.paradigm.kind,
+        name=job.name,
         kind=job.config.model.paradigm.kind,
         config=to_plain(job.config),
         history=progress.history,
@@ -111,7 +122,7 @@ def _judged(job: Prepared, folder: Path, progress: Progress, on_progress: OnProg
         parameters=sum(p.numel() for p in model.parameters()),
         train_seconds=progress.seconds,
         versions=versions(),
-        notes=notes(job, model),
+        notes=notes(job, model, evaluations),
         statistics=job.statistics,
     )
 
@@ -120,22 +131,32 @@ def _evaluation(model: Model, name: str, frames: list[Frame], on_progress: OnPro
     return evaluate(model, frames, on_batch=lambda done, total: on_progress(f"evaluate {name}", done, total, {}))
 
 
-def notes(job: Prepared, model: Model) -> list[str]:
+def keys_of(data: DataConfig) -> dict[str, Any]:
+    """Keys and units of the data as the model should remember them: whoever uses it has such files."""
+    plain = to_plain(data)
+    places = {"train", "valid", "test", "valid_fraction", "test_fraction", "seed", "allow_missing"}
+    return {key: value for key, value in plain.items() if key not in places}
+
+
+def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> list[str]:
     """What a reader of the report must know."""
     said, targets = [], job.splits.train[0].labels.targets
     kind = job.config.model.paradigm.kind
-    unread = (targets & {"charges", "dipole"}) - model.paradigm.reads
+    unread = (targets & model.gives & {"charges", "dipole"}) - model.paradigm.reads
     if unread:
         said.append(
             f"{kind} was not trained on {' and '.join(sorted(unread))}; they are compared where it predicts them."
         )
     if "charges" in model.paradigm.reads and "charges" not in targets:
         said.append(f"No charge labels: {kind} learned its charges from energies and forces alone.")
+    for split, found in evaluations.items():
+        residual = found.charge_residual
+        if split != "train" and residual is not None and np.isfinite(residual).any():
+            said.append(
+                f"What the atoms' own charges missed of the total charge ({split}): "
+                f"{np.sqrt(np.nanmean(residual**2)):.4f} e rms, {np.nanmax(np.abs(residual)):.4f} e at most."
+            )
     return said + model.paradigm.remarks()
-
-
-def _write_splits(folder: Path, splits: Splits) -> None:
-    write_atomically(folder / "splits.json", json.dumps(splits.described(), indent=1, ensure_ascii=False).encode())
 
 
 def _data_name(config: RunConfig) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, FiniteFloat
 from pydantic.dataclasses import dataclass
 
 
@@ -16,7 +16,7 @@ class QEqConfig:
     """Gaussian width of each charge, Å; or each element's covalent radius."""
     hardness: Annotated[float, Field(gt=0)] = 15.0
     """Where every element's hardness starts, eV/e²; it is learned, and stays positive."""
-    formal_charges: dict[str, float] | None = None
+    formal_charges: dict[str, FiniteFloat] | None = None
     """Charge of each element that the electronegativities start from; fitted to the data where absent."""
     residual_weight: Annotated[float, Field(ge=0)] = 20.0
     """Weight in the loss of the squared difference (e²) between the total charge and the sum of preferred charges."""
