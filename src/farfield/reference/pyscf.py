@@ -113,6 +113,9 @@ class PySCFEngine:
         mean_field = method(molecule, xc=self.functional).density_fit()
         mean_field.grids.level = self.grid_level
         mean_field.conv_tol = self.tolerance
+        if mean_field.chkfile:  # nobody reads it; left open, it outlives the calculation
+            mean_field._chkfile.close()
+            mean_field.chkfile = None
         return mean_field
 
 

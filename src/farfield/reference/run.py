@@ -106,7 +106,9 @@ def _check_engine(engine: Engine, elements: frozenset[str]) -> None:
             raise InputError(f"{engine.description}: the process that tried it died (out of memory?)") from failure
 
 
-def _solved(engine: Engine, jobs: dict[Path, ase.Atoms], workers: int) -> Generator[tuple[Path, str | None], None, None]:
+def _solved(
+    engine: Engine, jobs: dict[Path, ase.Atoms], workers: int
+) -> Generator[tuple[Path, str | None], None, None]:
     """Parts as they come, each with its failure in words or None. Left early, it stops the workers where they are."""
     if not jobs:
         return
