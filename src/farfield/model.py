@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from farfield.atomic_write import write_atomically
 from farfield.backbone.network import DensityNetwork, typical_surroundings
 from farfield.config import ModelConfig, to_plain, validated
-from farfield.data.statistics import Statistics
+from farfield.data.statistics import Statistics, fit_baseline
 from farfield.derive import with_derivatives
 from farfield.errors import InputError
 from farfield.paradigms.registry import PARADIGMS
@@ -60,6 +60,16 @@ class Model(nn.Module):
         self.baseline = statistics.baseline.tolist()
         self.backbone.calibrate(self._cast(sample))
         self.paradigm.prepare(statistics)
+        self._settle(statistics, sample)
+
+    def _settle(self, statistics: Statistics, sample: System) -> None:
+        """Take what the untrained charges already contribute out of the baseline, element by element."""
+        with torch.no_grad():
+            energy = self._predict(self._cast(sample)).energy - self._baseline_of(sample)
+        element = torch.nn.functional.one_hot(self.backbone.element_of[sample.numbers], len(self.species))
+        fixed = torch.where(statistics.ion_charge.isnan(), torch.nan, 0.0)
+        shift, _ = fit_baseline(per_system(element.double(), sample), -energy, fixed)
+        self.baseline = (statistics.baseline + shift).tolist()
 
     def reach(self, system: System) -> float:
         """Å: attach neighbours this far (plus a skin) and nothing downstream searches again."""

@@ -1,18 +1,19 @@
 import itertools
+import tempfile
+from pathlib import Path
 
 import ase
 import ase.build
 import ase.calculators.fd
-import ase.io
-import ase.units
 import numpy as np
 import pytest
-from ase.md.verlet import VelocityVerlet
+import torch
 
 import farfield as ff
 from farfield.deploy.ase import FarfieldCalculator
-from farfield.deploy.md import MDOptions, run_md
-from farfield.errors import ConvergenceError, InputError
+from farfield.errors import InputError
+from farfield.model import load, save
+from farfield.system import System
 
 
 def calculator(kind="latent", **options):
@@ -111,66 +112,74 @@ def test_no_model_in_the_file(tmp_path):
         FarfieldCalculator(tmp_path / "model.pt")
 
 
-def pair():
-    """Light charges on a soft spring: an untrained model is too rough to integrate."""
-    from ase.calculators.lj import LennardJones
-
-    atoms = ase.Atoms("Ar2", [[0, 0, 0], [0, 0, 3.9]])
-    return atoms, LennardJones(sigma=3.4, epsilon=0.0104, rc=12.0)
-
-
-def test_md_restarts_where_it_was(tmp_path):
-    """In NVE the interrupted run ends in the same place as the uninterrupted one."""
-    atoms, lj = pair()
-    options = MDOptions(steps=40, timestep=2.0, temperature=40.0, every=5, seed=3)
-    whole = run_md(atoms, lj, tmp_path / "whole.traj", options)
-    run_md(atoms, lj, tmp_path / "parts.traj", MDOptions(steps=15, timestep=2.0, temperature=40.0, every=5, seed=3))
-    parts = run_md(atoms, lj, tmp_path / "parts.traj", options)
-    np.testing.assert_allclose(parts.positions, whole.positions, atol=1e-12)
-    assert (tmp_path / "parts.csv").read_text() == (tmp_path / "whole.csv").read_text()
-    frames = ase.io.read(tmp_path / "parts.traj", ":")
-    assert [frame.info["step"] for frame in frames] == list(range(0, 41, 5))
+def test_a_model_that_is_handed_over_stays_as_it_was():
+    model = ff.new_model({"kind": "latent"}, species=["Na", "Cl"], backbone={"channels": 8}).train()
+    calc = FarfieldCalculator(model, dtype="float32")
+    assert (calc.model.dtype, model.dtype) == (torch.float32, torch.float64)
+    assert model.training
+    same = FarfieldCalculator(model)
+    assert same.model.dtype == torch.float64
+    atoms, system = crystal(), System.from_ase(crystal())
+    atoms.calc = same
+    assert atoms.get_potential_energy() == pytest.approx(model(system).energy.item(), abs=1e-12)
+    assert same.identity == identity_of_its_file(model)
 
 
-def test_md_conserves_energy(tmp_path):
-    atoms, lj = pair()
-    run_md(atoms, lj, tmp_path / "md.traj", MDOptions(steps=200, timestep=2.0, temperature=40.0, every=10))
-    energies = np.genfromtxt(tmp_path / "md.csv", delimiter=",", names=True)["total_eV"]
-    assert np.ptp(energies) < 1e-5
+def identity_of_its_file(model):
+    with tempfile.TemporaryDirectory() as folder:
+        save(model, Path(folder) / "model.pt")
+        return FarfieldCalculator(Path(folder) / "model.pt").identity
 
 
-def test_md_of_a_model_follows_its_forces(tmp_path):
-    """One step of velocity Verlet by hand."""
-    atoms = ase.Atoms("NaCl", [[0, 0, 0], [0, 0, 3.2]])
-    calc = calculator()
-    atoms.calc = calc
-    forces, masses, dt = atoms.get_forces(), atoms.get_masses()[:, None], 0.1 * ase.units.fs
-    atoms.set_velocities(np.zeros((2, 3)))
-    VelocityVerlet(atoms, dt).run(1)
-    np.testing.assert_allclose(atoms.positions - [[0, 0, 0], [0, 0, 3.2]], 0.5 * dt**2 * forces / masses, atol=1e-12)
+def test_another_model_is_another_identity():
+    models = [ff.new_model({"kind": "latent"}, species=["Na"], seed=s, backbone={"channels": 8}) for s in (0, 0, 1)]
+    first, same, other = (FarfieldCalculator(model).identity for model in models)
+    assert first == same
+    assert first != other
+    assert first != FarfieldCalculator(models[0], dtype="float32").identity
 
 
-def test_md_of_other_atoms_is_not_appended(tmp_path):
-    atoms, lj = pair()
-    run_md(atoms, lj, tmp_path / "md.traj", MDOptions(steps=5, every=5))
-    with pytest.raises(InputError, match="choose another --out"):
-        run_md(ase.Atoms("Ar3", np.eye(3) * 4), lj, tmp_path / "md.traj", MDOptions(steps=5, every=5))
+def test_constants_are_exact_in_float64(tmp_path):
+    """A model kept in float32 and used in float64 gets constants that never were float32: buffers outside its file."""
+    single = ff.new_model({"kind": "latent"}, species=["Na", "Cl"], backbone={"channels": 8}, dtype=torch.float32)
+    save(single, tmp_path / "model.pt")
+    exact = load(tmp_path / "model.pt", dtype=torch.float64)
+    for calc in (
+        FarfieldCalculator(tmp_path / "model.pt", dtype="float64"),
+        FarfieldCalculator(single, dtype="float64"),
+    ):
+        for name, buffer in calc.model.named_buffers():
+            assert torch.equal(buffer, dict(exact.named_buffers())[name]), name
 
 
-def test_md_that_explodes_stops(tmp_path):
-    atoms, lj = pair()
-    atoms.positions[1] = [0, 0, 1.0]
-    with pytest.raises(ConvergenceError, match="left what the model"):
-        run_md(atoms, lj, tmp_path / "md.traj", MDOptions(steps=500, timestep=5.0, every=5))
+def test_toggled_periodicity_is_a_new_search():
+    atoms, fresh = crystal(), crystal()
+    atoms.calc = calculator(skin=2.0)
+    atoms.get_potential_energy()
+    for periodic in (False, True):
+        atoms.pbc = fresh.pbc = periodic
+        before = atoms.calc.known
+        fresh.calc = calculator(skin=0.0)
+        assert atoms.get_potential_energy() == pytest.approx(fresh.get_potential_energy(), abs=1e-8)
+        assert atoms.calc.known is not before
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"timestep": -1.0}, {"ensemble": "nvx"}, {"temperature": -1.0}])
-def test_bad_options(wrong):
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        MDOptions(**wrong)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"dtpye": "float32"}, "did you mean dtype"),
+        ({"colour": 1}, "it takes device, dtype"),
+        ({"skin": -0.1}, "skin must be"),
+        ({"skin": float("nan")}, "skin must be"),
+        ({"device": "gpu"}, "no device 'gpu' here"),
+    ],
+)
+def test_options_that_there_are_not(options, said):
+    with pytest.raises(InputError, match=said):
+        calculator(**options)
 
 
-def test_npt_needs_a_crystal(tmp_path):
-    atoms, lj = pair()
-    with pytest.raises(InputError, match="periodic"):
-        run_md(atoms, lj, tmp_path / "md.traj", MDOptions(ensemble="npt", steps=5))
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_no_graphics_card_here():
+    with pytest.raises(InputError, match="no device 'cuda' here"):
+        calculator(device="cuda")

@@ -11,6 +11,9 @@ from farfield.system import System
 START = 0.3
 """Size of what an untrained readout says, in units of its scale."""
 
+CHARGE_SCALE = 0.3
+"""Scale of readouts that are charges, e."""
+
 
 class AtomicScalar(nn.Module):
     """One number per atom, zero for an atom alone: what its surroundings change.

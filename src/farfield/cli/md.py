@@ -105,8 +105,9 @@ def _without_effect(options: MDOptions) -> list[str]:
 
 
 def _note(said: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print("[bold]note:[/]", end=" ")
-    Console(stderr=True, highlight=False, soft_wrap=True).print(said, markup=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("[bold]note:[/]", end=" ")
+    console.print(said, markup=False)
 
 
 def _summary(rows: list[dict[str, float]], out: Path) -> None:

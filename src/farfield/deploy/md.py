@@ -142,7 +142,10 @@ def _integrator(atoms: ase.Atoms, options: MDOptions) -> Any:
         return VelocityVerlet(atoms, step)
     if options.ensemble == "nvt":
         rng = np.random.default_rng([options.seed, int(atoms.info.get("step", 0))])
-        return Langevin(atoms, step, temperature_K=options.temperature, friction=options.friction / fs, rng=rng)
+        # the centre of mass is thermalised with the rest: ASE's way of fixing it does not sample NVT
+        return Langevin(
+            atoms, step, temperature_K=options.temperature, friction=options.friction / fs, fixcm=False, rng=rng
+        )
     return IsotropicMTKNPT(
         atoms, step, temperature_K=options.temperature, pressure_au=options.pressure * ase.units.GPa,
         tdamp=100 * step, pdamp=1000 * step,

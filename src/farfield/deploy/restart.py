@@ -16,7 +16,6 @@ from farfield.errors import InputError
 WRITER = "farfield md"
 MAGIC = b"- of UlmASE-Trajectory"
 _STEP_UP = 42  # the index of an ASE trajectory grows by this factor whenever it is full
-_FIRST_INDEX = 48  # bytes before the first index
 
 
 def fingerprint(atoms: ase.Atoms, options: dict[str, Any], model: str) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def digest(*arrays: np.ndarray[Any, Any]) -> str:
     """A short name for numbers: equal where they are equal to the last bit."""
     sha = hashlib.sha256()
     for array in arrays:
-        sha.update(np.ascontiguousarray(array, dtype=np.float64) + 0.0)  # -0 and 0 are one number
+        sha.update((np.asarray(array, dtype=np.float64) + 0.0).tobytes())  # -0 and 0 are one number
     return f"#{sha.hexdigest()[:12]}"
 
 
@@ -119,7 +118,10 @@ def whole_frames(out: Path) -> int:
         content = out.read_bytes()
         if content[: len(MAGIC)] != MAGIC[: len(content)]:
             raise InputError(f"{out} is there but is no trajectory: remove it, or choose another --out")
-        write_atomically(out, _mended(out, content))
+        mended = _mended(out, content)
+        write_atomically(out, mended)
+        if not mended:
+            return 0
     with Trajectory(str(out)) as frames:
         return len(frames)
 
@@ -148,11 +150,15 @@ def _mended(out: Path, content: bytes) -> bytes:
         if "step" not in frame.get("info", {}):
             raise InputError(f"{out} holds frames that {WRITER} did not write: choose another --out")
         found[frame["info"]["step"]] = (begin, brace.start() + size)
+    if not found:
+        return b""
     offsets = np.zeros(_capacity(len(found)), dtype="<i8")
     offsets[: len(found)] = [begin for begin, _ in found.values()]
-    end = max((end for _, end in found.values()), default=_FIRST_INDEX)
+    end = max(end for _, end in found.values())
     kept = content[:end].ljust(-(-end // 8) * 8, b"#")
-    header = np.array([len(found), len(kept)], dtype="<i8")
+    header = np.array(
+        [len(found), len(kept)], dtype="<i8"
+    )  # after the magic and the version: frames, where the index is
     return kept[:32] + header.tobytes() + kept[48:] + offsets.tobytes()
 
 

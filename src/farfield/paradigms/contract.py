@@ -42,7 +42,7 @@ class Paradigm(nn.Module, ABC):
         """Å within which it needs pairs of this system, besides those of the features; 0 for none."""
         return 0.0
 
-    def penalty(self, prediction: Prediction) -> Tensor | None:  # noqa: ARG002
+    def penalty(self, prediction: Prediction, system: System) -> Tensor | None:  # noqa: ARG002
         """A term of its own in the training loss, or None."""
         return None
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
-from farfield.backbone.heads import AtomicScalar
+from farfield.backbone.heads import CHARGE_SCALE, AtomicScalar
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.radial import envelope
 from farfield.data.statistics import Statistics
@@ -43,7 +43,7 @@ class ConservedCharges(nn.Module):
         if conservation == "shift":
             # half of the formal charge: covalent atoms carry less, and a charge of zero would never learn its sign
             self.element_charge = nn.Parameter(0.5 * start)
-            self.local = AtomicScalar(widths)
+            self.local = AtomicScalar(widths, scale=CHARGE_SCALE)
             self.share = AtomicScalar(widths)
         else:
             self.register_buffer("element_charge", start)

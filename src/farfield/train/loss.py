@@ -77,7 +77,7 @@ class TrainingStep(nn.Module):
         prediction = self.model(system, targets | {"energy"})
         found = misfits(prediction, labels, system, self.force_scale)
         totals = {name: self._totals(misfit) for name, misfit in found.items()}
-        penalty = self.model.paradigm.penalty(prediction)
+        penalty = self.model.paradigm.penalty(prediction, system)
         if penalty is not None:
             totals["penalty"] = torch.stack([penalty.detach(), penalty, torch.ones_like(penalty)]) * system.n_systems
         return self.loss(totals, targets), {name: total.detach() for name, total in totals.items()}

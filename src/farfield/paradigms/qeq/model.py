@@ -15,7 +15,7 @@ from ase.data import covalent_radii
 from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
-from farfield.backbone.heads import AtomicEnergy, AtomicScalar
+from farfield.backbone.heads import CHARGE_SCALE, AtomicEnergy, AtomicScalar
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
@@ -40,7 +40,7 @@ class QEq(Paradigm):
         self.config, self.species = config, species
         self.coulomb = Coulomb(error=config.coulomb_error)
         self.atomic_energy = AtomicEnergy(widths)
-        self.preference = AtomicScalar(widths)
+        self.preference = AtomicScalar(widths, scale=CHARGE_SCALE)
         self.element_preference = nn.Parameter(torch.zeros(119))  # e
         self.log_hardness = nn.Parameter(torch.full((119,), math.log(config.hardness)))
         radii = torch.tensor(covalent_radii) if config.width == "covalent" else torch.full((119,), config.width)
@@ -79,8 +79,8 @@ class QEq(Paradigm):
             charge_residual=system.charge - per_system(preferred, system),
         )
 
-    def penalty(self, prediction: Prediction) -> Tensor | None:
+    def penalty(self, prediction: Prediction, system: System) -> Tensor | None:
         """Preferred charges that add up leave nothing to flow between fragments far apart but what their fields ask."""
         if prediction.charge_residual is None:
             return None
-        return self.config.residual_weight * prediction.charge_residual.square().mean()
+        return self.config.residual_weight * (prediction.charge_residual.square() / system.atoms_per_system).mean()

@@ -1,0 +1,68 @@
+import ase
+import ase.io
+import pytest
+import torch
+
+import farfield as ff
+from farfield.cli.main import main
+from farfield.cli.md import take_conditions
+from farfield.model import save
+
+ARGUMENTS = ["md", "model.pt", "pair.xyz", "--steps", "2", "--every", "1", "--timestep", "0.1", "--temperature", "10"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    pair = ase.Atoms("NaCl", [[0, 0, 0], [0, 0, 2.4]], info={"Q": 1})
+    ase.io.write(tmp_path / "pair.xyz", pair, format="extxyz")
+    monkeypatch.chdir(tmp_path)
+    save_model({"total_charge": "Q", "spin": "spin"})
+    return tmp_path
+
+
+def save_model(keys, seed=0):
+    model = ff.new_model({"kind": "latent"}, species=["Na", "Cl"], seed=seed, backbone={"channels": 8})
+    model.training_summary = {"keys": keys}
+    save(model, "model.pt")
+
+
+def test_total_charge_comes_from_where_training_had_it(place, capsys):
+    assert main(ARGUMENTS) == 0
+    assert 'total_charge = 1, from "Q" as in training' in capsys.readouterr().err
+    for frame in ase.io.read("md.traj", ":"):
+        assert frame.info["charge"] == 1
+        assert frame.get_charges().sum() == pytest.approx(1)
+
+
+def test_conditions():
+    atoms = ase.Atoms("Na", info={"multiplicity": 2, "charge": 1})
+    assert take_conditions(atoms, {}) == []
+    assert take_conditions(atoms, {"total_charge": "charge", "spin": None}) == []
+    assert "was trained with" in take_conditions(atoms, {"total_charge": "Q"})[0]
+    assert atoms.info["charge"] == 1
+    take_conditions(atoms, {"spin": "multiplicity"})
+    assert atoms.info["spin"] == 2
+
+
+def test_the_model_is_part_of_the_run(place, capsys):
+    assert main(ARGUMENTS) == 0
+    save_model({"total_charge": "Q"}, seed=1)
+    assert main([*ARGUMENTS, "--steps", "4"]) == 2
+    error = capsys.readouterr().err
+    assert "model was latent #" in error
+    assert "choose another --out" in error
+    save_model({"total_charge": "Q"}, seed=0)
+    assert main([*ARGUMENTS, "--steps", "4", "--dtype", "float32"]) == 2
+    assert main([*ARGUMENTS, "--steps", "4"]) == 0
+    assert len(ase.io.read("md.traj", ":")) == 5
+
+
+def test_options_without_effect_are_named(place, capsys):
+    assert main([*ARGUMENTS, "--pressure", "1"]) == 0
+    assert "--pressure has no effect in nve; it is for npt" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_no_graphics_card_here(place, capsys):
+    assert main([*ARGUMENTS, "--device", "cuda"]) == 2
+    assert "there is no device 'cuda' here" in capsys.readouterr().err
