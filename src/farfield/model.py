@@ -67,7 +67,7 @@ class Model(nn.Module):
         with torch.no_grad():
             energy = self._predict(self._cast(sample)).energy - self._baseline_of(sample)
         element = torch.nn.functional.one_hot(self.backbone.element_of[sample.numbers], len(self.species))
-        fixed = torch.where(statistics.ion_charge.isnan(), torch.nan, 0.0)
+        fixed = torch.where(statistics.ion_charge.isnan(), torch.nan, 0.0).double()
         shift, _ = fit_baseline(per_system(element.double(), sample), -energy, fixed)
         self.baseline = (statistics.baseline + shift).tolist()
 
