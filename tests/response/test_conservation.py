@@ -4,7 +4,7 @@ import torch
 
 import farfield as ff
 from farfield.errors import InputError
-from farfield.response.formal import formal_charges
+from farfield.response.formal import formal_charges, likely_charges
 from farfield.system import System
 
 H, C, N, O, CL, K = 1, 6, 7, 8, 17, 19  # noqa: E741
@@ -55,6 +55,18 @@ def test_given_charges_are_kept():
     assert formal_charges((11, 17), given={"Na": 0.85, "Cl": -0.85}).tolist() == [0.85, -0.85]
     with pytest.raises(InputError, match="Zn"):
         formal_charges((11, 17), given={"Zn": 2.0})
+
+
+def test_charges_to_start_from():
+    """Ions keep theirs, the cyanide's atoms share its charge, water starts near zero, an oxide is told by its metal."""
+    species, counts, charge = rows(*ELECTROLYTE)
+    found = dict(zip(species, likely_charges(species, counts, charge).tolist()))
+    assert found[K] > 0.8
+    assert found[CL] < -0.8
+    assert found[C] < -0.1
+    assert abs(found[H]) < 0.3
+    oxide = likely_charges((8, 12), torch.tensor([[4.0, 4.0]]).double(), torch.zeros(1).double()).tolist()
+    assert oxide[0] < -0.5 < 0.5 < oxide[1]
 
 
 def nacl_pair(distance, charge=0.0):

@@ -8,11 +8,11 @@ from farfield.backbone.linear import UnitLinear
 from farfield.data.statistics import Statistics
 from farfield.system import System
 
-START = 0.3
-"""Size of what an untrained readout says, in units of its scale."""
+GAIN = 0.3
+"""Size of what a readout with weights of unit size says, in units of its scale."""
 
-CHARGE_SCALE = 0.3
-"""Scale of readouts that are charges, e."""
+CHARGE_START = 0.3
+"""Size of the weights that charges start with: many charges add up, where energies are offset by the baseline."""
 
 
 class AtomicScalar(nn.Module):
@@ -23,12 +23,12 @@ class AtomicScalar(nn.Module):
 
     scale: Tensor
 
-    def __init__(self, widths: Widths, *, hidden: int = 32, scale: float = 1.0) -> None:
+    def __init__(self, widths: Widths, *, hidden: int = 32, start: float = 1.0) -> None:
         super().__init__()
-        self.linear = UnitLinear(widths.scalars, 1, gain=START)
+        self.linear = UnitLinear(widths.scalars, 1, gain=GAIN, start=start)
         self.first = UnitLinear(widths.scalars, hidden)
-        self.second = UnitLinear(hidden, 1, gain=START)
-        self.register_buffer("scale", torch.tensor(scale))
+        self.second = UnitLinear(hidden, 1, gain=GAIN, start=start)
+        self.register_buffer("scale", torch.ones(()))
 
     def forward(self, features: Features) -> Tensor:
         """``(atoms,)``, times the scale set from the training data."""

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 
 class UnitLinear(nn.Module):
-    """x → gain/√inputs · x W without a bias, W of unit variance at the start."""
+    """x → gain/√inputs · x W without a bias, W of size ``start`` at the start."""
 
-    def __init__(self, inputs: int, outputs: int, *, gain: float = 1.0) -> None:
+    def __init__(self, inputs: int, outputs: int, *, gain: float = 1.0, start: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(inputs, outputs))
+        self.weight = nn.Parameter(start * torch.randn(inputs, outputs))
         self.gain = gain / math.sqrt(inputs)
 
     def forward(self, x: Tensor) -> Tensor:

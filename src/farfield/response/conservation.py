@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
-from farfield.backbone.heads import CHARGE_SCALE, AtomicScalar
+from farfield.backbone.heads import CHARGE_START, AtomicScalar
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.radial import envelope
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
-from farfield.response.formal import formal_charges
+from farfield.response.formal import formal_charges, likely_charges
 from farfield.system import System, per_system
 
 Conservation = Literal["shift", "bond", "fixed"]
@@ -43,7 +43,7 @@ class ConservedCharges(nn.Module):
         if conservation == "shift":
             # half of the formal charge: covalent atoms carry less, and a charge of zero would never learn its sign
             self.element_charge = nn.Parameter(0.5 * start)
-            self.local = AtomicScalar(widths, scale=CHARGE_SCALE)
+            self.local = AtomicScalar(widths, start=CHARGE_START)
             self.share = AtomicScalar(widths)
         else:
             self.register_buffer("element_charge", start)
@@ -56,12 +56,12 @@ class ConservedCharges(nn.Module):
         Raises:
             InputError: ``bond`` or ``fixed`` and no charge per element adds up to the totals.
         """
-        exact = self.conservation != "shift"
-        fitted = formal_charges(
-            self.species, given=self.given, counts=statistics.piece_counts, charge=statistics.piece_charge, exact=exact
-        )
-        if not exact:  # single ions carry all of their charge; see __init__ for the rest
-            fitted = torch.where(statistics.ion_charge.isnan(), 0.5 * fitted, statistics.ion_charge)
+        counts, charge = statistics.piece_counts, statistics.piece_charge
+        if self.conservation == "shift":
+            likely = likely_charges(self.species, counts, charge, given=self.given)
+            fitted = torch.where(statistics.ion_charge.isnan(), likely, statistics.ion_charge)
+        else:
+            fitted = formal_charges(self.species, given=self.given, counts=counts, charge=charge, exact=True)
         with torch.no_grad():
             self.element_charge[list(self.species)] = fitted.to(self.element_charge)
 

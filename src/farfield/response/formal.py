@@ -21,6 +21,34 @@ USUAL = {atomic_numbers[symbol]: float(charge) for charge, symbols in _USUAL.ite
 """Atomic number → usual formal charge in e."""
 
 
+_COVALENT = frozenset(atomic_numbers[symbol] for symbol in ["H", "B", "C", "N", "O", "Si", "P", "S", "Ge", "As", "Se"])
+"""Elements whose formal charge says little of the charge they carry."""
+
+RIDGE = 0.05
+"""How firmly charges to start from stay where they are usual, against the totals (mean charges per atom)."""
+
+
+def likely_charges(
+    species: tuple[int, ...],
+    counts: Tensor,  # (rows, species), float64
+    charge: Tensor,  # (rows,), float64, e
+    *,
+    given: dict[str, float] | None = None,
+) -> Tensor:  # (species,) float64, e
+    """Charges to start learning from: formal for ions, small for covalent atoms, moved towards the total charges.
+
+    A start in the wrong direction (carbon at +2 in a cyanide) can take longer to leave than the training lasts.
+    """
+    usual = formal_charges(species, given=given)
+    covalent = torch.tensor([z in _COVALENT and chemical_symbols[z] not in (given or {}) for z in species])
+    start = torch.where(covalent, torch.zeros_like(usual), usual)
+    sizes = counts.sum(1, keepdim=True)
+    share, missing = counts / sizes, charge / sizes[:, 0] - counts / sizes @ start
+    normal = share.T @ share / len(share) + RIDGE * torch.eye(len(species), dtype=torch.float64)
+    moved: Tensor = torch.linalg.solve(normal, share.T @ missing / len(share))
+    return start + moved
+
+
 def formal_charges(
     species: tuple[int, ...],
     *,

@@ -15,14 +15,14 @@ from ase.data import covalent_radii
 from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
-from farfield.backbone.heads import CHARGE_SCALE, AtomicEnergy, AtomicScalar
+from farfield.backbone.heads import CHARGE_START, AtomicEnergy, AtomicScalar
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
 from farfield.response import equilibrate
 from farfield.response.dipole import molecular_dipole
-from farfield.response.formal import formal_charges
+from farfield.response.formal import formal_charges, likely_charges
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
@@ -40,7 +40,7 @@ class QEq(Paradigm):
         self.config, self.species = config, species
         self.coulomb = Coulomb(error=config.coulomb_error)
         self.atomic_energy = AtomicEnergy(widths)
-        self.preference = AtomicScalar(widths, scale=CHARGE_SCALE)
+        self.preference = AtomicScalar(widths, start=CHARGE_START)
         self.element_preference = nn.Parameter(torch.zeros(119))  # e
         self.log_hardness = nn.Parameter(torch.full((119,), math.log(config.hardness)))
         radii = torch.tensor(covalent_radii) if config.width == "covalent" else torch.full((119,), config.width)
@@ -48,11 +48,11 @@ class QEq(Paradigm):
         self._start_from(0.5 * formal_charges(species, given=config.formal_charges))
 
     def prepare(self, statistics: Statistics) -> None:
-        """Scale the energies; start from the fitted formal charges, halved but for single ions."""
+        """Scale the energies; start from likely charges, those of single ions exact."""
         self.atomic_energy.prepare(statistics)
-        given, rows = self.config.formal_charges, (statistics.piece_counts, statistics.piece_charge)
-        fitted = 0.5 * formal_charges(self.species, given=given, counts=rows[0], charge=rows[1])
-        self._start_from(torch.where(statistics.ion_charge.isnan(), fitted, statistics.ion_charge))
+        given = self.config.formal_charges
+        likely = likely_charges(self.species, statistics.piece_counts, statistics.piece_charge, given=given)
+        self._start_from(torch.where(statistics.ion_charge.isnan(), likely, statistics.ion_charge))
 
     def _start_from(self, charges: Tensor) -> None:
         with torch.no_grad():
