@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -114,7 +114,7 @@ def reference(cls: Any, prefix: str = "") -> list[tuple[str, str, str]]:
     rows = []
     for name, field in cls.__pydantic_fields__.items():
         inner = field.annotation
-        if is_dataclass(inner):
+        if isinstance(inner, type) and is_dataclass(inner):
             rows += reference(inner, f"{prefix}{name}.")
         elif name == "paradigm":
             for kind, room in PARADIGMS.items():
@@ -122,8 +122,16 @@ def reference(cls: Any, prefix: str = "") -> list[tuple[str, str, str]]:
                 rows += [(f"{key} ({kind})", default, text) for key, default, text in keys]
         else:
             default = "required" if field.is_required() else str(field.get_default(call_default_factory=True))
-            rows.append((prefix + name, default, " ".join((field.description or "").split())))
+            choices = " | ".join(map(str, get_args(inner))) if get_origin(inner) is Literal else ""
+            text = " ".join((field.description or _inherited(cls, name)).split())
+            rows.append((prefix + name, default, f"{text} ({choices})" if choices else text))
     return rows
+
+
+def _inherited(cls: Any, name: str) -> str:
+    """Help of a key that a base class documents: pydantic reads the docstrings of the class itself only."""
+    described = [getattr(base, "__pydantic_fields__", {}).get(name) for base in cls.__mro__[1:]]
+    return next((field.description for field in described if field is not None and field.description), "")
 
 
 def _in_words(cls: type[Any], error: Any, where: str) -> str:

@@ -197,7 +197,7 @@ def load(path: Path | str, *, dtype: torch.dtype | None = None, device: str = "c
     except FileNotFoundError as missing:
         raise InputError(f"there is no model at {path}") from missing
     except Exception as broken:
-        raise InputError(f"{path} is not a farfield model, or is damaged: {broken}".splitlines()[0]) from broken
+        raise InputError(f"{path} is not a farfield model (model.pt as training wrote it), or is damaged") from broken
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"{path} is not a farfield model of format {FORMAT}")
     try:

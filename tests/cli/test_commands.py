@@ -174,6 +174,7 @@ def test_help_lists_every_key(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     out = capsys.readouterr().out
+    assert "How the charges are made to sum to the total charge. (shift | bond | fixed)" in out
     for key in ("data.forces", "model.paradigm.conservation (latent)", "train.weights.energy", "model.backbone.l_max"):
         assert key in out
 

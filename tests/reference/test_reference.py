@@ -149,3 +149,17 @@ def test_parts_of_another_method_are_not_mixed(tmp_path):
     other.description = "another engine"
     with pytest.raises(InputError, match="Choose another --out"):
         label_structures(frames, other, out)
+
+
+def test_every_engine_describes_itself():
+    pytest.importorskip("tblite")
+    pytest.importorskip("pyscf")
+    for name, said in (("tblite", "GFN2"), ("pyscf", "def2-svpd"), ("ase:ase.calculators.emt:EMT", "EMT")):
+        assert said in engine_named(name).description
+
+
+def test_tblite_labels_a_file(tmp_path):
+    pytest.importorskip("tblite")
+    out = tmp_path / "water.xyz"
+    assert label_structures([water()], engine_named("tblite"), out).labelled == 1
+    assert "mulliken_charges" in ase.io.read(out).arrays

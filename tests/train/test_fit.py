@@ -195,14 +195,17 @@ def test_schedules(tiny, tmp_path, schedule):
         assert rates == [0.005] * 4
 
 
-def test_the_average_is_what_is_kept(tiny, tmp_path):
-    """With a decay of almost one the kept weights stay at the first step's."""
-    run(tiny | {"train": tiny["train"] | {"ema": 0.999999}}, tmp_path / "slow")
-    run(tiny | {"train": tiny["train"] | {"ema": 0.0}}, tmp_path / "none")
-    slow, none = weights(tmp_path / "slow"), weights(tmp_path / "none")
-    key = "backbone.embedding"
-    start = prepare(validated(RunConfig, tiny, "")).model.state_dict()[key]
-    assert (slow[key] - start).norm() < 0.5 * (none[key] - start).norm()
+def test_the_average_remembers_as_long_as_it_is_told_and_no_longer_than_it_has_lived():
+    """Updates with 0 then 1, 1, …: after n the average is 1 - Π decay_k."""
+    average, update = torch.zeros(1), fitting._running_average(0.9)
+    expected = 1.0
+    for count in range(200):
+        update([average], [torch.ones(1)], count)
+        expected *= min(0.9, (1 + count) / (10 + count))
+    assert 1 - average.item() == pytest.approx(expected, abs=1e-6)
+    young = torch.zeros(1)
+    update([young], [torch.ones(1)], 0)
+    assert young.item() == pytest.approx(0.9)  # a start is forgotten at once
 
 
 def test_an_unwritable_folder_is_said_before_training(tiny, tmp_path):

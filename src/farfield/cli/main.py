@@ -39,7 +39,11 @@ def _guarded(args: argparse.Namespace) -> int:
         _say("error", str(error), args)
         return 2
     except KeyboardInterrupt:
-        _say("stopped", "Everything up to the last checkpoint is kept; the same command goes on from there.", args)
+        _say(
+            "stopped",
+            "What was written so far is kept; the same command goes on from there.",
+            args,
+        )
         return 130
     except BrokenPipeError:  # piped into head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

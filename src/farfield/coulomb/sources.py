@@ -103,6 +103,8 @@ def place(system: System, positions: Tensor, index: Tensor) -> tuple[System, Ten
 
 def check_charges(charges: Tensor, count: int) -> None:
     """Raise unless charges are finite and ``(count,)`` or ``(count, channels)``."""
+    if not isinstance(charges, Tensor):
+        raise InputError(f"charges should be a torch tensor, not {type(charges).__name__}: torch.as_tensor(charges)")
     if charges.ndim not in (1, 2) or len(charges) != count:
         raise InputError(f"charges have shape {tuple(charges.shape)}, expected ({count},) or ({count}, channels)")
     finite = torch.isfinite(charges.detach())

@@ -20,7 +20,7 @@ def engine_named(name: str, options: dict[str, Any] | None = None) -> Engine:
     if name == "pyscf":
         return PySCFEngine(**options)
     if options:
-        raise InputError(f"{' and '.join(options)} belong to --engine pyscf, not to {name}")
+        raise InputError(f"--{' and --'.join(options)}: only for --engine pyscf, not for {name}")
     if name == "tblite":
         return TBLiteEngine()
     if name.startswith("ase:") and name.count(":") == 2:

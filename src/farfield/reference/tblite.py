@@ -1,6 +1,7 @@
 """Semi-empirical labels from tblite: GFN2-xTB, milliseconds a frame, molecules and crystals."""
 
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import ase
@@ -22,7 +23,7 @@ class TBLiteEngine:
     @property
     def description(self) -> str:
         """Method, program and version."""
-        return f"tblite {_program().__version__} {self.method}, accuracy {self.accuracy:g}, Mulliken charges"
+        return f"tblite {version('tblite')} {self.method}, accuracy {self.accuracy:g}, Mulliken charges"
 
     def check(self, elements: frozenset[str]) -> None:  # noqa: ARG002
         """Raise InputError without tblite."""

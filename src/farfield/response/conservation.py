@@ -98,7 +98,7 @@ class BondTransfer(nn.Module):
         self.giver = UnitLinear(widths.scalars, hidden)
         self.taker = UnitLinear(widths.scalars, hidden)
         self.length = nn.Linear(1, hidden)
-        self.out = UnitLinear(hidden, 1, gain=0.1)
+        self.out = UnitLinear(hidden, 1, gain=0.1, start=0.1)  # many neighbours of one kind add up
 
     def forward(self, features: Features) -> Tensor:
         """Net charge received by each atom ``(atoms,)``, e."""

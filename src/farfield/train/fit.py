@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from farfield.data.frame import Frame, Labels, collate
 from farfield.errors import ConvergenceError, InputError
@@ -96,7 +96,7 @@ class _Run:
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size
         )
         self.schedule = _schedule(self.optimizer, config, len(self.batches))
-        self.average = AveragedModel(step, multi_avg_fn=get_ema_multi_avg_fn(config.ema))  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(step, multi_avg_fn=_running_average(config.ema))
         self.parts = {
             "step": step, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule,
         }  # fmt: skip
@@ -181,6 +181,17 @@ class _Run:
             write_checkpoint(self.folder, progress, self.parts)
             write_log(self.folder, progress.history)
             self.saved = time.monotonic()
+
+
+def _running_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """Exponential average whose memory grows from nothing, so that a short run is not judged by where it started."""
+
+    def update(average: Sequence[Tensor], now: Sequence[Tensor], count: Tensor | int) -> None:
+        weight = 1 - min(decay, (1 + float(count)) / (10 + float(count)))
+        for old, new in zip(average, now):
+            old.lerp_(new, weight)
+
+    return update
 
 
 def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int) -> Any:

@@ -154,7 +154,8 @@ def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> li
         if split != "train" and residual is not None and np.isfinite(residual).any():
             said.append(
                 f"What the atoms' own charges missed of the total charge ({split}): "
-                f"{np.sqrt(np.nanmean(residual**2)):.4f} e rms, {np.nanmax(np.abs(residual)):.4f} e at most."
+                f"{np.sqrt(np.nanmean(residual**2)):.4f} e rms, {np.nanmax(np.abs(residual)):.4f} e at most. "
+                "Separated fragments are wrong by about that much; more epochs or a larger residual_weight lower it."
             )
     return said + model.paradigm.remarks()
 
