@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 demo: $(STAMP)
 	$(BIN)/farfield compare examples/demo/demo.yaml --out runs/demo --workers 2
-	$(BIN)/farfield md runs/demo/latent/model.pt embedded:charged_pairs_far --frame 45 --steps 2000 --out runs/demo/md.traj
+	$(BIN)/farfield md runs/demo/latent/model.pt embedded:charged_pairs_near --frame 151 --ensemble nvt --steps 2000 --out runs/demo/md.traj
 	@echo "report: runs/demo/report.html    trajectory: runs/demo/md.traj"
 
 test: $(STAMP)
