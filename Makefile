@@ -8,8 +8,8 @@ STAMP := $(VENV)/.installed
 
 demo: $(STAMP)
 	$(BIN)/farfield compare examples/demo/demo.yaml --out runs/demo --workers 2
-	$(BIN)/farfield md runs/demo/latent/model.pt embedded:charged_pairs_near --frame 151 --ensemble nvt --steps 2000 --out runs/demo/md.traj
-	@echo "report: runs/demo/report.html    trajectory: runs/demo/md.traj"
+	$(BIN)/farfield md runs/demo/latent/model.pt embedded:charged_pairs_near --frame 151 --ensemble nvt --steps 2000 --out runs/demo/ammonium_water.traj
+	@echo "report: runs/demo/report.html    trajectory: runs/demo/ammonium_water.traj"
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"
