@@ -80,7 +80,7 @@ def test_killed_hard_again_and_again_it_still_ends_the_same(tiny, tmp_path):
     command = [sys.executable, "-m", "farfield", "train", str(config), "--out", str(tmp_path / "parts")]
     rng, kills = np.random.default_rng(0), 0
     while True:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             process.wait(timeout=3.5 + rng.uniform(0, 3) + 0.5 * kills)
         except subprocess.TimeoutExpired:
@@ -89,7 +89,7 @@ def test_killed_hard_again_and_again_it_still_ends_the_same(tiny, tmp_path):
             kills += 1
             continue
         break
-    assert process.returncode == 0, process.stderr.read()
+    assert process.returncode == 0
     assert kills > 0
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
     assert not list((tmp_path / "parts").glob("*.tmp"))
@@ -266,7 +266,8 @@ def test_two_processes_take_the_step_of_one_with_twice_the_batch(tiny, tmp_path)
         assert done.returncode == 0, done.stderr
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for key in one:
-        torch.testing.assert_close(one[key], two[key], rtol=1e-9, atol=1e-12)
+        # a step is 5e-3; where the gradient is rounding alone, Adam makes 1e-11 of it
+        torch.testing.assert_close(one[key], two[key], rtol=1e-9, atol=1e-9)
 
 
 def test_tensorboard(tiny, tmp_path):

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ def claim_folder(folder: Path, config: dict[str, Any], splits: Splits) -> None:
         raise InputError(
             f"cannot create the run folder {folder}: {failure.strerror}. Choose another --out"
         ) from failure
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # only the first of several processes writes here
+        for torn in folder.glob(".*.tmp"):  # left by a kill in the middle of a write
+            torn.unlink(missing_ok=True)
     record = {"fingerprint": fingerprint(splits), "splits": splits.described()}
     if (folder / CONFIG).exists():
         _compare_configuration(folder, config)
