@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from farfield.atomic_write import write_atomically
 from farfield.backbone.network import DensityNetwork, typical_surroundings
+from farfield.backbone.repulsion import Repulsion
 from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics, fit_baseline
 from farfield.derive import with_derivatives
@@ -39,6 +40,7 @@ class Model(nn.Module):
         self.training_summary: dict[str, Any] = {}
         room = PARADIGMS[config.paradigm.kind]
         self.backbone = DensityNetwork(config.backbone, self.species, room.highest_order)
+        self.repulsion = Repulsion() if config.backbone.repulsion == "zbl" else None
         self.paradigm = room(config.paradigm, widths=self.backbone.widths, species=self.species)
 
     @property
@@ -91,8 +93,12 @@ class Model(nn.Module):
         return with_derivatives(self._predict, self._cast(system), wanted, create_graph=graph)
 
     def _predict(self, system: System) -> Prediction:
-        prediction: Prediction = self.paradigm(system, self.backbone(system))
-        return replace(prediction, energy=prediction.energy.double() + self._baseline_of(system))
+        features = self.backbone(system)
+        prediction: Prediction = self.paradigm(system, features)
+        energy = prediction.energy.double() + self._baseline_of(system)
+        if self.repulsion is not None:
+            energy = energy + self.repulsion(system, features.pairs)
+        return replace(prediction, energy=energy)
 
     def _baseline_of(self, system: System) -> Tensor:
         baseline = torch.tensor(self.baseline, dtype=torch.float64, device=system.numbers.device)

@@ -35,10 +35,10 @@ def test_every_term_by_hand():
     system, prediction, labels = two()
     found = misfits(prediction, labels, system, force_scale=2.0)
     scaled = {name: (misfit.error * misfit.factor).tolist() for name, misfit in found.items()}
-    assert scaled["energy"] == pytest.approx([0.4 / 2 / 2.0, 0.1 / 1 / 2.0])  # ΔE/√N over 2 eV/Å
+    assert scaled["energy"] == pytest.approx([0.4 / 4 / 2.0, 0.1 / 1 / 2.0])  # ΔE/N over 2 eV/Å
     assert found["energy"].error.tolist() == pytest.approx([0.1, 0.1])  # shown as eV/atom
     assert scaled["forces"] == pytest.approx([0.1] * 15)
-    assert scaled["stress"] == pytest.approx([729 * 1e-3 / 2 / 2.0] * 9)  # VΔσ/√N; the molecule has none
+    assert scaled["stress"] == pytest.approx([729 * 1e-3 / 4 / 2.0] * 9)  # VΔσ/N; the molecule has none
     assert scaled["charges"] == pytest.approx([0.5] * 5)
     assert scaled["dipole"] == pytest.approx([0.3, 0, 0])  # the crystal has none
 

@@ -1,6 +1,6 @@
 """Configuration of our own backbone."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -24,6 +24,8 @@ class BackboneConfig:
     """Radial waves."""
     radial_hidden: Annotated[int, Field(ge=1)] = 32
     """Width of the network that mixes them."""
+    repulsion: Literal["none", "zbl"] = "none"
+    """zbl: the screened repulsion of nuclei within touching covalent radii, for dynamics that may leave the data."""
     embed_charge: bool = False
     """Tell every atom the total charge of its system (a control: short range, but knowing Q)."""
     embed_spin: bool = False

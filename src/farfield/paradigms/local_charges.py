@@ -29,8 +29,8 @@ class LocalChargesConfig:
     """Gaussian width of each charge, Å; the default is what the LES papers call σ = 1 Å; 0 for points."""
     coulomb_error: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-5
     """Error asked of the Coulomb sum, relative to K⟨q²⟩(N/V)^(2/3)."""
-    residual_weight: Annotated[float, Field(ge=0)] = 60.0
-    """Weight in the loss of the squared charge (e², per atom) that conservation has to shift away."""
+    residual_weight: Annotated[float, Field(ge=0)] = 300.0
+    """Weight in the loss of the squared charge per atom, (e/atom)², that conservation has to shift away."""
 
 
 class LocalCharges(Paradigm):
@@ -67,10 +67,10 @@ class LocalCharges(Paradigm):
         )
 
     def penalty(self, prediction: Prediction, system: System) -> Tensor | None:
-        """Squared residual per atom: charges that need no shift are charges that separated fragments keep."""
+        """Squared shift per atom: charges that need no shift are charges that separated fragments keep."""
         if self.config.conservation != "shift" or prediction.charge_residual is None:
             return None
-        return self.config.residual_weight * (prediction.charge_residual.square() / system.atoms_per_system).mean()
+        return self.config.residual_weight * (prediction.charge_residual / system.atoms_per_system).square().mean()
 
     def only_charge(self, numbers: Tensor) -> float | None:
         """The sum of the formal charges where nothing else is possible (``bond``, ``fixed``)."""

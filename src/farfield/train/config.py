@@ -18,11 +18,11 @@ class LossWeights:
     """How much each target counts; every term is made dimensionless with the data's force scale first."""
 
     energy: Weight = 1.0
-    """Squared error of the energy per √atoms: each atom's error counts alike in small and large structures."""
+    """Squared error of the energy per atom; molecules of a few atoms whose total energies matter want 10 to 100."""
     forces: Weight = 1.0
     """Squared error of a force component."""
     stress: Weight = 1.0
-    """Squared error of volume × stress, per √atoms."""
+    """Squared error of volume × stress, per atom."""
     charges: Weight = 1.0
     """Squared error of an atomic charge, in e²."""
     dipole: Weight = 1.0
@@ -37,7 +37,7 @@ class TrainConfig:
     """Passes over the training frames."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Frames a step (on each device)."""
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
     """Highest learning rate (Adam)."""
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     """Cosine to zero after a short warm-up; or halved when validation stalls; or constant."""

@@ -26,16 +26,17 @@ def misfits(prediction: Prediction, labels: Labels, system: System, force_scale:
     So are the stress of what is not a crystal and the dipole of what is not a molecule. A prediction that is not finite
     stays: its loss is not finite either, and nobody takes it for a good one.
 
-    Energies count as ΔE/√N: if atoms err independently, each frame then says equally much about each of its atoms,
-    whatever its size. Volume × stress and the dipole are extensive like the energy and count alike.
+    Energies and volume × stress count per atom. Per √atom would weigh the errors of independent atoms alike in small
+    and large structures, but every step shifts the energies of all atoms together: the gradient of N equal errors
+    would drown what the forces say. Dipoles, whose atoms cancel, count per √atom.
     """
     atoms = system.atoms_per_system.to(torch.float64)
     one = torch.ones_like(atoms)
     found = {}
     for target, divisor, factor in [
-        ("energy", atoms, atoms.sqrt() / force_scale),
+        ("energy", atoms, one / force_scale),
         ("forces", None, one[system.system_index, None] / force_scale),
-        ("stress", None, (system.volume() / atoms.sqrt() / force_scale)[:, None, None]),
+        ("stress", None, (system.volume() / atoms / force_scale)[:, None, None]),
         ("charges", None, one[system.system_index]),
         ("dipole", None, (1 / atoms.sqrt())[:, None]),
     ]:

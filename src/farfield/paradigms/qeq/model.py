@@ -83,4 +83,4 @@ class QEq(Paradigm):
         """Preferred charges that add up leave nothing to flow between fragments far apart but what their fields ask."""
         if prediction.charge_residual is None:
             return None
-        return self.config.residual_weight * (prediction.charge_residual.square() / system.atoms_per_system).mean()
+        return self.config.residual_weight * (prediction.charge_residual / system.atoms_per_system).square().mean()

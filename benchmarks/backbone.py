@@ -1,0 +1,236 @@
+"""farfield and MACE trained on the same frames for the same CPU time, one thread each; JSON and a picture.
+
+    python benchmarks/backbone.py train FRAMES.xyz --name molten_nacl --code farfield mace --minutes 20
+    python benchmarks/backbone.py plot
+
+MACE runs through its own command, ``mace_run_train`` (``pip install mace-torch``), with its own defaults but for size
+and precision; farfield with its own. Both are validated once an epoch on the same frames, with the averaged weights,
+and the CPU time of that is counted: a row of the JSON is [CPU seconds, epoch, meV/atom, meV/Å].
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results" / "backbone"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+MACE = (
+    "--E0s=average --model=MACE --num_interactions=2 --correlation=3 --lr=0.01 --ema --default_dtype=float32 "
+    "--device=cpu --max_num_epochs=100000 --energy_key=REF_energy --forces_key=REF_forces --eval_interval=1"
+)
+PUBLISHED = {
+    # MACE-LES 0.3.16, L0, 32 channels, 2 layers, 5 Å, batch 2, lr 0.01, EMA; measured once on a machine of this kind
+    "molten_nacl": {
+        "MACE-LES 32 channels": [
+            [137, 1, 6.2, 36], [248, 2, 0.43, 23.7], [463, 4, 0.49, 13.7],
+            [666, 6, 0.58, 10.6], [970, 9, 0.18, 8.6], [1170, 11, 0.32, 7.95],
+        ]
+    }
+}  # fmt: skip
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train each code in turn on one data set."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        files = split(args, Path(folder))
+        for code in args.code:
+            label = f"{args.name}_{code}{'_' + args.tag if args.tag else ''}"
+            out = RESULTS / f"{label}.json"
+            started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            command = {"mace": mace_command, "farfield": farfield_command}[code](args, files, Path(folder))
+            rows = watched(command, args.minutes * 60, Path(folder), args.core)
+            about = {"data": args.name, "code": code, "batch": args.batch, "seed": args.seed, "started": started}
+            record = {**about, **machine(), "command": command[1:], "rows": rows}
+            text = json.dumps(record, indent=1).replace(folder, "…")
+            out.write_text(re.sub(r"\[\s+([^\[\]]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text) + "\n")
+            print(out.name, "last:", rows[-1] if rows else "nothing")
+
+
+def split(args: argparse.Namespace, folder: Path) -> dict[str, Path]:
+    """Frames as extended XYZ with the same keys for both codes; validation frames in a row or at random."""
+    import ase.io
+    import numpy as np
+
+    frames = ase.io.read(args.frames, ":")
+    order = np.arange(len(frames)) if args.in_order else np.random.default_rng(args.seed).permutation(len(frames))
+    ends = {"train": order[: args.train], "valid": order[args.train : args.train + args.valid]}
+    files = {}
+    for part, chosen in ends.items():
+        plain = []
+        for k in chosen:
+            atoms = ase.Atoms(frames[k].numbers, frames[k].positions, cell=frames[k].cell, pbc=frames[k].pbc)
+            atoms.info["REF_energy"] = frames[k].get_potential_energy()
+            atoms.info["charge"] = float(frames[k].info.get("charge", 0.0))
+            atoms.arrays["REF_forces"] = frames[k].get_forces()
+            plain.append(atoms)
+        files[part] = folder / f"{part}.xyz"
+        ase.io.write(files[part], plain, format="extxyz")
+    return files
+
+
+def mace_command(args: argparse.Namespace, files: dict[str, Path], folder: Path) -> list[str]:
+    """MACE's own command line."""
+    return [
+        str(Path(sys.executable).parent / "mace_run_train"), "--name=mace", f"--work_dir={folder / 'mace'}",
+        f"--train_file={files['train']}", f"--valid_file={files['valid']}", f"--seed={args.seed}",
+        f"--batch_size={args.batch}", "--valid_batch_size=10", f"--r_max={args.cutoff}",
+        f"--hidden_irreps={args.mace_irreps}", *MACE.split(),
+    ]  # fmt: skip
+
+
+def farfield_command(args: argparse.Namespace, files: dict[str, Path], folder: Path) -> list[str]:
+    """This script as a worker, which prints a line an epoch as MACE does."""
+    config = {
+        "data": {"train": str(files["train"]), "valid": str(files["valid"]),
+                 "energy": "REF_energy", "forces": "REF_forces"},
+        "model": {"paradigm": json.loads(args.paradigm), "backbone": {"cutoff": args.cutoff, **json.loads(args.backbone)}},
+        "train": {"batch_size": args.batch, "seed": args.seed, "epochs": 100000, "device": "cpu", "threads": 1,
+                  **json.loads(args.training)},
+    }  # fmt: skip
+    return [sys.executable, __file__, "worker", json.dumps(config), str(folder / "farfield")]
+
+
+def worker(args: argparse.Namespace) -> None:
+    """Train one farfield model, one line an epoch."""
+    from farfield.config import validated
+    from farfield.train.batches import prepared
+    from farfield.train.config import RunConfig
+    from farfield.train.fit import Material, fabric_for, fit
+    from farfield.train.run import prepare
+
+    import torch
+
+    torch.set_num_threads(1)
+    job = prepare(validated(RunConfig, json.loads(args.config), ""))
+    train, valid = prepared(job.splits.train, job.model), prepared(job.splits.valid, job.model)
+
+    def told(progress: Any) -> None:
+        if progress.history:
+            row = progress.history[-1]
+            energy, forces = row["valid_energy_rmse"], row["valid_forces_rmse"]
+            print(f"Epoch {progress.epoch}: RMSE_E_per_atom={energy:8.3f} meV, RMSE_F={forces:8.2f}", flush=True)
+
+    folder = Path(args.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    material = Material(job.model, train, valid, job.statistics.force_scale)
+    fit(material, job.config.train, folder, fabric=fabric_for(job.config.train), on_epoch=told)
+
+
+def watched(command: list[str], budget: float, folder: Path, core: int | None) -> list[list[float]]:
+    """Run until the process has used its CPU seconds; stamp every epoch it reports with them."""
+    import psutil
+
+    def pinned() -> None:
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
+        env={**os.environ, **ONE_THREAD}, preexec_fn=pinned,
+    )  # fmt: skip
+    watch, rows, tail = psutil.Process(process.pid), [], []
+    assert process.stdout is not None
+    for line in process.stdout:
+        tail = [*tail[-20:], line]
+        found = re.search(r"Epoch (\d+).*RMSE_E_per_atom=\s*([\d.]+) meV, RMSE_F=\s*([\d.]+)", line)
+        if not found:
+            continue
+        times = watch.cpu_times()
+        rows.append([round(times.user + times.system, 1), int(found[1]), float(found[2]), float(found[3])])
+        if rows[-1][0] > budget:
+            process.kill()
+            break
+    if process.wait() not in (0, -9) or not rows:
+        sys.exit("".join(tail))
+    return rows
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were taken with."""
+    import torch
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ("farfield", "mace-torch", "torch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    cpu = next((row.split(":")[1].strip() for row in open("/proc/cpuinfo") if row.startswith("model name")), "")
+    commit = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
+    return {
+        "versions": found, "machine": f"{platform.system()} {cpu}", "threads": 1, "commit": commit,
+        "load": round(os.getloadavg()[0], 1), "torch": torch.__version__,
+    }  # fmt: skip
+
+
+def plot(_args: argparse.Namespace) -> None:
+    """Force error against CPU time, a panel for each data set."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    records = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    names = sorted({record["data"] for record in records})
+    figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.6), squeeze=False, layout="constrained")
+    for axis, name in zip(axes[0], names):
+        curves = {r["code"]: r["rows"] for r in records if r["data"] == name} | PUBLISHED.get(name, {})
+        for label, rows in curves.items():
+            style = {"farfield": "o-", "mace": "s-"}.get(label, "^--")
+            axis.plot([row[0] for row in rows], [row[3] for row in rows], style, ms=3, label=label)
+        axis.set(title=name, xlabel="CPU time / s", xscale="log", yscale="log")
+        axis.grid(alpha=0.3, which="both")
+        axis.legend(fontsize=8)
+    axes[0][0].set_ylabel("force RMSE on validation / meV Å⁻¹")
+    figure.savefig(RESULTS / "backbone.png", dpi=130)
+    print(RESULTS / "backbone.png")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("train", help="train and write results/backbone/NAME_CODE.json")
+    one.set_defaults(run=train)
+    one.add_argument("frames", help="extended XYZ with energies and forces")
+    one.add_argument("--name", required=True)
+    one.add_argument("--tag", default="")
+    one.add_argument("--code", nargs="+", choices=["farfield", "mace"], default=["farfield", "mace"])
+    one.add_argument("--train", type=int, required=True, help="training frames")
+    one.add_argument("--valid", type=int, required=True, help="validation frames")
+    one.add_argument("--in-order", action="store_true", help="the first frames train (else shuffled with the seed)")
+    one.add_argument("--minutes", type=float, default=20, help="of CPU time, each")
+    one.add_argument("--batch", type=int, default=2)
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--cutoff", type=float, default=5.0)
+    one.add_argument("--core", type=int, help="run on this core only")
+    one.add_argument("--mace-irreps", default="32x0e")
+    one.add_argument("--paradigm", default='{"kind": "latent"}', help="JSON, for farfield")
+    one.add_argument("--backbone", default="{}", help="JSON, for farfield")
+    one.add_argument("--training", default='{"schedule": "constant"}', help="JSON, for farfield")
+    hidden = commands.add_parser("worker")
+    hidden.set_defaults(run=worker)
+    hidden.add_argument("config")
+    hidden.add_argument("folder")
+    commands.add_parser("plot", help="write results/backbone/backbone.png").set_defaults(run=plot)
+    args = parser.parse_args()
+    if hasattr(args, "frames"):
+        args.frames = Path(args.frames).resolve()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
