@@ -99,7 +99,7 @@ def test_another_configuration_in_the_same_folder_is_refused(tiny, tmp_path):
     run(tiny, tmp_path / "run")
     before = weights(tmp_path / "run")
     changed = tiny | {"train": tiny["train"] | {"learning_rate": 1e-4}}
-    with pytest.raises(InputError, match=r"train\.learning_rate: was 0\.01, is 0\.0001"):
+    with pytest.raises(InputError, match=r"train\.learning_rate: was 0\.02, is 0\.0001"):
         run(changed, tmp_path / "run")
     assert same(before, weights(tmp_path / "run"))
 
@@ -190,9 +190,9 @@ def test_schedules(tiny, tmp_path, schedule):
     tiny["train"] |= {"schedule": schedule, "epochs": 4, "warmup": 0.0}
     rates = [row["learning_rate"] for row in run(tiny, tmp_path / "run").history]
     if schedule == "cosine":
-        assert rates == pytest.approx([0.005 * (1 + np.cos(np.pi * k / 4)) for k in (1, 2, 3, 4)])
+        assert rates == pytest.approx([0.01 * (1 + np.cos(np.pi * k / 4)) for k in (1, 2, 3, 4)])
     else:
-        assert rates == [0.01] * 4
+        assert rates == [0.02] * 4
 
 
 def test_the_average_remembers_as_long_as_it_is_told_and_no_longer_than_it_has_lived():

@@ -29,7 +29,7 @@ class LocalChargesConfig:
     """Gaussian width of each charge, Å; the default is what the LES papers call σ = 1 Å; 0 for points."""
     coulomb_error: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-5
     """Error asked of the Coulomb sum, relative to K⟨q²⟩(N/V)^(2/3)."""
-    residual_weight: Annotated[float, Field(ge=0)] = 300.0
+    residual_weight: Annotated[float, Field(ge=0)] = 30.0
     """Weight in the loss of the squared charge per atom, (e/atom)², that conservation has to shift away."""
 
 

@@ -37,8 +37,8 @@ class TrainConfig:
     """Passes over the training frames."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     """Frames a step (on each device)."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
-    """Highest learning rate (Adam)."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-2
+    """Highest learning rate: about how far a weight (of size one) moves in a step. Muon for matrices, else Adam."""
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     """Cosine to zero after a short warm-up; or halved when validation stalls; or constant."""
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.02

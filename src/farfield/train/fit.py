@@ -20,6 +20,7 @@ from farfield.train.batches import Batches, on_device
 from farfield.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from farfield.train.config import TrainConfig
 from farfield.train.loss import TrainingStep
+from farfield.train.optimizer import MuonWithAdam
 from farfield.train.record import board, write_log
 
 OnEpoch = Callable[[Progress], None]
@@ -90,8 +91,7 @@ class _Run:
         self.valid, self.force_scale = material.valid, material.force_scale
         model = material.model
         step = TrainingStep(model, config.weights, material.force_scale, config.huber)
-        # no amsgrad: it would remember the gradients of the first steps, a thousand times larger, for ever
-        self.optimizer = torch.optim.Adam(step.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
+        self.optimizer: torch.optim.Optimizer = MuonWithAdam(step.parameters(), config.learning_rate)
         self.batches = Batches(
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size
         )

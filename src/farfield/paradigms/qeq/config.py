@@ -18,7 +18,7 @@ class QEqConfig:
     """Where every element's hardness starts, eV/e²; it is learned, and stays positive."""
     formal_charges: dict[str, FiniteFloat] | None = None
     """Charge of each element that the electronegativities start from; fitted to the data where absent."""
-    residual_weight: Annotated[float, Field(ge=0)] = 300.0
+    residual_weight: Annotated[float, Field(ge=0)] = 30.0
     """Weight in the loss of what the preferred charges miss of the total charge, squared, (e/atom)²."""
     coulomb_error: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-5
     """Error asked of the Coulomb sum, relative to K⟨q²⟩(N/V)^(2/3)."""
