@@ -130,7 +130,9 @@ class System:
 
         moved: dict[str, Any] = {name: move(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
         if (known := self.neighbors) is not None:
-            columns = {name: move(value) for name, value in vars(known).items() if isinstance(value, Tensor)}
+            columns: dict[str, Any] = {
+                name: move(value) for name, value in vars(known).items() if isinstance(value, Tensor)
+            }
             moved["neighbors"] = replace(known, **columns)
         return replace(self, **moved)
 

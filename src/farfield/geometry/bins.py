@@ -9,7 +9,7 @@ from farfield.geometry.compiled import compiled
 from farfield.geometry.lattice import Array, completed, determinant, inverse, product, reduced
 
 WANTED = 24
-"""Atoms per bin that make the search fastest (measured from 6 to 10 Å at the densities of molten salts and of water)."""
+"""Atoms per bin that make the search fastest, measured at the density of rock salt."""
 
 SLACK = 1e-9
 """Bins are wider by this part, so that rounding never moves an atom into a bin that is not looked at."""
@@ -160,8 +160,8 @@ def _keys(positions: Array, columns: Array, low: Array, shape: Array, width: Arr
     for k in range(len(positions)):
         key = 0
         for axis in range(3):
-            bin_ = int(math.floor((_along(positions, k, columns, axis) - low[axis]) / width[axis]))
-            key = key * shape[axis] + min(max(bin_, 0), shape[axis] - 1)
+            place = math.floor((_along(positions, k, columns, axis) - low[axis]) / width[axis])
+            key = key * shape[axis] + min(max(place, 0), shape[axis] - 1)
         keys[k] = key
     return keys
 

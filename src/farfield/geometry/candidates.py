@@ -33,6 +33,7 @@ class Room(NamedTuple):
 
 @compiled
 def empty_room(runs: int, candidates: int) -> Room:
+    """For so many runs and candidates, nothing in it."""
     return Room(
         np.empty((runs, 2), np.int64),
         np.empty((runs, 3)),
@@ -149,7 +150,7 @@ def _translation(rows: Array, steps: Array) -> tuple[float, float, float]:
 @compiled
 def _sort(room: Room, found: int, atoms: int) -> None:
     """By number, stably (images stay in order): by at most 8 bits at a time; the result is in ``item[0]``."""
-    bits = max(int(math.ceil(math.log2(atoms))), 1)
+    bits = max(math.ceil(math.log2(atoms)), 1)
     passes = (bits + 7) // 8
     width = (bits + passes - 1) // passes
     start = np.empty((1 << width) + 1, np.int64)

@@ -37,7 +37,7 @@ def count(bins: Bins, begin: int, end: int, cutoff: float, half: bool, offsets: 
 
 @compiled
 def write(bins: Bins, begin: int, end: int, cutoff: float, half: bool, closest: float, listing: Listing) -> int:
-    """The pairs of the atoms of some bins, where ``offsets`` has room for them; how many are closer than ``closest``."""
+    """The pairs of the atoms of some bins, to where ``offsets`` has room; how many are closer than ``closest``."""
     room, touching = empty_room(0, 0), 0
     for b in range(begin, end):
         room, candidates = candidates_of(bins, b, cutoff, room)

@@ -44,16 +44,15 @@ def find_neighbors(
         raise InputError(f"the cutoff must be a length in Å, it is {cutoff}")
     if not 0 <= skin < float("inf"):
         raise InputError(f"the skin must be a length in Å, 0 or more, it is {skin}")
-    positions, cells = (t.detach().to("cpu", torch.float64).numpy() for t in (system.positions, system.cell))
-    offset = np.zeros(system.n_systems + 1, np.int64)
-    np.cumsum(np.bincount(system.system_index.cpu().numpy(), minlength=system.n_systems), out=offset[1:])
-    batch = Batch(np.ascontiguousarray(positions), np.ascontiguousarray(cells), system.periodic.cpu().numpy(), offset)
-    _check(*batch[:3])
+    batch = Batch(_array(system.positions), _array(system.cell), system.periodic.cpu().numpy(), _offsets(system))
+    _check(batch.positions, batch.cells, batch.periodic)
     device, dtype = system.positions.device, system.positions.dtype
     in_place = np.float32 if dtype == torch.float32 else np.float64
     found, touching = search(batch, float(cutoff + skin), half=half, closest=CLOSEST, dtype=in_place)
-    i, j, shift, offsets = (torch.from_numpy(column).to(device) for column in found)
-    known = NeighborList(i, j, shift.to(dtype), float(cutoff), skin, half, offsets)
+    i, j, shift, offsets = (torch.from_numpy(column) for column in found)
+    known = NeighborList(
+        i.to(device), j.to(device), shift.to(device, dtype), float(cutoff), skin, half, offsets.to(device)
+    )
     if touching and not may_touch:
         _complain(system, known)
     return known
@@ -98,6 +97,15 @@ def _vectors(system: System, known: NeighborList) -> Tensor:
     if system.periodic.any():
         vector = vector + torch.einsum("pa,pab->pb", known.shift, system.cell[system.system_index[known.i]])
     return vector
+
+
+def _array(tensor: Tensor) -> Array:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=np.float64)
+
+
+def _offsets(system: System) -> Array:
+    """The number of each system's first atom, and that of all atoms ``(systems + 1,)``."""
+    return np.searchsorted(system.system_index.cpu().numpy(), np.arange(system.n_systems + 1))
 
 
 def _check(positions: Array, cells: Array, periodic: Array) -> None:
