@@ -38,6 +38,7 @@ def find_neighbors(
             along a missing lattice vector, zero volume, or no sensible cutoff or skin.
     """
     from farfield.geometry.bins import Batch  # here, for numba takes a while to import
+    from farfield.geometry.listing import Wanted
     from farfield.geometry.search import search
 
     if not 0 < cutoff < float("inf"):
@@ -48,7 +49,7 @@ def find_neighbors(
     _check(batch.positions, batch.cells, batch.periodic)
     device, dtype = system.positions.device, system.positions.dtype
     in_place = np.float32 if dtype == torch.float32 else np.float64
-    found, touching = search(batch, float(cutoff + skin), half=half, closest=CLOSEST, dtype=in_place)
+    found, touching = search(batch, Wanted(float(cutoff + skin), CLOSEST, half), in_place)
     i, j, shift, offsets = (torch.from_numpy(column) for column in found)
     known = NeighborList(
         i.to(device), j.to(device), shift.to(device, dtype), float(cutoff), skin, half, offsets.to(device)

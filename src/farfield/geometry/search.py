@@ -13,43 +13,42 @@ import torch
 from farfield.geometry.bins import Batch, Bins, binned
 from farfield.geometry.compiled import compiled
 from farfield.geometry.lattice import Array
-from farfield.geometry.listing import Listing, count, write
+from farfield.geometry.listing import Listing, Wanted, visit
 
 ENOUGH = 2000
 """Atoms that are worth a second thread, and memory in huge pages, which is numpy's to give."""
 
 
-def search(batch: Batch, cutoff: float, *, half: bool, closest: float, dtype: type) -> tuple[Listing, bool]:
-    """All pairs closer than ``cutoff`` Å, by as many threads as torch has, and whether any of them touch.
-
-    ``half`` gives each pair once: i < j, and of an atom's own images those with lexicographically positive shift;
-    pairs closer than ``closest`` Å touch; ``dtype`` is that of the shifts.
-    """
+def search(batch: Batch, wanted: Wanted, dtype: type) -> tuple[Listing, bool]:
+    """The pairs of a batch, by as many threads as torch has, and whether any of them touch; shifts in ``dtype``."""
     if len(batch.positions) < ENOUGH:
-        listing, touching = _at_once(batch, cutoff, half, closest, np.empty((0, 3), dtype))
+        listing, touching = _at_once(batch, wanted, np.empty((0, 3), dtype))
         return listing, touching > 0
-    bins = binned(batch, cutoff)
+    bins = binned(batch, wanted.cutoff)
     parts = _parts(bins, torch.get_num_threads())
-    offsets = np.zeros(len(batch.positions) + 1, np.int64)
-    pairs = sum(_in_threads(lambda begin, end: count(bins, begin, end, cutoff, half, offsets), parts))
-    np.cumsum(offsets, out=offsets)
+    nothing = np.empty(0, np.int64)
+    listing = Listing(nothing, nothing, np.empty((0, 3), dtype), np.zeros(len(batch.positions) + 1, np.int64))
+    touching = sum(_in_threads(lambda begin, end: visit(bins, begin, end, wanted, listing, False), parts))
+    offsets = np.cumsum(listing.offsets)
+    pairs = offsets[-1]
     listing = Listing(np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty((pairs, 3), dtype), offsets)
-    return listing, sum(
-        _in_threads(lambda begin, end: write(bins, begin, end, cutoff, half, closest, listing), parts)
-    ) > 0
+    _in_threads(lambda begin, end: visit(bins, begin, end, wanted, listing, True), parts)
+    return listing, touching > 0
 
 
 @compiled
-def _at_once(batch: Batch, cutoff: float, half: bool, closest: float, no_shifts: Array) -> tuple[Listing, int]:
+def _at_once(batch: Batch, wanted: Wanted, no_shift: Array) -> tuple[Listing, int]:
     """The same without a way through Python, which costs more than the search of a molecule."""
-    bins = binned(batch, cutoff)
-    offsets = np.zeros(len(batch.positions) + 1, np.int64)
-    pairs = count(bins, 0, len(bins.key), cutoff, half, offsets)
+    bins = binned(batch, wanted.cutoff)
+    nothing, offsets = np.empty(0, np.int64), np.zeros(len(batch.positions) + 1, np.int64)
+    begin, end = bins.first_bin[0], bins.first_bin[-1]
+    touching = visit(bins, begin, end, wanted, Listing(nothing, nothing, no_shift, offsets), False)
     for atom in range(len(batch.positions)):
         offsets[atom + 1] += offsets[atom]
-    shift = np.empty((pairs, 3), no_shifts.dtype)
-    listing = Listing(np.empty(pairs, np.int64), np.empty(pairs, np.int64), shift, offsets)
-    return listing, write(bins, 0, len(bins.key), cutoff, half, closest, listing)
+    i, j = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.int64)
+    listing = Listing(i, j, np.empty((offsets[-1], 3), no_shift.dtype), offsets)
+    visit(bins, begin, end, wanted, listing, True)
+    return listing, touching
 
 
 def _parts(bins: Bins, threads: int) -> list[tuple[int, int]]:
