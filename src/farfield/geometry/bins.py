@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from farfield.geometry.compiled import compiled
-from farfield.geometry.lattice import Array, completed, determinant, inverse, product, reduced
+from farfield.geometry.lattice import Array, complete, inverse, reduce
 
 WANTED = 24
 """Atoms per bin that make the search fastest, measured at the density of rock salt."""
@@ -59,19 +59,20 @@ def binned(batch: Batch, cutoff: float) -> Bins:
     count = 0
     for s in range(systems):
         start, end = offset[s], offset[s + 1]
-        lattice[s], integers[s] = reduced(completed(cells[s], periodic[s]), periodic[s])
+        complete(lattice[s], cells[s], periodic[s])
+        reduce(lattice[s], integers[s], periodic[s])
         if end > start:
-            wrapped, taken = _wrapped(positions[start:end], lattice[s], periodic[s])
-            low, shape[s], width, reach[s] = _divisions(wrapped, lattice[s], periodic[s], cutoff)
+            wrapped, taken, low = _wrapped(positions, start, end, lattice[s], periodic[s])
+            width = _divide(wrapped, low, lattice[s], periodic[s], cutoff, shape[s], reach[s])
             _round(wrapped, lattice[s], cutoff)
-            keys = _keys(wrapped, inverse(lattice[s]), low, shape[s], width)
+            keys = _keys(wrapped, lattice[s], low, width, shape[s])
             order = _sorted_order(keys)
             for k in range(end - start):
                 source = order[k]
                 atom[start + k] = start + source
-                place[:, start + k] = wrapped[source]
-                for axis in range(3):
-                    wrap[start + k, axis] = product(taken[source], integers[s][:, axis])
+                for c in range(3):
+                    place[c, start + k] = wrapped[source, c]
+                    wrap[start + k, c] = _along(taken, source, integers[s], c)
                 if k == 0 or keys[source] != keys[order[k - 1]]:
                     first_atom[count], key[count], system[count] = start + k, keys[source], s
                     count += 1
@@ -84,78 +85,84 @@ def binned(batch: Batch, cutoff: float) -> Bins:
 
 
 @compiled
-def _wrapped(positions: Array, lattice: Array, periodic: Array) -> tuple[Array, Array]:
-    """Positions relative to the first, wrapped along the periodic axes, and the lattice vectors taken off."""
-    columns = inverse(lattice)
-    inside, taken = np.empty_like(positions), np.zeros_like(positions)
-    for k in range(len(positions)):
-        for component in range(3):
-            inside[k, component] = positions[k, component] - positions[0, component]
+def _along(vectors: Array, k: int, columns: Array, axis: int) -> float:
+    """A component of ``vectors[k] @ columns``."""
+    return float(vectors[k, 0] * columns[0, axis] + vectors[k, 1] * columns[1, axis] + vectors[k, 2] * columns[2, axis])
+
+
+@compiled
+def _wrapped(positions: Array, start: int, end: int, lattice: Array, periodic: Array) -> tuple[Array, Array, Array]:
+    """Positions relative to the first, wrapped along the periodic axes; the lattice vectors taken off; lower ends."""
+    columns, _ = inverse(lattice)
+    inside, taken, low = np.empty((end - start, 3)), np.zeros((end - start, 3)), np.zeros(3)
+    for k in range(end - start):
+        for c in range(3):
+            inside[k, c] = positions[start + k, c] - positions[start, c]
         for _ in range(2):  # once more for what rounding left outside, of atoms from very far away
             for axis in range(3):
-                if periodic[axis]:
-                    fraction = _along(inside, k, columns, axis)
-                    steps = math.floor(fraction)
-                    if steps != 0:
-                        taken[k, axis] += steps
-                        for component in range(3):
-                            inside[k, component] -= steps * lattice[axis, component]
-    return inside, taken
+                steps = math.floor(_along(inside, k, columns, axis)) if periodic[axis] else 0
+                if steps != 0:
+                    taken[k, axis] += steps
+                    for c in range(3):
+                        inside[k, c] -= steps * lattice[axis, c]
+        for axis in range(3):
+            if not periodic[axis]:
+                low[axis] = min(low[axis], _along(inside, k, columns, axis))
+    return inside, taken, low
 
 
 @compiled
-def _along(positions: Array, k: int, columns: Array, axis: int) -> float:
-    return float(
-        positions[k, 0] * columns[0, axis] + positions[k, 1] * columns[1, axis] + positions[k, 2] * columns[2, axis]
-    )
-
-
-@compiled
-def _divisions(positions: Array, lattice: Array, periodic: Array, cutoff: float) -> tuple[Array, Array, Array, Array]:
-    """Where the bins begin, how many there are, how wide they are (fractions), and how many the cutoff reaches over."""
-    columns = inverse(lattice)
-    low, width = np.zeros(3), np.ones(3)
-    shape, reach = np.ones(3, np.int64), np.ones(3, np.int64)
-    extent = np.ones(3)
-    volume = abs(determinant(lattice))
+def _divide(
+    positions: Array, low: Array, lattice: Array, periodic: Array, cutoff: float, shape: Array, reach: Array
+) -> Array:
+    """Into how many bins each axis is cut, how many the cutoff reaches over; and how wide they are (fractions)."""
+    columns, determinant = inverse(lattice)
+    extent, width = np.ones(3), np.empty(3)
+    volume = abs(determinant)
     for axis in range(3):
         if not periodic[axis]:
-            high = low[axis] = _along(positions, 0, columns, axis)
+            high = low[axis]
             for k in range(len(positions)):
-                here = _along(positions, k, columns, axis)
-                low[axis], high = min(low[axis], here), max(high, here)
+                high = max(high, _along(positions, k, columns, axis))
             extent[axis] = high - low[axis]
             volume *= max(extent[axis], 0.5 * cutoff)
     edge = (WANTED * volume / len(positions)) ** (1 / 3)
     target = cutoff / min(max(np.rint(cutoff / edge), 1.0), 3.0) * (1 + SLACK)
     for axis in range(3):
-        height = 1 / math.sqrt(product(columns[:, axis], columns[:, axis]))
+        height = 1 / math.sqrt(columns[0, axis] ** 2 + columns[1, axis] ** 2 + columns[2, axis] ** 2)
         if periodic[axis]:
-            shape[axis] = int(min(max(math.floor(height / target), 1.0), MOST))
+            shape[axis] = min(max(math.floor(height / target), 1), MOST)
             width[axis] = 1 / shape[axis]
         else:  # height is 1
             width[axis] = max(target, extent[axis] * (1 + SLACK) / MOST)
-            shape[axis] = int(extent[axis] / width[axis]) + 1
+            shape[axis] = math.floor(extent[axis] / width[axis]) + 1
         reach[axis] = math.ceil(cutoff / (width[axis] * height))
-    return low, shape, width, reach
+    return width
 
 
 @compiled
 def _round(positions: Array, lattice: Array, cutoff: float) -> None:
     """Onto a grid so coarse that r_j + n·a - r_i is exact: every pair looks the same from both its ends."""
-    largest = 2 * cutoff + 2 * np.abs(positions).max() + 2 * np.abs(lattice).sum()
-    _, exponent = math.frexp(largest)
+    largest, lengths = cutoff, 0.0
+    for k in range(len(positions)):
+        for c in range(3):
+            largest = max(largest, abs(positions[k, c]))
+    for axis in range(3):
+        for c in range(3):
+            lengths += abs(lattice[axis, c])
+    _, exponent = math.frexp(4 * largest + 2 * lengths)
     quantum = math.ldexp(1.0, exponent - 51)
     for k in range(len(positions)):
-        for component in range(3):
-            positions[k, component] = np.rint(positions[k, component] / quantum) * quantum
+        for c in range(3):
+            positions[k, c] = np.rint(positions[k, c] / quantum) * quantum
     for axis in range(3):
-        for component in range(3):
-            lattice[axis, component] = np.rint(lattice[axis, component] / quantum) * quantum
+        for c in range(3):
+            lattice[axis, c] = np.rint(lattice[axis, c] / quantum) * quantum
 
 
 @compiled
-def _keys(positions: Array, columns: Array, low: Array, shape: Array, width: Array) -> Array:
+def _keys(positions: Array, lattice: Array, low: Array, width: Array, shape: Array) -> Array:
+    columns, _ = inverse(lattice)
     keys = np.empty(len(positions), np.int64)
     for k in range(len(positions)):
         key = 0
@@ -169,11 +176,14 @@ def _keys(positions: Array, columns: Array, low: Array, shape: Array, width: Arr
 @compiled
 def _sorted_order(keys: Array) -> Array:
     """A stable argsort: by 11 bits at a time."""
-    order, other = np.arange(len(keys)), np.empty(len(keys), np.int64)
-    start = np.empty(2049, np.int64)
-    largest, shift = keys.max(), 0
+    order, other, start = np.empty_like(keys), np.empty_like(keys), np.empty(2049, np.int64)
+    largest, shift = 0, 0
+    for k in range(len(keys)):
+        order[k] = k
+        largest = max(largest, keys[k])
     while largest >> shift:
-        start[:] = 0
+        for digit in range(2049):
+            start[digit] = 0
         for k in range(len(keys)):
             start[((keys[k] >> shift) & 2047) + 1] += 1
         for digit in range(2048):

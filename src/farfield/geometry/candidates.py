@@ -63,9 +63,8 @@ def candidates_of(bins: Bins, b: int, cutoff: float, room: Room) -> tuple[Room, 
     for r in range(runs):
         total += room.run[r, 1] - room.run[r, 0]
     if total > room.item.shape[1]:
-        larger = empty_room(len(room.run), 2 * total)
-        larger.run[:], larger.image[:] = room.run, room.image
-        room = larger
+        room = empty_room(len(room.run), 2 * total)
+        runs = _runs(bins, b, room)
     found = _near(bins, b, cutoff, room, runs)
     _sort(room, found, bins.offset[s + 1] - bins.offset[s])
     _spread(bins, b, room, found)
@@ -120,9 +119,10 @@ def _first_at_least(key: Array, begin: int, end: int, wanted: int) -> int:
 def _near(bins: Bins, b: int, cutoff: float, room: Room, runs: int) -> int:
     """Of the atoms in the runs those closer than the cutoff to the box around the bin's atoms."""
     first, last, s = bins.first_atom[b], bins.first_atom[b + 1], bins.system[b]
-    low, high = np.empty(3), np.empty(3)
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for axis in range(3):
-        low[axis], high[axis] = bins.place[axis, first:last].min(), bins.place[axis, first:last].max()
+        for a in range(first, last):
+            low[axis], high[axis] = min(low[axis], bins.place[axis, a]), max(high[axis], bins.place[axis, a])
     found = 0
     for r in range(runs):
         x, y, z = _translation(bins.lattice[s], room.image[r])
@@ -157,7 +157,8 @@ def _sort(room: Room, found: int, atoms: int) -> None:
     source, target = room.item[0], room.item[1]
     for k in range(passes):
         shift = 32 + k * width
-        start[:] = 0
+        for digit in range(len(start)):
+            start[digit] = 0
         for c in range(found):
             start[((source[c] >> shift) & ((1 << width) - 1)) + 1] += 1
         for digit in range(1 << width):
@@ -168,7 +169,8 @@ def _sort(room: Room, found: int, atoms: int) -> None:
             start[digit] += 1
         source, target = target, source
     if passes % 2 == 1:
-        room.item[0, :found] = room.item[1, :found]
+        for c in range(found):
+            room.item[0, c] = room.item[1, c]
 
 
 @compiled

@@ -28,12 +28,14 @@ class Wanted(NamedTuple):
 
 
 @compiled
-def visit(bins: Bins, begin: int, end: int, wanted: Wanted, listing: Listing, writing: bool) -> int:
+def visit(bins: Bins, begin: int, end: int, wanted: Wanted, listing: Listing) -> int:
     """The pairs of the atoms of the bins from ``begin`` to ``end``: first counted, then written.
 
     Counting leaves the pairs of each atom in ``offsets[atom + 1]`` and returns how many touch; writing puts them where
-    the summed ``offsets`` have room. Both in one function, which halves the time of compiling.
+    the summed ``offsets`` have room. Both in one function, which halves the time of compiling: it writes if there is
+    something to write to.
     """
+    writing = len(listing.i) > 0
     room, touching = empty_room(0, 0), 0
     for b in range(begin, end):
         room, candidates = candidates_of(bins, b, wanted.cutoff, room)
@@ -51,7 +53,8 @@ def visit(bins: Bins, begin: int, end: int, wanted: Wanted, listing: Listing, wr
             p, q = listing.offsets[atom], listing.offsets[atom + 1]
             if found != q - p:
                 raise RuntimeError("two counts of the neighbours of an atom differ")
-            listing.i[p:q] = atom
+            for pair in range(p, q):
+                listing.i[pair] = atom
             _put(room, start, room.hit[:found], bins.wrap[a], listing.j[p:q], listing.shift[p:q])
     return touching
 

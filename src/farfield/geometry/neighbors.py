@@ -110,14 +110,17 @@ def _offsets(system: System) -> Array:
 
 
 def _check(positions: Array, cells: Array, periodic: Array) -> None:
-    from farfield.geometry.lattice import first_flat
-
     if not np.isfinite(positions).all():
         atom = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
         raise InputError(f"atom {atom} of the batch is at {positions[atom]}: positions must be finite")
-    if (suspect := first_flat(cells, periodic)) >= 0:
-        for k in range(suspect, len(cells)):
-            check_cell(cells[k], periodic[k], f"structure {k}: " if len(cells) > 1 else "")
+    if not periodic.any():
+        return
+    whole = periodic.all(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fine = np.abs(np.linalg.det(cells)) > 1e-5 * np.linalg.norm(cells, axis=2).prod(1)
+    suspects = np.flatnonzero(np.where(whole, ~fine, periodic.any(1)) | ~np.isfinite(cells).all((1, 2)))
+    for k in suspects.tolist():
+        check_cell(cells[k], periodic[k], f"structure {k}: " if len(cells) > 1 else "")
 
 
 def _complain(system: System, known: NeighborList) -> None:

@@ -28,11 +28,11 @@ def search(batch: Batch, wanted: Wanted, dtype: type) -> tuple[Listing, bool]:
     parts = _parts(bins, torch.get_num_threads())
     nothing = np.empty(0, np.int64)
     listing = Listing(nothing, nothing, np.empty((0, 3), dtype), np.zeros(len(batch.positions) + 1, np.int64))
-    touching = sum(_in_threads(lambda begin, end: visit(bins, begin, end, wanted, listing, False), parts))
+    touching = sum(_in_threads(lambda begin, end: visit(bins, begin, end, wanted, listing), parts))
     offsets = np.cumsum(listing.offsets)
     pairs = offsets[-1]
     listing = Listing(np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty((pairs, 3), dtype), offsets)
-    _in_threads(lambda begin, end: visit(bins, begin, end, wanted, listing, True), parts)
+    _in_threads(lambda begin, end: visit(bins, begin, end, wanted, listing), parts)
     return listing, touching > 0
 
 
@@ -42,12 +42,12 @@ def _at_once(batch: Batch, wanted: Wanted, no_shift: Array) -> tuple[Listing, in
     bins = binned(batch, wanted.cutoff)
     nothing, offsets = np.empty(0, np.int64), np.zeros(len(batch.positions) + 1, np.int64)
     begin, end = bins.first_bin[0], bins.first_bin[-1]
-    touching = visit(bins, begin, end, wanted, Listing(nothing, nothing, no_shift, offsets), False)
+    touching = visit(bins, begin, end, wanted, Listing(nothing, nothing, no_shift, offsets))
     for atom in range(len(batch.positions)):
         offsets[atom + 1] += offsets[atom]
     i, j = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.int64)
     listing = Listing(i, j, np.empty((offsets[-1], 3), no_shift.dtype), offsets)
-    visit(bins, begin, end, wanted, listing, True)
+    visit(bins, begin, end, wanted, listing)
     return listing, touching
 
 
