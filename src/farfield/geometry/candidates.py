@@ -65,6 +65,7 @@ def candidates_of(bins: Bins, b: int, cutoff: float, room: Room) -> tuple[Room, 
     if total > room.item.shape[1]:
         room = empty_room(len(room.run), 2 * total)
         runs = _runs(bins, b, room)
+    _sort_runs(room, runs, bins.integers[s])
     found = _near(bins, b, cutoff, room, runs)
     _sort(room, found, bins.offset[s + 1] - bins.offset[s])
     _spread(bins, b, room, found)
@@ -73,7 +74,7 @@ def candidates_of(bins: Bins, b: int, cutoff: float, room: Room) -> tuple[Room, 
 
 @compiled
 def _runs(bins: Bins, b: int, room: Room) -> int:
-    """Runs of bins in reach, one along z at a time, in ascending order of their images."""
+    """Runs of bins in reach, one along z at a time, in ascending order of their images in the reduced lattice."""
     s = bins.system[b]
     shape, reach, periodic = bins.shape[s], bins.reach[s], bins.periodic[s]
     key, begin, end = bins.key, bins.first_bin[s], bins.first_bin[s + 1]
@@ -102,6 +103,36 @@ def _runs(bins: Bins, b: int, room: Room) -> int:
                 room.image[runs, 0], room.image[runs, 1], room.image[runs, 2] = image_x, image_y, image_z
                 runs += room.run[runs, 1] > room.run[runs, 0]
     return runs
+
+
+@compiled
+def _sort_runs(room: Room, runs: int, integers: Array) -> None:
+    """By the lattice vectors of the given cell, where that is not the reduced one (Shell's sort)."""
+    same, gap = True, 1
+    for a in range(3):
+        for b in range(3):
+            same &= integers[a, b] == (1.0 if a == b else 0.0)
+    while 3 * gap + 1 < runs:
+        gap = 3 * gap + 1
+    while gap > 0 and not same:
+        for last in range(gap, runs):
+            r = last
+            while r >= gap and _precedes(
+                _translation(integers, room.image[r]), _translation(integers, room.image[r - gap])
+            ):
+                for c in range(2):
+                    room.run[r, c], room.run[r - gap, c] = room.run[r - gap, c], room.run[r, c]
+                for c in range(3):
+                    room.image[r, c], room.image[r - gap, c] = room.image[r - gap, c], room.image[r, c]
+                r -= gap
+        gap //= 3
+
+
+@compiled
+def _precedes(a: tuple[float, float, float], b: tuple[float, float, float]) -> bool:
+    if a[0] != b[0]:
+        return a[0] < b[0]
+    return a[1] < b[1] if a[1] != b[1] else a[2] < b[2]
 
 
 @compiled
