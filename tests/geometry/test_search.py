@@ -85,11 +85,11 @@ def test_random_systems_as_vesin_finds_them(cell, periodic, reach, atoms, spread
 def test_many_atoms_as_vesin_finds_them(periodic, order):
     rng = np.random.default_rng(0)
     cell = np.array([[30.0, 0, 0], [9, 28, 0], [-7, 12, 33]])
-    grid = np.array(list(itertools.product(range(14), repeat=3))) / 14 + rng.uniform(-0.02, 0.02, (14**3, 3))
+    grid = np.array(list(itertools.product(range(13), repeat=3))) / 13 + rng.uniform(-0.02, 0.02, (13**3, 3))
     places = (grid if order == "by place" else rng.permutation(grid)) @ cell
     atoms = ase.Atoms("He" * len(places), places, cell=cell, pbc=periodic)
-    known = find_neighbors(System.from_ase(atoms), 6.0)
-    assert_as_vesin(atoms, known, 6.0)
+    known = find_neighbors(System.from_ase(atoms), 4.2)
+    assert_as_vesin(atoms, known, 4.2)
     assert_consistent(known, len(atoms))
 
 
