@@ -29,6 +29,7 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coulomb.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/neighbors.py
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

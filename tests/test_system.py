@@ -1,12 +1,14 @@
 """The batch of atoms: what goes in, what is refused, how it moves."""
 
+from dataclasses import replace
+
 import ase
 import numpy as np
 import pytest
 import torch
 
 from farfield.errors import InputError
-from farfield.geometry.neighbors import with_neighbors
+from farfield.geometry.neighbors import find_neighbors, with_neighbors
 from farfield.system import System, concatenate, per_system
 
 
@@ -169,6 +171,16 @@ def test_concatenated_neighbours_are_those_of_the_batch():
     parts = [with_neighbors(System.from_ase(atoms), 4.0) for atoms in (slab(), water(), slab())]
     joined = concatenate(parts).neighbors
     whole = with_neighbors(System.from_ase([slab(), water(), slab()]), 4.0).neighbors
-    for name in ("i", "j", "shift"):
+    for name in ("i", "j", "shift", "offsets"):
         assert torch.equal(getattr(joined, name), getattr(whole, name))
     assert concatenate([parts[0], System.from_ase(water())]).neighbors is None
+
+
+def test_halves_are_not_joined_to_full_lists():
+    system = System.from_ase(slab())
+    half, full = (replace(system, neighbors=find_neighbors(system, 4.0, half=each)) for each in (True, False))
+    assert concatenate([half, full]).neighbors is None
+    assert concatenate([half, half]).neighbors.half
+    assert half.to(dtype=torch.float32).neighbors.half
+    unsorted = replace(full, neighbors=replace(full.neighbors, offsets=None))
+    assert concatenate([full, unsorted]).neighbors.offsets is None

@@ -17,7 +17,8 @@ class NeighborList:
     """Which atoms are closer than ``cutoff``; every pair twice (i→j and j→i), ``i == j`` only through an image.
 
     With a skin it holds more pairs, out to ``cutoff + skin`` when it was made, and stays complete to ``cutoff`` until
-    some atom has moved by half the skin.
+    some atom has moved by half the skin (``geometry.kept.still_complete``). A ``half`` list has every pair once: i < j,
+    and of an atom's own images those whose shift is lexicographically positive.
     """
 
     i: Tensor  # (pairs,) int64
@@ -25,6 +26,8 @@ class NeighborList:
     shift: Tensor  # (pairs, 3) lattice vectors added to j, in the positions' dtype
     cutoff: float  # Å
     skin: float = 0.0  # Å
+    half: bool = False
+    offsets: Tensor | None = None  # (atoms + 1,) where the pairs of each atom begin, if sorted by i, then j, then shift
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,10 @@ class System:
 
         moved: dict[str, Any] = {name: move(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
         if (known := self.neighbors) is not None:
-            moved["neighbors"] = NeighborList(move(known.i), move(known.j), move(known.shift), known.cutoff, known.skin)
+            columns: dict[str, Any] = {
+                name: move(value) for name, value in vars(known).items() if isinstance(value, Tensor)
+            }
+            moved["neighbors"] = replace(known, **columns)
         return replace(self, **moved)
 
 
@@ -138,21 +144,10 @@ def per_system(values: Tensor, system: System) -> Tensor:
 
 
 def concatenate(systems: Sequence[System]) -> System:
-    """One batch out of several; neighbours are kept if all have them."""
+    """One batch out of several; neighbours are kept if all have them, and of one kind."""
     counts = torch.tensor([s.n_systems for s in systems])
     atoms = torch.tensor([s.n_atoms for s in systems])
     first_system, first_atom = (torch.cumsum(n, 0) - n for n in (counts, atoms))
-    known = [s.neighbors for s in systems]
-    neighbors = None
-    if all(known):
-        lists = [n for n in known if n is not None]
-        neighbors = NeighborList(
-            torch.cat([n.i + first for n, first in zip(lists, first_atom)]),
-            torch.cat([n.j + first for n, first in zip(lists, first_atom)]),
-            torch.cat([n.shift for n in lists]),
-            cutoff := min(n.cutoff for n in lists),
-            max(n.cutoff + n.skin for n in lists) - cutoff,
-        )
     return System(
         numbers=torch.cat([s.numbers for s in systems]),
         positions=torch.cat([s.positions for s in systems]),
@@ -161,7 +156,28 @@ def concatenate(systems: Sequence[System]) -> System:
         system_index=torch.cat([s.system_index + first for s, first in zip(systems, first_system)]),
         charge=torch.cat([s.charge for s in systems]),
         spin=torch.cat([s.spin for s in systems]),
-        neighbors=neighbors,
+        neighbors=_concatenated([s.neighbors for s in systems], first_atom),
+    )
+
+
+def _concatenated(known: Sequence[NeighborList | None], first_atom: Tensor) -> NeighborList | None:
+    lists = [n for n in known if n is not None]
+    if len(lists) < len(known) or len({n.half for n in lists}) > 1:
+        return None
+    offsets = None
+    if all(n.offsets is not None for n in lists):
+        first_pair = np.cumsum([0] + [len(n.i) for n in lists]).tolist()
+        rows = [n.offsets[:-1] + first for n, first in zip(lists, first_pair) if n.offsets is not None]
+        offsets = torch.cat([*rows, rows[0].new_tensor(first_pair[-1:])])
+    cutoff = min(n.cutoff for n in lists)
+    return NeighborList(
+        torch.cat([n.i + first for n, first in zip(lists, first_atom)]),
+        torch.cat([n.j + first for n, first in zip(lists, first_atom)]),
+        torch.cat([n.shift for n in lists]),
+        cutoff,
+        max(n.cutoff + n.skin for n in lists) - cutoff,
+        lists[0].half,
+        offsets,
     )
 
 
@@ -179,7 +195,7 @@ def _check(frame: ase.Atoms, where: str) -> None:
     if not np.isfinite(frame.cell.array).all():
         raise InputError(f"{where}the cell is not finite: {frame.cell.array.tolist()}")
     if frame.pbc.any():
-        _check_cell(frame.cell.array, frame.pbc, where)
+        check_cell(frame.cell.array, frame.pbc, where)
     for condition in ("charge", "spin"):
         if not np.isfinite(_number(frame.info, condition)):
             raise InputError(f"{where}info[{condition!r}] should be one finite number, it is {frame.info[condition]!r}")
@@ -196,13 +212,18 @@ def _number(info: dict[str, Any], name: str) -> float:
         return float("nan")
 
 
-def _check_cell(cell: np.ndarray[Any, Any], periodic: np.ndarray[Any, Any], where: str) -> None:
+def check_cell(cell: np.ndarray[Any, Any], periodic: np.ndarray[Any, Any], where: str) -> None:
+    """Raise an InputError, which begins with ``where``, if the periodic lattice vectors are not there or flat."""
+    if not np.isfinite(cell[periodic]).all():
+        raise InputError(f"{where}the cell is not finite: {cell.tolist()}")
     lengths = np.linalg.norm(cell, axis=1)
     if missing := ["abc"[k] for k in range(3) if periodic[k] and lengths[k] < 1e-6]:
         raise InputError(
             f"{where}periodic along {', '.join(missing)} but the cell has no such lattice vector: "
             'give Lattice="..." in the file, or pbc="F F F" for a molecule'
         )
+    if not periodic.any():
+        return
     spanned = np.linalg.svd(cell[periodic] / lengths[periodic, None], compute_uv=False)
     if spanned.min() < 1e-6:
         raise InputError(f"{where}the periodic lattice vectors {cell[periodic].tolist()} span no volume")

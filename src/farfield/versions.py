@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 def versions() -> dict[str, str]:
     """Versions of farfield, Python and the packages results depend on."""
     out = {"python": platform.python_version()}
-    for package in ("farfield", "torch", "numpy", "ase", "vesin", "lightning-fabric"):
+    for package in ("farfield", "torch", "numpy", "ase", "numba", "lightning-fabric"):
         try:
             out[package] = version(package)
         except PackageNotFoundError:

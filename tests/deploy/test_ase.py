@@ -49,7 +49,7 @@ def test_reused_neighbours_change_nothing():
         fresh.positions, fresh.cell = atoms.positions, atoms.cell
         assert atoms.get_potential_energy() == pytest.approx(fresh.get_potential_energy(), abs=1e-8)
         np.testing.assert_allclose(atoms.get_forces(), fresh.get_forces(), atol=1e-8)
-        lists.append(atoms.calc.known)
+        lists.append(atoms.calc.kept.known)
     searches = 1 + sum(now is not before for before, now in itertools.pairwise(lists))
     assert 1 < searches < 20  # it did reuse, and it did search again
 
@@ -158,10 +158,10 @@ def test_toggled_periodicity_is_a_new_search():
     atoms.get_potential_energy()
     for periodic in (False, True):
         atoms.pbc = fresh.pbc = periodic
-        before = atoms.calc.known
+        before = atoms.calc.kept.known
         fresh.calc = calculator(skin=0.0)
         assert atoms.get_potential_energy() == pytest.approx(fresh.get_potential_energy(), abs=1e-8)
-        assert atoms.calc.known is not before
+        assert atoms.calc.kept.known is not before
 
 
 @pytest.mark.parametrize(

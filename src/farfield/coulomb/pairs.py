@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import vesin
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from farfield.coulomb.sources import Charged
 from farfield.errors import InputError
-from farfield.geometry.neighbors import CLOSEST
+from farfield.geometry.neighbors import CLOSEST, find_neighbors
 from farfield.system import NeighborList, System
 
 _Array = np.ndarray[Any, np.dtype[Any]]
@@ -39,11 +38,11 @@ def half_pairs(
     system, reach = charged.system, float(cutoff.max())
     known = system.neighbors
     if known is None or known.cutoff < reach:
-        found = _search(system, reach)
+        found = find_neighbors(system, reach, half=True, may_touch=True)
         exact = bool((cutoff == reach).all())
     else:
         found = _each_once(known)
-        exact = known.cutoff == reach and bool((cutoff == reach).all())
+        exact = known.cutoff + known.skin == reach and bool((cutoff == reach).all())
     if not exact:
         near = _vectors(system, found, detached=True).square().sum(-1) < cutoff.square()[system.system_index[found.i]]
         found = NeighborList(found.i[near], found.j[near], found.shift[near], reach)
@@ -107,24 +106,10 @@ def _images(
     return i, j, grid[replica // len(s)] - home[1][j] + home[0][i]
 
 
-def _search(system: System, cutoff: float) -> NeighborList:
-    positions = system.positions.detach().to("cpu", torch.float64).numpy()
-    cells = system.cell.detach().to("cpu", torch.float64).numpy()
-    ends = np.cumsum(system.atoms_per_system.cpu().numpy())
-    search = vesin.NeighborList(cutoff=cutoff, full_list=False, sorted=True, n_threads=1)
-    nothing = np.zeros(0, dtype=np.int64)
-    found = [(nothing, nothing, np.zeros((0, 3), dtype=np.int32))]
-    for cell, end, start in zip(cells, ends, np.concatenate([[0], ends[:-1]])):
-        if end > start:
-            i, j, shift = search.compute(positions[start:end], cell, np.ones(3, dtype=bool), "ijS")
-            found.append((i.astype(np.int64) + start, j.astype(np.int64) + start, shift))
-    i, j, shift = (torch.from_numpy(np.concatenate(column)) for column in zip(*found))
-    device, dtype = system.positions.device, system.positions.dtype
-    return NeighborList(i.to(device), j.to(device), shift.to(device, dtype), cutoff)
-
-
 def _each_once(known: NeighborList) -> NeighborList:
     """Half of a full list: i < j, and of an atom's own images the lexicographically positive half."""
+    if known.half:
+        return known
     i, j, shift = known.i, known.j, known.shift
     ahead = shift @ shift.new_tensor([1e6, 1e3, 1.0]) > 0
     once = ((i < j) | ((i == j) & ahead)).nonzero().squeeze(1)

@@ -172,4 +172,6 @@ def _subset_neighbors(system: System, places: Tensor) -> NeighborList | None:
     number = torch.full((system.n_atoms,), -1, dtype=torch.long, device=places.device)
     number[places] = torch.arange(len(places), device=places.device)
     kept = number[known.i] >= 0
-    return NeighborList(number[known.i[kept]], number[known.j[kept]], known.shift[kept], known.cutoff)
+    return NeighborList(
+        number[known.i[kept]], number[known.j[kept]], known.shift[kept], known.cutoff, known.skin, known.half
+    )

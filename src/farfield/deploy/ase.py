@@ -3,7 +3,6 @@
 import difflib
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from farfield.errors import InputError
-from farfield.geometry.neighbors import find_neighbors
+from farfield.geometry.kept import KeptNeighbors
 from farfield.model import Model, contents, from_contents, load
 from farfield.prediction import Prediction
-from farfield.system import NeighborList, System
+from farfield.system import System
 
 
 class FarfieldCalculator(Calculator):  # type: ignore[misc]
@@ -60,11 +59,9 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         _check_device(device)
         super().__init__()
         self.model = _own_copy(model, None if dtype is None else getattr(torch, dtype), device)
-        self.device, self.skin = str(device), skin
+        self.device, self.kept = str(device), KeptNeighbors(skin)
         self.identity = _identity(self.model)
         self.implemented_properties = [p for p in type(self).implemented_properties if p in self._given()]
-        self.known: NeighborList | None = None
-        self.known_at: ase.Atoms | None = None
 
     def calculate(
         self,
@@ -98,33 +95,9 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         if (system.positions.dtype, self.device) != (self.model.dtype, "cpu"):
             system = system.to(self.device, self.model.dtype)
         want = {"energy", "forces", "charges", "dipole"} & self.model.gives
-        found: Prediction = self.model(self._with_neighbors(system, atoms), want | ({"stress"} if stress else set()))
+        system = self.kept.attach(system, self.model.reach(system))
+        found: Prediction = self.model(system, want | ({"stress"} if stress else set()))
         return found
-
-    def _with_neighbors(self, system: System, atoms: ase.Atoms) -> System:
-        """The neighbours of an earlier step where they are still complete, new ones otherwise."""
-        reach = self.model.reach(system)
-        if self.known is None or self.known.cutoff < reach or not self._still_complete(atoms, self.known):
-            # a little further than needed: in a breathing cell the Coulomb cutoff breathes too
-            self.known = find_neighbors(system, reach * 1.02, skin=self.skin)
-            self.known_at = atoms.copy()
-        return replace(system, neighbors=self.known)
-
-    def _still_complete(self, atoms: ase.Atoms, known: NeighborList) -> bool:
-        """No pair can have come within the cutoff: twice the largest move plus the cutoff's strain fits the skin."""
-        before = self.known_at
-        if before is None or len(before) != len(atoms) or (before.pbc != atoms.pbc).any():
-            return False
-        if (before.numbers != atoms.numbers).any():
-            return False
-        deform = np.eye(3)
-        if (before.cell.array != atoms.cell.array).any():
-            if before.cell.rank < 3 or atoms.cell.rank < 3:
-                return False
-            deform = np.linalg.solve(before.cell.array, atoms.cell.array)
-        moved = np.linalg.norm(atoms.positions - before.positions @ deform, axis=1).max()
-        strain = np.linalg.norm(deform - np.eye(3), 2) * (known.cutoff + known.skin)
-        return bool(2 * moved + strain < known.skin)
 
     def _given(self) -> set[str]:
         return set(self.model.gives) | {"free_energy"}

@@ -1,15 +1,16 @@
 """Pairs within a cutoff, through periodic images, for any cell and any periodicity."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-import ase.geometry
 import numpy as np
 import torch
-import vesin
 from torch import Tensor
 
 from farfield.errors import InputError
-from farfield.system import NeighborList, System
+from farfield.system import NeighborList, System, check_cell
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 CLOSEST = 1e-3
 """Å; atoms closer than this are taken for the same atom entered twice."""
@@ -25,33 +26,37 @@ class Pairs:
     distance: Tensor  # (pairs,), Å
 
 
-def find_neighbors(system: System, cutoff: float, *, skin: float = 0.0) -> NeighborList:
-    """Search the pairs closer than ``cutoff`` Å, and those in the skin beyond.
+def find_neighbors(
+    system: System, cutoff: float, *, skin: float = 0.0, half: bool = False, may_touch: bool = False
+) -> NeighborList:
+    """Search the pairs closer than ``cutoff`` Å, and those in the skin beyond; sorted by i, then j, then shift.
+
+    ``half`` gives every pair once. The list is the same for any number of threads (as many as torch has).
 
     Raises:
-        InputError: two atoms on top of each other, positions that are not finite, or no sensible cutoff.
+        InputError: two atoms on top of each other (unless they ``may_touch``), positions that are not finite, periodic
+            along a missing lattice vector, zero volume, or no sensible cutoff or skin.
     """
+    from farfield.geometry.bins import Batch  # here, for numba takes a while to import
+    from farfield.geometry.listing import Wanted
+    from farfield.geometry.search import search
+
     if not 0 < cutoff < float("inf"):
         raise InputError(f"the cutoff must be a length in Å, it is {cutoff}")
-    positions = system.positions.detach().to("cpu", torch.float64).numpy()
-    if not np.isfinite(positions).all():
-        atom = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
-        raise InputError(f"atom {atom} of the batch is at {positions[atom]}: positions must be finite")
-    cells = system.cell.detach().to("cpu", torch.float64).numpy()
-    periodic = system.periodic.cpu().numpy()
-    ends = np.cumsum(system.atoms_per_system.cpu().numpy())
-    search = vesin.NeighborList(cutoff=float(cutoff + skin), full_list=True, sorted=True, n_threads=1)
-    found = []
-    for cell, axes, end, start in zip(cells, periodic, ends, np.concatenate([[0], ends[:-1]])):
-        # vesin asks for a full cell even where an axis is open
-        box = ase.geometry.complete_cell(cell) if axes.any() else np.zeros((3, 3))
-        i, j, shift, distance = search.compute(positions[start:end], box, axes, "ijSd")
-        if len(distance) and distance.min() < CLOSEST:
-            _complain(system, int(i[distance.argmin()] + start), int(j[distance.argmin()] + start), distance.min())
-        found.append((i.astype(np.int64) + start, j.astype(np.int64) + start, shift))
-    i, j, shift = (torch.from_numpy(np.concatenate(column)) for column in zip(*found))
+    if not 0 <= skin < float("inf"):
+        raise InputError(f"the skin must be a length in Å, 0 or more, it is {skin}")
+    batch = Batch(_array(system.positions), _array(system.cell), system.periodic.cpu().numpy(), _offsets(system))
+    _check(batch.positions, batch.cells, batch.periodic)
     device, dtype = system.positions.device, system.positions.dtype
-    return NeighborList(i.to(device), j.to(device), shift.to(device, dtype), float(cutoff), skin)
+    in_place = np.float32 if dtype == torch.float32 else np.float64
+    found, touching = search(batch, Wanted(float(cutoff + skin), CLOSEST, half), in_place)
+    i, j, shift, offsets = (torch.from_numpy(column) for column in found)
+    known = NeighborList(
+        i.to(device), j.to(device), shift.to(device, dtype), float(cutoff), skin, half, offsets.to(device)
+    )
+    if touching and not may_touch:
+        _complain(system, known)
+    return known
 
 
 def with_neighbors(system: System, cutoff: float) -> System:
@@ -62,7 +67,7 @@ def with_neighbors(system: System, cutoff: float) -> System:
 def pairs_within(system: System, cutoff: float) -> Pairs:
     """All pairs closer than ``cutoff`` Å, from the neighbours attached to ``system`` or by a new search."""
     known = system.neighbors
-    if known is None or known.cutoff < cutoff:
+    if known is None or known.half or known.cutoff < cutoff:
         known = find_neighbors(system, cutoff)
     i, j = known.i, known.j
     vector = _vectors(system, known)
@@ -72,6 +77,22 @@ def pairs_within(system: System, cutoff: float) -> Pairs:
     return Pairs(i, j, vector, vector.norm(dim=-1))
 
 
+def reverse(known: NeighborList) -> Tensor:
+    """For every pair i→j ``(pairs,)`` the index of j→i: what one end of an edge knows, for the other to gather.
+
+    Raises:
+        InputError: a half list, or one that is not sorted as ``find_neighbors`` does it.
+    """
+    from farfield.geometry.listing import reversed_pairs
+
+    if known.half or known.offsets is None:
+        raise InputError(
+            "reverse needs every pair both ways and sorted: a list as find_neighbors(system, cutoff) gives"
+        )
+    found = reversed_pairs(*(t.cpu().numpy() for t in (known.i, known.j, known.offsets)))
+    return torch.from_numpy(found).to(known.i.device)
+
+
 def _vectors(system: System, known: NeighborList) -> Tensor:
     vector = system.positions[known.j] - system.positions[known.i]
     if system.periodic.any():
@@ -79,8 +100,36 @@ def _vectors(system: System, known: NeighborList) -> Tensor:
     return vector
 
 
-def _complain(system: System, i: int, j: int, distance: float) -> None:
-    batch = system.system_index.tolist()
-    first = batch.index(batch[i])
-    where = f"structure {batch[i]}: " if system.n_systems > 1 else ""
-    raise InputError(f"{where}atoms {i - first} and {j - first} are {distance:.1e} Å apart: one atom entered twice?")
+def _array(tensor: Tensor) -> Array:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=np.float64)
+
+
+def _offsets(system: System) -> Array:
+    """The number of each system's first atom, and that of all atoms ``(systems + 1,)``."""
+    return np.searchsorted(system.system_index.cpu().numpy(), np.arange(system.n_systems + 1))
+
+
+def _check(positions: Array, cells: Array, periodic: Array) -> None:
+    if not np.isfinite(positions).all():
+        atom = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
+        raise InputError(f"atom {atom} of the batch is at {positions[atom]}: positions must be finite")
+    if not periodic.any():
+        return
+    whole = periodic.all(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fine = np.abs(np.linalg.det(cells)) > 1e-5 * np.linalg.norm(cells, axis=2).prod(1)
+    suspects = np.flatnonzero(np.where(whole, ~fine, periodic.any(1)) | ~np.isfinite(cells).all((1, 2)))
+    for k in suspects.tolist():
+        check_cell(cells[k], periodic[k], f"structure {k}: " if len(cells) > 1 else "")
+
+
+def _complain(system: System, known: NeighborList) -> None:
+    """Name the closest pair of the first structure that has one."""
+    distance = _vectors(system, known).detach().norm(dim=-1)
+    owner = system.system_index[known.i]
+    first = owner[distance < CLOSEST].min()
+    pair = int(torch.where(owner == first, distance, float("inf")).argmin())
+    start = int((system.system_index < first).sum())
+    where = f"structure {int(first)}: " if system.n_systems > 1 else ""
+    i, j = int(known.i[pair]) - start, int(known.j[pair]) - start
+    raise InputError(f"{where}atoms {i} and {j} are {distance[pair]:.1e} Å apart: one atom entered twice?")
