@@ -1,7 +1,7 @@
 """The sums as loops over atoms or bonds, each of which writes only to its own place. Channels are innermost.
 
-They run from ``begin`` to ``end`` and add to what they are given; ``compiled.share`` compiles and divides them. Seen
-from the second atom of a bond, harmonics of odd order change sign.
+They run from ``begin`` to ``end``, whatever their first array held before is written over; ``compiled.share`` compiles and
+divides them. Seen from the second atom of a bond, harmonics of odd order change sign.
 """
 
 from typing import Any
@@ -16,17 +16,18 @@ Integers = NDArray[np.int64]
 def gather(
     begin: int,
     end: int,
-    density: Floats,  # (atoms, m, channels), added to
+    density: Floats,  # (atoms, m, channels)
     radial: Floats,  # (bonds, orders, channels)
     harmonics: Floats,  # (bonds, m)
     sent: Floats,  # (atoms, channels)
     visits: Integers,
     start: Integers,
 ) -> None:
-    """density[i, m] += R[bond, l] · Y[bond, m] · sent[j] over the visits of atoms i."""
+    """density[i, m] = Σ R[bond, l] · Y[bond, m] · sent[j] over the visits of atoms i."""
     channels = sent.shape[1]
     message = np.empty(channels, sent.dtype)
     for i in range(begin, end):
+        density[i] = 0
         for visit in range(start[i], start[i + 1]):
             bond, j = visits[visit, 0], visits[visit, 1]
             for order in range(radial.shape[1]):
@@ -42,17 +43,18 @@ def gather(
 def slope_of_sent(
     begin: int,
     end: int,
-    slope: Floats,  # (atoms, channels), added to
+    slope: Floats,  # (atoms, channels)
     density: Floats,  # (atoms, m, channels), what the densities are multiplied with
     radial: Floats,
     harmonics: Floats,
     visits: Integers,
     start: Integers,
 ) -> None:
-    """slope[j] += R[bond, l] · Y[bond, m] · density[i, m] over the visits of atoms j, from whose far ends i they saw j."""
+    """slope[j] = Σ R[bond, l] · Y[bond, m] · density[i, m] over the visits of atoms j, from whose far ends i they saw j."""
     channels = slope.shape[1]
     along = np.empty(channels, slope.dtype)
     for j in range(begin, end):
+        slope[j] = 0
         for visit in range(start[j], start[j + 1]):
             bond, i = visits[visit, 0], visits[visit, 1]
             for order in range(radial.shape[1]):
@@ -69,8 +71,8 @@ def slope_of_sent(
 def slope_of_bonds(
     begin: int,
     end: int,
-    to_radial: Floats,  # (bonds, orders, channels), added to
-    to_harmonics: Floats,  # (bonds, m), written
+    to_radial: Floats,  # (bonds, orders, channels)
+    to_harmonics: Floats,  # (bonds, m)
     density: Floats,  # (atoms, m, channels), what the densities are multiplied with
     radial: Floats,
     harmonics: Floats,
@@ -80,6 +82,7 @@ def slope_of_bonds(
     """Both slopes of a bond: sent of each end times the density of the other, times Y or times R."""
     for bond in range(begin, end):
         i, j = ends[bond, 0], ends[bond, 1]
+        to_radial[bond] = 0
         for order in range(radial.shape[1]):
             for m in range(order * order, (order + 1) * (order + 1)):
                 harmonic = harmonics[bond, m]
@@ -100,7 +103,7 @@ def slope_of_bonds(
 def couple(
     begin: int,
     end: int,
-    out: Floats,  # (atoms, rows, channels), added to
+    out: Floats,  # (atoms, rows, channels)
     weights: Floats,  # (paths, elements, channels)
     a: Floats,  # (atoms, rows, channels)
     b: Floats,
@@ -108,8 +111,9 @@ def couple(
     table: Integers,  # (4, terms): path, and the rows of a, b and out
     coefficients: Floats,  # (terms,)
 ) -> None:
-    """out[n] += coefficient · weight of the path and the element · a[n] · b[n] over all terms, for atoms n."""
+    """out[n] = Σ coefficient · weight of the path and the element · a[n] · b[n] over all terms, for atoms n."""
     for n in range(begin, end):
+        out[n] = 0
         for term in range(len(coefficients)):
             weight, left, right = weights[table[0, term], element[n]], a[n, table[1, term]], b[n, table[2, term]]
             target, coefficient = out[n, table[3, term]], coefficients[term]
@@ -120,7 +124,7 @@ def couple(
 def slope_of_weights(
     begin: int,
     end: int,
-    slope: Floats,  # (blocks, paths, elements, channels), added to
+    slope: Floats,  # (blocks, paths, elements, channels)
     a: Floats,  # (atoms, rows, channels)
     b: Floats,
     d: Floats,
@@ -128,9 +132,10 @@ def slope_of_weights(
     table: Integers,  # (4, terms): path, and the rows of a, b and d
     coefficients: Floats,  # (terms,)
 ) -> None:
-    """slope[path, element] += coefficient · a[n] · b[n] · d[n] over all terms and the atoms n of each block."""
+    """slope[path, element] = Σ coefficient · a[n] · b[n] · d[n] over all terms and the atoms n of each block."""
     atoms, blocks = len(element), len(slope)
     for block in range(begin, end):
+        slope[block] = 0
         for n in range(block * atoms // blocks, (block + 1) * atoms // blocks):
             for term in range(len(coefficients)):
                 target, left = slope[block, table[0, term], element[n]], a[n, table[1, term]]

@@ -25,7 +25,7 @@ Slopes = tuple[Tensor | None, ...]
 @torch.library.custom_op("farfield::gather", mutates_args=(), device_types="cpu")
 def gather(radial: Tensor, harmonics: Tensor, sent: Tensor, ends: Tensor, visits: Tensor, start: Tensor) -> Tensor:
     """Densities ``(atoms, m, channels)``."""
-    density = sent.new_zeros(len(sent), harmonics.shape[1], sent.shape[1])
+    density = sent.new_empty(len(sent), harmonics.shape[1], sent.shape[1])
     share(loops.gather, len(sent), density, radial, harmonics, sent, visits, start)
     return density
 
@@ -35,7 +35,7 @@ def slope_of_sent(
     density: Tensor, radial: Tensor, harmonics: Tensor, ends: Tensor, visits: Tensor, start: Tensor
 ) -> Tensor:
     """``(atoms, channels)``."""
-    slope = density.new_zeros(len(density), density.shape[2])
+    slope = density.new_empty(len(density), density.shape[2])
     share(loops.slope_of_sent, len(density), slope, density, radial, harmonics, visits, start)
     return slope
 
@@ -45,7 +45,7 @@ def slope_of_bonds(
     density: Tensor, radial: Tensor, harmonics: Tensor, sent: Tensor, ends: Tensor, visits: Tensor, start: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Of the radial functions ``(bonds, orders, channels)`` and of the harmonics ``(bonds, m)``."""
-    to_radial, to_harmonics = torch.zeros_like(radial), torch.empty_like(harmonics)
+    to_radial, to_harmonics = radial.new_empty(radial.shape), harmonics.new_empty(harmonics.shape)
     share(loops.slope_of_bonds, len(ends), to_radial, to_harmonics, density, radial, harmonics, sent, ends)
     return to_radial, to_harmonics
 
@@ -55,7 +55,7 @@ def couple(
     weights: Tensor, a: Tensor, b: Tensor, element: Tensor, table: Tensor, coefficients: Tensor, place: int, rows: int
 ) -> Tensor:
     """``(atoms, rows, channels)``: what stands at ``place``, from the other two in the order of their places."""
-    out = a.new_zeros(len(a), rows, a.shape[2])
+    out = a.new_empty(len(a), rows, a.shape[2])
     first, second = _others(place)
     ordered = table[[0, first, second, place]]
     share(loops.couple, len(a), out, weights, a, b, element, ordered, coefficients)
@@ -67,7 +67,7 @@ def slope_of_weights(
     a: Tensor, b: Tensor, d: Tensor, element: Tensor, table: Tensor, coefficients: Tensor, paths: int, elements: int
 ) -> Tensor:
     """``(paths, elements, channels)``."""
-    slope = a.new_zeros(BLOCKS, paths, elements, a.shape[2])
+    slope = a.new_empty(BLOCKS, paths, elements, a.shape[2])
     share(loops.slope_of_weights, BLOCKS, slope, a, b, d, element, table, coefficients)
     return slope.sum(0)
 
@@ -86,7 +86,7 @@ def _(density: Tensor, radial: Tensor, harmonics: Tensor, ends: Tensor, visits: 
 def _(
     density: Tensor, radial: Tensor, harmonics: Tensor, sent: Tensor, ends: Tensor, visits: Tensor, start: Tensor
 ) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(radial), torch.empty_like(harmonics)
+    return radial.new_empty(radial.shape), harmonics.new_empty(harmonics.shape)
 
 
 @couple.register_fake
@@ -109,6 +109,7 @@ def _keep_tensors(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # no
 
 
 def _of_gather(ctx: Any, d: Tensor) -> Slopes:
+    d = d.contiguous()  # once for all that follow
     radial, harmonics, sent, *bonds = ctx.saved_tensors
     needs = ctx.needs_input_grad
     to_radial = to_harmonics = to_sent = None
@@ -144,6 +145,7 @@ def _of_slope_of_bonds(ctx: Any, r: Tensor, y: Tensor) -> Slopes:
 
 
 def _of_couple(ctx: Any, d: Tensor) -> Slopes:
+    d = d.contiguous()
     weights, a, b, element, table, coefficients = ctx.saved_tensors
     place = ctx.numbers[0]
     first, second = _others(place)
