@@ -1,6 +1,7 @@
 """Our own equivariant network: atomic densities, their products, and a few layers of message passing."""
 
 import math
+from dataclasses import dataclass
 from typing import cast
 
 import ase
@@ -9,14 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from farfield.backbone.angular import cartesian_form, spherical_harmonics
+from farfield.backbone.bonds import Bonds, bonds_of
 from farfield.backbone.config import BackboneConfig
 from farfield.backbone.contract import Features, Widths
+from farfield.backbone.kernels import gather
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.product import ChannelMix, DensityProducts, orders
 from farfield.backbone.radial import RadialBasis, RadialNetwork
 from farfield.backbone.unit_size import UnitSize, measure_sizes
 from farfield.geometry.neighbors import Pairs, pairs_within
 from farfield.system import System
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the layers ask of the geometry."""
+
+    bonds: Bonds
+    waves: Tensor  # (bonds, radial)
+    harmonics: Tensor  # (bonds, m), seen from the first atom
 
 
 class DensityNetwork(nn.Module):
@@ -63,14 +75,17 @@ class DensityNetwork(nn.Module):
         """Features of every atom."""
         pairs = pairs_within(system, self.cutoff)
         element = self.element_of[system.numbers]
-        waves = self.basis(pairs.distance)
-        harmonics = spherical_harmonics(pairs.vector / pairs.distance[:, None], self.config.l_max)
-        out, collected = self._embed(system, element)[None], []
+        surroundings = self._surroundings(bonds_of(pairs, len(element)))
+        out, collected = self._embed(system, element)[:, None], []
         for layer in self.layers:
-            out = layer(out[0], element, pairs, waves, harmonics)
-            collected.append(out[0])
+            out = layer(out[:, 0], element, surroundings)
+            collected.append(out[:, 0])
         alone = self._alone()[element]
         return self._features(torch.cat(collected, dim=1), alone, out, pairs)
+
+    def _surroundings(self, bonds: Bonds) -> Surroundings:
+        unit = bonds.vector / bonds.distance[:, None]
+        return Surroundings(bonds, self.basis(bonds.distance), spherical_harmonics(unit, self.config.l_max))
 
     def _alone(self) -> Tensor:
         """Scalars ``(elements, widths.scalars)`` of an atom without neighbours, of a neutral singlet."""
@@ -92,10 +107,10 @@ class DensityNetwork(nn.Module):
         atoms = len(scalars)
         vectors, tensors = scalars.new_zeros(atoms, 0, 3), scalars.new_zeros(atoms, 0, 3, 3)
         if self.l_out > 0:  # (y, z, x) → (x, y, z) by the harmonics' own Cartesian form
-            vectors = torch.einsum("mnc,am->nca", out[1:4], cartesian_form(1, out)) / math.sqrt(3)
+            vectors = torch.einsum("nmc,am->nca", out[:, 1:4], cartesian_form(1, out)) / math.sqrt(3)
         if self.l_out > 1:
             form = cartesian_form(2, out).view(3, 3, 5) / math.sqrt(5)
-            tensors = torch.einsum("mnc,abm->ncab", out[4:9], form)
+            tensors = torch.einsum("nmc,abm->ncab", out[:, 4:9], form)
         return Features(scalars, vectors, tensors, alone, pairs, self.cutoff)
 
 
@@ -110,8 +125,6 @@ def typical_surroundings(species: tuple[int, ...]) -> System:
 class Layer(nn.Module):
     """Gather neighbours into densities, multiply, mix; scalars go on to the next layer."""
 
-    order_of: Tensor
-
     def __init__(self, config: BackboneConfig, elements: int, l_out: int) -> None:
         super().__init__()
         channels, l_max = config.channels, config.l_max
@@ -123,27 +136,22 @@ class Layer(nn.Module):
         self.keep = nn.Parameter(torch.randn(elements, channels, channels))
         self.density_size = UnitSize(orders(l_max))
         self.out_size = UnitSize(orders(l_out))
-        self.register_buffer("order_of", torch.tensor(orders(l_max)), persistent=False)
 
-    def forward(self, scalars: Tensor, element: Tensor, pairs: Pairs, waves: Tensor, harmonics: Tensor) -> Tensor:
-        """``(atoms, channels)`` → ``(m_out, atoms, channels)``."""
+    def forward(self, scalars: Tensor, element: Tensor, surroundings: Surroundings) -> Tensor:
+        """``(atoms, channels)`` → ``(atoms, m_out, channels)``."""
         # bounded messages: the products are cubic, and a second cubic on top would run away from the data
         calm = scalars * torch.rsqrt(0.5 + 0.5 * scalars.square().mean(1, keepdim=True))
-        density = self._gather(self.send(calm), pairs, waves, harmonics)
-        out = self.products(self.density_size(self.mix(density)), element)
-        kept = self._kept(scalars, self.keep[element])
-        return torch.as_tensor(self.out_size(torch.cat([(out[0] + kept)[None], out[1:]])))
+        radial = self.radial(surroundings.waves).view(-1, self.orders, self.channels)
+        density = gather(radial, surroundings.harmonics, self.send(calm), surroundings.bonds)
+        is_element = nn.functional.one_hot(element, len(self.keep)).to(scalars)
+        out = self.products(self.density_size(self.mix(density)), element, is_element)
+        kept = self._kept(scalars, is_element)[:, None]
+        return torch.as_tensor(self.out_size(torch.cat([out[:, :1] + kept, out[:, 1:]], dim=1)))
 
     def alone(self, scalars: Tensor) -> Tensor:
         """What becomes of the scalars ``(elements, channels)`` of atoms without neighbours: only what is kept."""
-        return self._kept(scalars, self.keep) * self.out_size.scale[0]
+        return self._kept(scalars, torch.eye(len(scalars)).to(scalars)) * self.out_size.scale[0]
 
-    def _kept(self, scalars: Tensor, keep: Tensor) -> Tensor:
-        return torch.einsum("nc,ncd->nd", scalars, keep) / math.sqrt(self.channels)
-
-    def _gather(self, sent: Tensor, pairs: Pairs, waves: Tensor, harmonics: Tensor) -> Tensor:
-        """Densities ``(m, atoms, channels)``."""
-        radial = self.radial(waves).view(len(waves), self.orders, self.channels) * sent[pairs.j, None]
-        edges = radial[:, self.order_of] * harmonics[:, :, None]
-        density = sent.new_zeros(len(sent), *edges.shape[1:]).index_add(0, pairs.i, edges)
-        return density.transpose(0, 1).contiguous()
+    def _kept(self, scalars: Tensor, is_element: Tensor) -> Tensor:
+        by_element = (is_element[:, :, None] * scalars[:, None]).flatten(1)  # one matrix product for all elements
+        return by_element @ self.keep.flatten(0, 1) / math.sqrt(self.channels)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class UnitSize(nn.Module):
-    """x → x · scale, one scale per group of leading rows; ``measuring`` sets it so that every group has unit rms."""
+    """x → x · scale, one scale per group of rows; ``measuring`` sets it so that every group has unit rms."""
 
     scale: Tensor
     group: Tensor
@@ -22,13 +22,13 @@ class UnitSize(nn.Module):
         self.measuring = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(rows, …)`` → the same shape."""
+        """``(atoms, rows, channels)`` → the same shape."""
         if self.measuring:
             self._measure(x.detach())
-        return x * self.scale[self.group].view(-1, *(1 for _ in x.shape[1:]))
+        return x * self.scale[self.group][:, None]
 
     def _measure(self, x: Tensor) -> None:
-        squares = x.square().flatten(1).mean(1)
+        squares = x.square().mean((0, 2))
         count = torch.bincount(self.group).to(squares)
         rms = (torch.zeros_like(self.scale).index_add(0, self.group, squares) / count).sqrt()
         # what vanishes in this data (an order l that symmetry forbids) keeps its size
