@@ -15,7 +15,7 @@ class Bonds:
     vector: Tensor  # (bonds, 3), from the first atom to the second, Å
     distance: Tensor  # (bonds,), Å
     ends: Tensor  # (bonds, 2), the first and the second atom
-    visits: Tensor  # (2 · bonds, 3), bond, the atom at its other end, +1 seen from the first atom and -1 from the second
+    visits: Tensor  # (2 · bonds, 3), bond, atom at its other end, +1 seen from the first atom, -1 from the second
     start: Tensor  # (atoms + 1,), the visits of atom i are start[i] to start[i + 1]
 
 

@@ -17,6 +17,7 @@ from farfield.backbone.kernels import gather
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.product import ChannelMix, DensityProducts, orders
 from farfield.backbone.radial import RadialBasis, RadialNetwork
+from farfield.backbone.repulsion import covalent_radius, softened
 from farfield.backbone.unit_size import UnitSize, measure_sizes
 from farfield.geometry.neighbors import Pairs, pairs_within
 from farfield.system import System
@@ -75,7 +76,7 @@ class DensityNetwork(nn.Module):
         """Features of every atom."""
         pairs = pairs_within(system, self.cutoff)
         element = self.element_of[system.numbers]
-        surroundings = self._surroundings(bonds_of(pairs, len(element)))
+        surroundings = self._surroundings(bonds_of(pairs, len(element)), system.numbers)
         out, collected = self._embed(system, element)[:, None], []
         for layer in self.layers:
             out = layer(out[:, 0], element, surroundings)
@@ -83,9 +84,11 @@ class DensityNetwork(nn.Module):
         alone = self._alone()[element]
         return self._features(torch.cat(collected, dim=1), alone, out, pairs)
 
-    def _surroundings(self, bonds: Bonds) -> Surroundings:
-        unit = bonds.vector / bonds.distance[:, None]
-        return Surroundings(bonds, self.basis(bonds.distance), spherical_harmonics(unit, self.config.l_max))
+    def _surroundings(self, bonds: Bonds, numbers: Tensor) -> Surroundings:
+        unit, distance = bonds.vector / bonds.distance[:, None], bonds.distance
+        if self.config.repulsion == "zbl":
+            distance = softened(distance, covalent_radius(distance)[numbers[bonds.ends]].sum(1))
+        return Surroundings(bonds, self.basis(distance), spherical_harmonics(unit, self.config.l_max))
 
     def _alone(self) -> Tensor:
         """Scalars ``(elements, widths.scalars)`` of an atom without neighbours, of a neutral singlet."""

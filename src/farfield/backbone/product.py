@@ -72,4 +72,6 @@ class ChannelMix(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(atoms, m, channels)`` → the same shape."""
-        return torch.bmm(features.transpose(0, 1), (self.weight * self.gain)[self.order_of]).transpose(0, 1).contiguous()
+        return (
+            torch.bmm(features.transpose(0, 1), (self.weight * self.gain)[self.order_of]).transpose(0, 1).contiguous()
+        )

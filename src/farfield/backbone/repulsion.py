@@ -3,7 +3,8 @@
     E = Σ_pairs K Z_i Z_j / r · φ(r/a),  a = 0.46850 Å / (Z_i^0.23 + Z_j^0.23)
 
 (Ziegler, Biersack, Littmark, The Stopping and Range of Ions in Solids, 1985), switched off smoothly where the covalent
-radii (Cordero et al., Dalton Trans. 2008) end to touch: chemistry beyond is the network's.
+radii (Cordero et al., Dalton Trans. 2008) end to touch: chemistry beyond is the network's. In its turn the network sees
+no distance much below half of that, so that what it makes up there stays bounded and the nuclei win.
 """
 
 import torch
@@ -21,6 +22,22 @@ UNKNOWN_RADIUS = 1.5
 """Å, for the elements that no one has measured (ASE writes 0.2 for them)."""
 
 
+def covalent_radius(like: Tensor) -> Tensor:
+    """Å, ``(119,)`` by atomic number, in the type of a tensor."""
+    radii = torch.tensor(covalent_radii[:119])
+    radii[radii <= 0.2] = UNKNOWN_RADIUS
+    return radii.to(like)
+
+
+def softened(
+    distance: Tensor,  # (pairs,), Å
+    touching: Tensor,  # (pairs,), sum of the covalent radii, Å
+) -> Tensor:  # (pairs,), Å
+    """The distance down to about half of ``touching``, and no less: (r⁸ + (touching/2)⁸)^(1/8)."""
+    inner = 0.5 * touching
+    return inner * (1 + (distance / inner) ** 8) ** 0.125
+
+
 class Repulsion(nn.Module):
     """Ziegler-Biersack-Littmark repulsion within touching covalent radii; nothing to train."""
 
@@ -29,11 +46,9 @@ class Repulsion(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        radii = torch.tensor(covalent_radii[:119])
-        radii[radii <= 0.2] = UNKNOWN_RADIUS
-        self.register_buffer("radius", radii.to(torch.get_default_dtype()), persistent=False)  # Å
         power = torch.arange(119, dtype=torch.float64) ** 0.23
         self.register_buffer("strength", power.to(torch.get_default_dtype()), persistent=False)  # Z^0.23
+        self.register_buffer("radius", covalent_radius(self.strength), persistent=False)  # Å
 
     def forward(self, system: System, pairs: Pairs) -> Tensor:
         """``(systems,)`` eV; pairs come twice."""

@@ -22,7 +22,8 @@ def gather(radial: Tensor, harmonics: Tensor, sent: Tensor, bonds: Bonds) -> Ten
     ``sent`` ``(atoms, channels)``.
     """
     if _has_loops(radial):
-        return operators.gather(radial, harmonics, sent, bonds.ends, bonds.visits, bonds.start)
+        found: Tensor = operators.gather(radial, harmonics, sent, bonds.ends, bonds.visits, bonds.start)
+        return found
     return reference.gather(radial, harmonics, sent, bonds.ends)
 
 
@@ -33,7 +34,8 @@ def couple(coupling: Coupling, weights: Tensor, element: Tensor, a: Tensor, b: T
     """
     table, coefficients, rows = coupling.terms(a)
     if _has_loops(a):
-        return operators.couple(weights, a, b, element, table, coefficients, operators.OUT, rows)
+        found: Tensor = operators.couple(weights, a, b, element, table, coefficients, operators.OUT, rows)
+        return found
     return reference.couple(weights, a, b, element, coupling.terms(a))
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 REORDERED = {"reassoc", "contract", "nsz"}
-"""What the compiler may do to sums: reorder and fuse them, which lets them be vectorised; nan and inf stay what they are."""
+"""What the compiler may do to sums: reorder and fuse them, so that they vectorise; nan and inf stay what they are."""
 
 WORTHWHILE = 64
 """Atoms or bonds below which a loop is not divided further."""
@@ -31,7 +32,7 @@ def share(loop: Loop, count: int, *arguments: Tensor | NDArray[Any]) -> None:
         run(0, count, *ready)
         return
     bounds = [count * thread // threads for thread in range(threads + 1)]
-    rest = [_pool(os.getpid(), threads).submit(run, b, e, *ready) for b, e in zip(bounds[1:], bounds[2:])]
+    rest = [_pool(os.getpid(), threads).submit(run, b, e, *ready) for b, e in pairwise(bounds[1:])]
     run(0, bounds[1], *ready)
     for part in rest:
         part.result()

@@ -1,7 +1,7 @@
 """The sums as loops over atoms or bonds, each of which writes only to its own place. Channels are innermost.
 
-They run from ``begin`` to ``end``, whatever their first array held before is written over; ``compiled.share`` compiles and
-divides them. Seen from the second atom of a bond, harmonics of odd order change sign.
+They run from ``begin`` to ``end`` and write over whatever their first array held; ``compiled.share`` compiles and divides
+them. Seen from the second atom of a bond, harmonics of odd order change sign.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ def slope_of_sent(
     visits: Integers,
     start: Integers,
 ) -> None:
-    """slope[j] = Σ R[bond, l] · Y[bond, m] · density[i, m] over the visits of atoms j, from whose far ends i they saw j."""
+    """slope[j] = Σ R[bond, l] · Y[bond, m] · density[i, m] over the visits of atoms j, seen from their far ends i."""
     channels = slope.shape[1]
     along = np.empty(channels, slope.dtype)
     for j in range(begin, end):

@@ -1,8 +1,8 @@
 """The compiled sums as torch operators. Each is multilinear, and its derivatives are sums of the same family.
 
-``gather``, ``slope_of_sent`` and ``slope_of_bonds`` are the derivatives of Σ R · Y · sent · density with respect to the
-density, to what is sent, and to R and Y; ``couple`` and ``slope_of_weights`` those of Σ coefficient · weight · a · b · d
-with respect to one of the last three, and to the weights. So autograd runs through them to any order.
+``gather``, ``slope_of_sent`` and ``slope_of_bonds`` are the derivatives of Σ R · Y · sent · density with respect to
+the density, to what is sent, and to R and Y; ``couple`` and ``slope_of_weights`` those of
+Σ coefficient · weight · a · b · d with respect to one of the last three, and to the weights. So autograd runs through them to any order.
 """
 
 from typing import Any

@@ -20,7 +20,9 @@ def gather(radial: Tensor, harmonics: Tensor, sent: Tensor, ends: Tensor) -> Ten
 def couple(weights: Tensor, a: Tensor, b: Tensor, element: Tensor, terms: Terms) -> Tensor:
     """``farfield.backbone.kernels.couple``: all products at once, then one matrix product to sum them."""
     path, left, right, out = terms.table
-    products = a.transpose(0, 1)[left] * b.transpose(0, 1)[right] * weights[path][:, element]  # (terms, atoms, channels)
+    products = (
+        a.transpose(0, 1)[left] * b.transpose(0, 1)[right] * weights[path][:, element]
+    )  # (terms, atoms, channels)
     matrix = a.new_zeros(terms.rows, len(out))
     matrix[out, torch.arange(len(out), device=out.device)] = terms.coefficients
     return (matrix @ products.flatten(1)).view(-1, *products.shape[1:]).transpose(0, 1)
