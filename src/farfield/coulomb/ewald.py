@@ -12,9 +12,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from farfield.coulomb.kernels import pair_rate, screened, smeared
+from farfield.coulomb import near
+from farfield.coulomb.near import pair_kernel
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.pairs import HalfPairs, half_pairs
+from farfield.coulomb.pairs import half_pairs
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.waves import Waves, gather, spread
@@ -25,7 +26,7 @@ from farfield.units import COULOMB
 def energy(charged: Charged, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
     system, charges = charged.system, charged.charges
-    real = real_energy(charged, plan)
+    real = near.energy(charged, plan)
     padding = Padding.of(system)
     phases, waves = plane_waves(system, padding, plan)
     cosine, sine = spread(phases, padding.pad(charges), waves)
@@ -76,28 +77,6 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     background = math.pi / (system.volume() * plan.splitting.square())
     block = block - background[:, None, None] * mask.unsqueeze(1) * mask.unsqueeze(2)
     return COULOMB * (block - units * (2 / math.sqrt(math.pi)) * plan.splitting[:, None, None])
-
-
-def real_energy(charged: Charged, plan: Plan) -> Tensor:
-    """Real-space part ``(systems, channels)``, in e²/Å."""
-    system, charges = charged.system, charged.charges
-    if plan.reach == 0:
-        return charges.new_zeros(system.n_systems, charges.shape[1])
-    pairs = half_pairs(charged, plan.cutoff)
-    kernel = pair_kernel(charged, plan, pairs)
-    products = charges.index_select(0, pairs.i) * charges.index_select(0, pairs.j) * kernel.unsqueeze(1)
-    total = charges.new_zeros(system.n_systems, charges.shape[1])
-    return total.index_add(0, system.system_index[pairs.i], products)
-
-
-def pair_kernel(charged: Charged, plan: Plan, pairs: HalfPairs, order: int = 0) -> Tensor:
-    """Real-space kernel B_n of pairs ``(pairs,)``, in 1/Å^(2n+1)."""
-    split = plan.splitting[charged.system.system_index[pairs.i]]
-    if charged.widths is None:
-        return screened(pairs.squared, split, order)
-    variance = charged.widths.square()
-    rate = pair_rate(variance.index_select(0, pairs.i), variance.index_select(0, pairs.j))
-    return smeared(pairs.squared, rate, order) - smeared(pairs.squared, split, order)
 
 
 def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, Waves]:
