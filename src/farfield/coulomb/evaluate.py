@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.coulomb import direct, ewald, near
+from farfield.coulomb import direct, ewald, mesh, near
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.parts import Part, join
 from farfield.coulomb.plan import Plan
@@ -108,7 +108,8 @@ def open_response(charged: Charged) -> Response:
 
 def periodic_response(charged: Charged, plan: Plan) -> Response:
     """Ewald sum."""
-    close, far = Response(*near.response(charged, plan)), _wave_response(charged, plan)
+    close = Response(*near.response(charged, plan))
+    far = Response(*mesh.response(charged, plan)) if plan.meshed.any() else _wave_response(charged, plan)
     alpha = plan.splitting.unsqueeze(1)
     total = per_system(charged.charges, charged.system)
     background = math.pi * total / (charged.system.volume().unsqueeze(1) * alpha.square())

@@ -1,5 +1,7 @@
 """Fully periodic systems under tin-foil boundary conditions: Ewald's sum (Ann. Phys. 369, 253 (1921)).
 
+Its far half is summed by waves, here, or by a mesh (mesh.py), as the plan says:
+
     E = K [ ½ Σ' q_i q_j erfc(αr)/r  +  (2π/V) Σ_k |S_k|² exp(-k²/4α²)/k²  -  (α/√π) Σ q²  -  πQ²/(2Vα²) ]
 
 The last term is the point neutralising background. Gaussians of width σ replace erfc(αr)/r by (erf(ar) - erf(αr))/r,
@@ -12,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from farfield.coulomb import near
+from farfield.coulomb import mesh, near
 from farfield.coulomb.near import pair_kernel
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.pairs import half_pairs
@@ -25,14 +27,30 @@ from farfield.units import COULOMB
 
 def energy(charged: Charged, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
-    system, charges = charged.system, charged.charges
-    real = near.energy(charged, plan)
-    padding = Padding.of(system)
+    far = mesh.energy(charged, plan) if plan.meshed.any() else wave_energy(charged, plan)
+    return COULOMB * (near.energy(charged, plan) + far + self_and_background(charged, plan))
+
+
+def wave_energy(charged: Charged, plan: Plan) -> Tensor:
+    """Far half ``(systems, channels)`` in e²/Å, every charge with itself included."""
+    system, padding = charged.system, Padding.of(charged.system)
     phases, waves = plane_waves(system, padding, plan)
-    cosine, sine = spread(phases, padding.pad(charges), waves)
+    cosine, sine = spread(phases, padding.pad(charged.charges), waves)
     weight = wave_weights(system.cell, plan)
-    reciprocal = (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
-    return COULOMB * (real + reciprocal + self_and_background(charged, plan))
+    return (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
+
+
+def wave_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
+    """Charges ``(sources, channels)`` to the potential of the far half, own included, in e/Å."""
+    system, padding = charged.system, Padding.of(charged.system)
+    phases, waves = plane_waves(system, padding, plan)
+    weight = 2 * wave_weights(system.cell, plan).unsqueeze(2)
+
+    def potential(charges: Tensor) -> Tensor:
+        cosine, sine = spread(phases, padding.pad(charges), waves)
+        return padding.unpad(gather(phases, weight * cosine, weight * sine, waves))
+
+    return potential
 
 
 def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
@@ -40,17 +58,15 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
 
     Pairs and waves are evaluated once, for however many charges follow.
     """
-    system, padding = charged.system, Padding.of(charged.system)
-    phases, waves = plane_waves(system, padding, plan)
-    weight = 2 * wave_weights(system.cell, plan).unsqueeze(2)
+    system = charged.system
+    far = mesh.operator(charged, plan) if plan.meshed.any() else wave_operator(charged, plan)
     background = math.pi / (system.volume() * plan.splitting.square()).unsqueeze(1)
     own = (2 / math.sqrt(math.pi) * plan.splitting)[system.system_index].unsqueeze(1)
     pairs = half_pairs(charged, plan.cutoff) if plan.reach > 0 else None
     kernel = None if pairs is None else pair_kernel(charged, plan, pairs).unsqueeze(1)
 
     def potential(charges: Tensor) -> Tensor:
-        cosine, sine = spread(phases, padding.pad(charges), waves)
-        total = padding.unpad(gather(phases, weight * cosine, weight * sine, waves)) - own * charges
+        total = far(charges) - own * charges
         total = total - (background * per_system(charges, system))[system.system_index]
         if pairs is not None and kernel is not None:
             total = total.index_add(0, pairs.i, kernel * charges.index_select(0, pairs.j))

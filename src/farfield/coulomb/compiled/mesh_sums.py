@@ -82,11 +82,11 @@ def spread(
             lambda first, last: _spread(fractional, moments, terms, form, (bins.order[first:last], padded.reshape(-1), size)),
             ranges,
         )
-    mesh: Array = padded[..., : shape[2]]
+    mesh = padded[..., : shape[2]]
     for start in range(0, lanes, shape[2]):
         overhang = padded[..., shape[2] + start : min(2 * shape[2] + start, shape[2] + lanes)]
         mesh[..., : overhang.shape[-1]] += overhang
-    return mesh
+    return np.ascontiguousarray(mesh)
 
 
 def gather(
