@@ -81,8 +81,9 @@ def force_scale(charged: Charged) -> Tensor:
     """K⟨q²⟩(N/V)^(2/3) ``(systems, channels)`` in eV/Å, what errors are relative to."""
     system = charged.system
     count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
-    volume = torch.where(system.periodic.all(1), system.volume(), _box(system)).unsqueeze(1)
-    return COULOMB * per_system(charged.charges.square(), system) / count * (count / volume) ** (2 / 3)
+    periodic = system.periodic.all(1)
+    volume = system.volume() if periodic.all() else torch.where(periodic, system.volume(), _box(system))
+    return COULOMB * per_system(charged.charges.square(), system) / count * (count / volume.unsqueeze(1)) ** (2 / 3)
 
 
 def _box(system: System) -> Tensor:

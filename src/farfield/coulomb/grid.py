@@ -47,8 +47,7 @@ class Influence:
     """What the transform of the charges is multiplied with; half of k-space, as rfftn has it."""
 
     weight: Tensor  # (a, b, c//2 + 1), G in 1/Å
-    energy: Tensor  # the same, ½ G · multiplicity: times |Q_k|² it is the energy
-    stretch: Tensor  # the same, energy · 2(1/k² + 1/4α²)
+    stretch: Tensor  # the same, G · 2(1/k² + 1/4α²): what k⊗k is multiplied with in the strain's derivative
 
 
 def influence(cell: Tensor, splitting: Tensor, grid: Grid) -> Influence:
@@ -92,10 +91,7 @@ def _influence(cell: Tensor, splitting: Tensor, grid: Grid) -> Influence:
     shape = here[:, None, None] * there[:, None] * up * (1 - origin)
     volume = torch.linalg.det(cell).abs()
     weight = shape * torch.exp(squared * (-0.25 / splitting.square())) / squared * (4 * math.pi / volume)
-    twice = torch.full_like(c, 1.0)
-    twice[0] = 0.5
-    energy = weight * twice
-    return Influence(weight, energy, energy * (2 / squared + 0.5 / splitting.square()))
+    return Influence(weight, weight * (2 / squared + 0.5 / splitting.square()))
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from farfield.coulomb.compiled import spectrum as sums
 from farfield.coulomb.grid import Grid, Influence, influence, wave_numbers
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
@@ -37,8 +38,8 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     for k, rows, grid in _meshes(system, plan):
         form = influence(system.cell[k], plan.splitting[k], grid)
         spectrum = torch.fft.rfftn(_spread(charged, k, rows, grid), dim=AXES)
-        virials.append(_virial(spectrum, form, grid, system.cell[k]))
-        mesh = torch.fft.irfftn(spectrum.mul_(form.weight), s=grid.shape, dim=AXES, norm="forward")
+        virials.append(multiply(spectrum, form, grid, system.cell[k]))
+        mesh = _back(spectrum, grid.shape[2])
         inverse = torch.linalg.inv(system.cell[k])
         felt = gather(system.positions[rows] @ inverse, mesh, (*CHARGES, *SLOPES), spline=grid.spline)
         potentials.append(felt[:, 0])
@@ -92,23 +93,32 @@ def _spread(charged: Charged, k: int, rows: slice, grid: Grid) -> Tensor:
     return spread(fractional, moments, CHARGES, shape=grid.shape, spline=grid.spline)
 
 
-def _virial(spectrum: Tensor, form: Influence, grid: Grid, cell: Tensor) -> Tensor:
-    """Strain changes k and V, not fractional coordinates: dE_k/dε = E_k (2 k⊗k (1/k² + 1/4α²) - 1)."""
-    a, b, c = wave_numbers(grid, cell)
-    power = torch.view_as_real(spectrum).square().sum(-1)  # (channels, a, b, c)
-    stretch = power * form.stretch
-    along = stretch @ torch.stack([torch.ones_like(c), c, c * c], 1)  # (channels, a, b, 3)
-    across = torch.einsum("cabk,bl->calk", along, torch.stack([torch.ones_like(b), b, b * b], 1))
-    moment = torch.einsum("calk,am->cmlk", across, torch.stack([torch.ones_like(a), a, a * a], 1))
-    first, second, third = moment[:, 1, 1, 0], moment[:, 1, 0, 1], moment[:, 0, 1, 1]
-    rows = [
-        torch.stack([moment[:, 2, 0, 0], first, second], -1),
-        torch.stack([first, moment[:, 0, 2, 0], third], -1),
-        torch.stack([second, third, moment[:, 0, 0, 2]], -1),
-    ]
+def multiply(spectrum: Tensor, form: Influence, grid: Grid, cell: Tensor) -> Tensor:
+    """Multiply with the influence in place; dE/dstrain ``(channels, 3, 3)``.
+
+    Strain changes k and V, not fractional coordinates: dE_k/dε = E_k (2 k⊗k (1/k² + 1/4α²) - 1).
+    """
+    if spectrum.device.type == "cpu":
+        parts = torch.view_as_real(spectrum).flatten(3).numpy()
+        found = [sums.multiply(channel, form.weight.numpy(), form.stretch.numpy()) for channel in parts]
+        energy = cell.new_tensor([one for one, _ in found])
+        moment = torch.stack([torch.from_numpy(two).to(cell) for _, two in found])
+    else:
+        energy, moment = multiply_reference(spectrum, form, grid)
     reciprocal = 2 * torch.pi * torch.linalg.inv(cell).T
-    energy = (power * form.energy).sum(AXES)
-    return reciprocal.T @ torch.stack(rows, 1) @ reciprocal - energy[:, None, None] * torch.eye(3).to(cell)
+    return reciprocal.T @ moment @ reciprocal - energy[:, None, None] * torch.eye(3).to(cell)
+
+
+def multiply_reference(spectrum: Tensor, form: Influence, grid: Grid) -> tuple[Tensor, Tensor]:
+    """The same in plain torch: energies ``(channels,)`` and Σ stretch |Q|² n⊗n ``(channels, 3, 3)``."""
+    a, b, c = wave_numbers(grid, form.weight)
+    power = torch.view_as_real(spectrum).square().sum(-1)  # (channels, a, b, c)
+    power[..., 0] *= 0.5
+    stretch, size = power * form.stretch, form.weight.shape
+    n = torch.stack([a[:, None, None].expand(size), b[:, None].expand(size), c.expand(size)])
+    moment = torch.einsum("cxyz,ixyz,jxyz->cij", stretch, n, n)
+    spectrum.mul_(form.weight)
+    return (power * form.weight).sum(AXES), moment
 
 
 def _filtered(mesh: Tensor, weight: Tensor) -> Tensor:
@@ -118,7 +128,14 @@ def _filtered(mesh: Tensor, weight: Tensor) -> Tensor:
 
 def _convolve(mesh: Tensor, weight: Tensor) -> Tensor:
     spectrum = torch.fft.rfftn(mesh, dim=AXES)
-    return torch.fft.irfftn(spectrum.mul_(weight), s=mesh.shape[1:], dim=AXES, norm="forward")
+    return _back(spectrum.mul_(weight), mesh.shape[3])
+
+
+def _back(spectrum: Tensor, points: int) -> Tensor:
+    """irfftn without a factor, axis by axis: a third faster than in one call, which copies its input."""
+    for axis in (1, 2):
+        spectrum = torch.fft.ifft(spectrum, dim=axis, norm="forward")
+    return torch.fft.irfft(spectrum, n=points, dim=3, norm="forward")
 
 
 def _slope(mesh: Tensor, other: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ devices) is autograd over plain torch, which is also what the compiled sums are 
 
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from farfield.coulomb.kernels import pair_rate, screened, smeared
 from farfield.coulomb.pairs import HalfPairs, PairList, half_pairs, pair_list
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
+from farfield.system import NeighborList
 
 
 def energy(charged: Charged, plan: Plan) -> Tensor:
@@ -85,8 +87,7 @@ class _Near:
             numbers(system.positions), numbers(charged.charges), numbers(variances), system.system_index.numpy()
         )
         self._cells = pair_sums.Cells(numbers(system.cell), numbers(plan.splitting), numbers(plan.cutoff))
-        columns = (column.contiguous().numpy() for column in (listed.i, listed.j, listed.shift.detach()))
-        self._listed = pair_sums.Listed(*columns, listed.twice)
+        self._listed = _once(charged.system.neighbors, listed)
 
     def first_order(self) -> _FirstOrder:
         felt, virial, too_close = pair_sums.first_order(self._charges, self._cells, self._listed)
@@ -155,6 +156,21 @@ class _Slopes(torch.autograd.Function):
         asked = [x for x, needed in zip(known, ctx.needs_input_grad) if needed]
         found = iter(torch.autograd.grad(steepness, asked, create_graph=True, allow_unused=True))
         return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:4]), None, None)
+
+
+_kept: WeakKeyDictionary[NeighborList, pair_sums.Listed] = WeakKeyDictionary()
+
+
+def _once(attached: NeighborList | None, listed: PairList) -> pair_sums.Listed:
+    """The list as compiled sums read it; made once for as long as the same one stays attached."""
+    shared = attached is not None and attached.i is listed.i
+    if attached is not None and shared and attached in _kept:
+        return _kept[attached]
+    i, j, shift = (column.contiguous().numpy() for column in (listed.i, listed.j, listed.shift.detach()))
+    found = pair_sums.listed_once(i, j, shift, twice=listed.twice)
+    if attached is not None and shared:
+        _kept[attached] = found
+    return found
 
 
 def _compiled(charged: Charged) -> bool:

@@ -21,8 +21,8 @@ class Spline(NamedTuple):
     """Weights of the mesh points beside a source, as polynomials of where it stands between two of them."""
 
     pieces: Array  # (derivatives · order · width,): highest power first, of the offset less ½
-    width: int  # of a row of weights
     order: tuple[int, ...]  # as many entries as the order, which the compiler thus knows
+    derivatives: tuple[int, ...]  # and as the derivatives, the value among them
 
 
 class Terms(NamedTuple):
@@ -38,7 +38,7 @@ def spline(order: int, highest: int) -> Spline:
 
     A source at u (in mesh spacings) touches the points ⌊u - p/2⌋ + 1 + j with M_p(j + 1 - t), t being what ⌊⌋ drops.
     """
-    lanes = -(-order // LANES) * LANES
+    lanes = _width(order)
     pieces = np.zeros((highest + 1, order, lanes))
     shape = np.zeros((1, 1))
     shape[0, 0] = 1.0  # M_1 on its only piece, powers of s = t - ½ rising
@@ -55,7 +55,12 @@ def spline(order: int, highest: int) -> Spline:
         shape = shape[:, 1:] * np.arange(1, shape.shape[1])
         if shape.shape[1] == 0:
             break
-    return Spline(pieces.reshape(-1), lanes, (0,) * order)
+    return Spline(pieces.reshape(-1), (0,) * order, (0,) * (highest + 1))
+
+
+def _width(order: int) -> int:
+    """Of a row of weights: whole registers."""
+    return -(-order // LANES) * LANES
 
 
 class Bins(NamedTuple):
@@ -74,7 +79,7 @@ def spread(
 ) -> Array:
     """Mesh ``(channels, *shape)``."""
     form, bins = spline(order, terms.highest), _bins(fractional, np.array(shape), order)
-    lanes = form.width
+    lanes = _width(order)
     padded = np.zeros((moments.shape[2], shape[0], shape[1], shape[2] + lanes))
     size = np.array(shape)
     for ranges in _slabs(bins.planes, order):
@@ -98,7 +103,7 @@ def gather(
     """Values ``(sources, terms, channels)``."""
     size = np.array(mesh.shape[1:])
     form, bins = spline(order, terms.highest), _bins(fractional, size, order)
-    lanes = form.width
+    lanes = _width(order)
     padded = np.empty((*mesh.shape[:3], mesh.shape[3] + lanes))
     padded[..., : mesh.shape[3]] = mesh
     for start in range(0, lanes, mesh.shape[3]):
@@ -168,8 +173,9 @@ def _locate(fractional: Array, i: int, size: Array, form: Spline, out: tuple[Arr
     The first point along the last axis is part of where a plane starts.
     """
     weights, rows = out
-    p, width, pieces = len(form.order), form.width, form.pieces
-    n, column = len(pieces) // (p * width), size[2] + width
+    p, n, pieces = len(form.order), len(form.derivatives), form.pieces
+    width = -(-p // LANES) * LANES
+    column = size[2] + width
     for axis in range(3):
         first, offset = _first_point(fractional[i, axis], size[axis], 0.5 * p)
         for d in range(n):
@@ -194,7 +200,8 @@ def _spread(
     fractional: Array, moments: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]
 ) -> None:
     chosen, mesh, size = where
-    p, width, n = len(form.order), form.width, terms.highest + 1
+    p, n = len(form.order), len(form.derivatives)
+    width = -(-p // LANES) * LANES
     weights, rows = np.empty(3 * n * width), np.empty((2, p), np.uintp)
     columns, cube = np.empty(n * width), np.empty((n, n, n))
     channel = mesh.size // moments.shape[2]
@@ -236,7 +243,8 @@ def _gather(
     fractional: Array, values: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]
 ) -> None:
     chosen, mesh, size = where
-    p, width, n = len(form.order), form.width, terms.highest + 1
+    p, n = len(form.order), len(form.derivatives)
+    width = -(-p // LANES) * LANES
     weights, rows = np.empty(3 * n * width), np.empty((2, p), np.uintp)
     planes, found = np.empty(n * p * LANES), np.empty((n, n, n))
     channel = mesh.size // values.shape[2]

@@ -45,12 +45,11 @@ class Cells(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """Pairs as a search gave them."""
+    """Every pair once, in as few bytes as it takes: reading them is a good part of the time."""
 
-    i: Array  # (pairs,) int64
-    j: Array  # (pairs,) int64
-    shift: Array  # (pairs, 3), whole lattice vectors
-    twice: bool  # every pair stands in it twice, j→i too
+    i: Array  # (pairs,) int32
+    j: Array  # (pairs,) int32
+    shift: Array  # (pairs, 3) int16, whole lattice vectors
 
 
 class Direction(NamedTuple):
@@ -70,6 +69,19 @@ class Block(NamedTuple):
     squared: Array  # (block,)
     rates: Array  # (2, block)
     radial: Array  # (3, block)
+
+
+def listed_once(i: Array, j: Array, shift: Array, *, twice: bool) -> Listed:
+    """Of a list that has every pair ``twice`` those with i < j, and of a source's own images one half."""
+    pairs = np.zeros(len(i) + 1, np.int64)
+    if twice:
+        _mark(i, j, shift, pairs)
+    else:
+        pairs[1:] = np.arange(1, len(i) + 1)
+    count = int(pairs[-1])
+    out = Listed(np.empty(count, np.int32), np.empty(count, np.int32), np.empty((count, 3), np.int16))
+    _copy((i, j, shift), pairs, out)
+    return out
 
 
 def first_order(charges: Charges, cells: Cells, listed: Listed) -> tuple[Array, Array, int]:
@@ -104,6 +116,28 @@ def second_order(
     return by_positions, by_charges, by_cell, by_weight
 
 
+@compiled
+def _mark(i: Array, j: Array, shift: Array, pairs: Array) -> None:
+    """Running count of the pairs to keep."""
+    for row in range(len(i)):
+        kept = i[row] < j[row]
+        if i[row] == j[row]:
+            a, b, c = shift[row, 0], shift[row, 1], shift[row, 2]
+            kept = a > 0 or (a == 0 and (b > 0 or (b == 0 and c > 0)))
+        pairs[row + 1] = pairs[row] + kept
+
+
+@compiled
+def _copy(given: tuple[Array, Array, Array], pairs: Array, out: Listed) -> None:
+    i, j, shift = given
+    for row in range(len(i)):
+        to = pairs[row]
+        if pairs[row + 1] > to:
+            out.i[to], out.j[to] = i[row], j[row]
+            for axis in range(3):
+                out.shift[to, axis] = np.int16(shift[row, axis])
+
+
 def _total(arrays: tuple[Array, ...]) -> Array:
     total = arrays[0]
     for array in arrays[1:]:
@@ -132,21 +166,19 @@ def _collect(charges: Charges, cells: Cells, listed: Listed, reach: tuple[int, i
     wide = len(charges.variances) > 0
     while row < last and count < BLOCK:
         i, j = np.uintp(at_i[row]), np.uintp(at_j[row])
-        a, b, c = shift[row, 0], shift[row, 1], shift[row, 2]
-        mirror = listed.twice and (i > j or (i == j and (a < 0 or (a == 0 and (b < 0 or (b == 0 and c < 0))))))
-        if not mirror:
-            s = np.uintp(owner[i])
-            x = r[j, 0] - r[i, 0] + a * h[s, 0, 0] + b * h[s, 1, 0] + c * h[s, 2, 0]
-            y = r[j, 1] - r[i, 1] + a * h[s, 0, 1] + b * h[s, 1, 1] + c * h[s, 2, 1]
-            z = r[j, 2] - r[i, 2] + a * h[s, 0, 2] + b * h[s, 1, 2] + c * h[s, 2, 2]
-            squared = x * x + y * y + z * z
-            place[0, count], place[1, count], place[2, count], place[3, count] = i, j, s, np.uintp(row)
-            vector[0, count], vector[1, count], vector[2, count] = x, y, z
-            block.squared[count] = squared
-            rates[0, count] = cells.splitting[s]
-            if wide:
-                rates[1, count] = 1 / math.sqrt(max(2 * (charges.variances[i] + charges.variances[j]), NARROWEST))
-            count += squared < cells.cutoff[s] ** 2  # else overwritten by the next
+        a, b, c = np.float64(shift[row, 0]), np.float64(shift[row, 1]), np.float64(shift[row, 2])
+        s = np.uintp(owner[i])
+        x = r[j, 0] - r[i, 0] + a * h[s, 0, 0] + b * h[s, 1, 0] + c * h[s, 2, 0]
+        y = r[j, 1] - r[i, 1] + a * h[s, 0, 1] + b * h[s, 1, 1] + c * h[s, 2, 1]
+        z = r[j, 2] - r[i, 2] + a * h[s, 0, 2] + b * h[s, 1, 2] + c * h[s, 2, 2]
+        squared = x * x + y * y + z * z
+        place[0, count], place[1, count], place[2, count], place[3, count] = i, j, s, np.uintp(row)
+        vector[0, count], vector[1, count], vector[2, count] = x, y, z
+        block.squared[count] = squared
+        rates[0, count] = cells.splitting[s]
+        if wide:
+            rates[1, count] = 1 / math.sqrt(max(2 * (charges.variances[i] + charges.variances[j]), NARROWEST))
+        count += squared < cells.cutoff[s] ** 2  # else overwritten by the next
         row += 1
     if wide:
         between(block.squared, rates, count, block.radial)
@@ -252,7 +284,7 @@ def _second_order(
             i, j, s, listing = place[0, p], place[1, p], place[2, p], place[3, p]
             zeroth, first, second = radial[0, p], radial[1, p], radial[2, p]
             d = (vector[0, p], vector[1, p], vector[2, p])
-            a, b, c = shift[listing, 0], shift[listing, 1], shift[listing, 2]
+            a, b, c = np.float64(shift[listing, 0]), np.float64(shift[listing, 1]), np.float64(shift[listing, 2])
             x = v[j, 0] - v[i, 0] + a * h[s, 0, 0] + b * h[s, 1, 0] + c * h[s, 2, 0]
             y = v[j, 1] - v[i, 1] + a * h[s, 0, 1] + b * h[s, 1, 1] + c * h[s, 2, 1]
             z = v[j, 2] - v[i, 2] + a * h[s, 0, 2] + b * h[s, 1, 2] + c * h[s, 2, 2]
