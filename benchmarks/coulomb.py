@@ -29,7 +29,7 @@ from farfield.geometry.neighbors import with_neighbors
 from farfield.system import System
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 ASKED = 1e-4
 """Of the rms force, for the times against the number of atoms."""

@@ -120,7 +120,9 @@ def mesh_error(cell: Array, splitting: float, grid: Grid) -> float:
     zone = np.minimum(2 * reach, 1.0)
     fractions, measure = places * zone, measure * zone.prod()
     reciprocal = np.array(grid.shape)[:, None] * 2 * math.pi * np.linalg.inv(cell).T
-    power = {m: np.sinc(fractions + m) ** (2 * grid.spline) for m in range(-_FURTHEST, _FURTHEST + 1)}  # U², axis by axis
+    power = {
+        m: np.sinc(fractions + m) ** (2 * grid.spline) for m in range(-_FURTHEST, _FURTHEST + 1)
+    }  # U², axis by axis
     missed = sum(values for m, values in power.items() if m)
     overlap = power[0] + missed
     lost = -np.expm1(np.log1p(-missed / overlap).sum(-1))  # 1 - U²/ΣU²
@@ -133,7 +135,7 @@ def mesh_error(cell: Array, splitting: float, grid: Grid) -> float:
     squared, kernel = alias((0, 0, 0))
     weight = kernel * kept / whole
     total = squared * kernel**2 * lost * (1 + kept - kept**2)
-    for m in product(_ALIASES, repeat=3):
+    for m in product(_ALIASES, _ALIASES, _ALIASES):
         if any(m):
             squared, kernel = alias(m)
             u = power[m[0]][:, 0] * power[m[1]][:, 1] * power[m[2]][:, 2]

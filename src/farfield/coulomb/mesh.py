@@ -106,7 +106,8 @@ def multiply(spectrum: Tensor, form: Influence, grid: Grid, cell: Tensor) -> Ten
     else:
         energy, moment = multiply_reference(spectrum, form, grid)
     reciprocal = 2 * torch.pi * torch.linalg.inv(cell).T
-    return reciprocal.T @ moment @ reciprocal - energy[:, None, None] * torch.eye(3).to(cell)
+    virial: Tensor = reciprocal.T @ moment @ reciprocal - energy[:, None, None] * torch.eye(3).to(cell)
+    return virial
 
 
 def multiply_reference(spectrum: Tensor, form: Influence, grid: Grid) -> tuple[Tensor, Tensor]:
@@ -132,10 +133,11 @@ def _convolve(mesh: Tensor, weight: Tensor) -> Tensor:
 
 
 def _back(spectrum: Tensor, points: int) -> Tensor:
-    """irfftn without a factor, axis by axis: a third faster than in one call, which copies its input."""
+    """Inverse transform without a factor, axis by axis: a third faster than in one call, which copies its input."""
     for axis in (1, 2):
         spectrum = torch.fft.ifft(spectrum, dim=axis, norm="forward")
-    return torch.fft.irfft(spectrum, n=points, dim=3, norm="forward")
+    mesh: Tensor = torch.fft.irfft(spectrum, n=points, dim=3, norm="forward")
+    return mesh
 
 
 def _slope(mesh: Tensor, other: Tensor) -> Tensor:
@@ -146,7 +148,8 @@ def _slope(mesh: Tensor, other: Tensor) -> Tensor:
     twice[0] = 1
     if mesh.shape[3] % 2 == 0:
         twice[-1] = 1
-    return product * twice
+    slope: Tensor = product * twice
+    return slope
 
 
 class _Filter(torch.autograd.Function):
@@ -171,7 +174,8 @@ class _Energy(torch.autograd.Function):
     def forward(ctx: Any, mesh: Tensor, weight: Tensor) -> Tensor:
         filtered = _convolve(mesh, weight)
         ctx.save_for_backward(mesh, weight, filtered)
-        return 0.5 * torch.linalg.vecdot(mesh.flatten(1), filtered.flatten(1))
+        energy: Tensor = 0.5 * torch.linalg.vecdot(mesh.flatten(1), filtered.flatten(1))
+        return energy
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -78,7 +78,7 @@ def _meshes(box: Array, density: float, error: float, near: tuple[float, float])
 
 
 def _cost(cut: Cut, count: int, density: float) -> float:
-    """ns."""
+    """Time in ns."""
     pairs = count * density * 2 / 3 * math.pi * cut.cutoff**3
     points = cut.grid.spline**2 * (8 if cut.grid.spline <= 8 else 16)  # as many as the registers take
     size = math.prod(cut.grid.shape)
@@ -102,7 +102,7 @@ def _confirmed(box: Array, density: float, error: float, cut: Cut) -> Cut:
 
 def _real_error(alpha: float, cutoff: float, density: float) -> float:
     t = alpha * cutoff
-    return 2 * density ** (-1 / 6) * math.sqrt(alpha / t) * math.exp(-t * t)
+    return 2 * math.pow(density, -1 / 6) * math.sqrt(alpha / t) * math.exp(-t * t)
 
 
 def _splitting(cutoff: float, density: float, error: float) -> float:
@@ -120,7 +120,7 @@ def _cutoff(alpha: float, density: float, error: float) -> float:
 
 @lru_cache(maxsize=16)
 def _universal(spline: int) -> tuple[Array, Array]:
-    """log of αh, rising, and log of the error of a cubic mesh over K⟨q²⟩√(ρα)."""
+    """Logarithms of αh, rising, and of the error of a cubic mesh over K⟨q²⟩√(ρα)."""
     spread = np.geomspace(0.1, 2.5, 16)
     points = 16
     errors = [mesh_error(np.eye(3) * points * h, 1.0, Grid((points,) * 3, spline)) for h in spread]

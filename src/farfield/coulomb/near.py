@@ -152,7 +152,7 @@ class _Slopes(torch.autograd.Function):
         known = (weight, *(x if x.requires_grad else x.detach().requires_grad_() for x in inputs))
         total = ctx.near.reference(*known[1:])
         slopes = torch.autograd.grad((weight * total).sum(), known[1:], create_graph=True)
-        steepness = sum((slope * v).sum() for slope, v in zip(slopes, along))
+        steepness = torch.stack([(slope * v).sum() for slope, v in zip(slopes, along)]).sum()
         asked = [x for x, needed in zip(known, ctx.needs_input_grad) if needed]
         found = iter(torch.autograd.grad(steepness, asked, create_graph=True, allow_unused=True))
         return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:4]), None, None)

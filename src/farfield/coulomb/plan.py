@@ -100,11 +100,13 @@ def make_mesh_plan(charged: Charged, error: float) -> Plan:
         for box, count, widest, uniform in zip(cell, sizes, *_widths(charged))
     ]
     like = system.positions
-    columns = (like.new_tensor([getattr(cut, name) for cut in cuts]) for name in ("splitting", "cutoff", "error"))
-    splitting, cutoff, expected = columns
-    nothing = like.new_zeros(len(cuts), 0)
     return Plan(
-        splitting, cutoff, nothing.unsqueeze(2).expand(-1, -1, 3), nothing, expected, tuple(c.grid for c in cuts)
+        splitting=like.new_tensor([cut.splitting for cut in cuts]),
+        cutoff=like.new_tensor([cut.cutoff for cut in cuts]),
+        indices=like.new_zeros(len(cuts), 0, 3),
+        multiplicity=like.new_zeros(len(cuts), 0),
+        error=like.new_tensor([cut.error for cut in cuts]),
+        grids=tuple(cut.grid for cut in cuts),
     )
 
 
@@ -125,8 +127,8 @@ def make_plan(charged: Charged, error: float) -> Plan:
     expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
     device, dtype = system.positions.device, system.positions.dtype
     columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected)
-    alone = (None,) * system.n_systems
-    return Plan(*(torch.from_numpy(column).to(device, dtype) for column in columns), alone)
+    moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
+    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], (None,) * system.n_systems)
 
 
 def check_volume(volume: _Array, cell: _Array) -> None:

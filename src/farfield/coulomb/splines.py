@@ -170,13 +170,18 @@ def _gather(fractional: Tensor, mesh: Tensor, orders: list[int], spline: int) ->
 
 
 @_spread.register_fake
-def _(fractional: Tensor, moments: Tensor, orders: list[int], shape: list[int], spline: int) -> Tensor:
+def _(fractional: Tensor, moments: Tensor, orders: list[int], shape: list[int], spline: int) -> Tensor:  # noqa: ARG001
     return moments.new_empty(moments.shape[2], *shape)
 
 
 @_gather.register_fake
-def _(fractional: Tensor, mesh: Tensor, orders: list[int], spline: int) -> Tensor:
+def _(fractional: Tensor, mesh: Tensor, orders: list[int], spline: int) -> Tensor:  # noqa: ARG001
     return mesh.new_empty(len(fractional), len(orders) // 3, len(mesh))
+
+
+def _by_axis(slopes: Tensor) -> Tensor:
+    """Orders raised along each axis, ``(sources, orders, 3, channels)``."""
+    return slopes.reshape(len(slopes), -1, 3, slopes.shape[2])
 
 
 def _spread_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -185,8 +190,8 @@ def _spread_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     to_fractional = to_moments = None
     if ctx.needs_input_grad[0]:
         found = gather(fractional, grad, [*orders, *_raised(orders)], spline=spline)
-        to_moments, slopes = found[:, : len(orders)], found[:, len(orders) :].unflatten(1, (len(orders), 3))
-        to_fractional = (slopes * moments.unsqueeze(2)).sum((1, 3))
+        to_moments, slopes = found[:, : len(orders)], found[:, len(orders) :]
+        to_fractional = (_by_axis(slopes) * moments.unsqueeze(2)).sum((1, 3))
     elif ctx.needs_input_grad[1]:
         to_moments = gather(fractional, grad, orders, spline=spline)
     return to_fractional, to_moments, None, None, None
@@ -197,14 +202,14 @@ def _gather_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     orders, spline = ctx.orders, ctx.spline
     to_fractional = to_mesh = None
     if ctx.needs_input_grad[0]:
-        slopes = gather(fractional, mesh, _raised(orders), spline=spline).unflatten(1, (len(orders), 3))
-        to_fractional = (slopes * grad.unsqueeze(2)).sum((1, 3))
+        slopes = gather(fractional, mesh, _raised(orders), spline=spline)
+        to_fractional = (_by_axis(slopes) * grad.unsqueeze(2)).sum((1, 3))
     if ctx.needs_input_grad[1]:
         to_mesh = spread(fractional, grad, orders, shape=mesh.shape[1:], spline=spline)
     return to_fractional, to_mesh, None, None
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
     ctx.save_for_backward(inputs[0], inputs[1])
     ctx.orders, ctx.spline = _triples(inputs[2]), inputs[-1]
 

@@ -98,7 +98,7 @@ def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves
     columns = cosine.shape[2]
     turned = ((sine.unsqueeze(-1) * n).flatten(2), (cosine.unsqueeze(-1) * -n).flatten(2))
     both = gather(phases, torch.cat([cosine, turned[0]], 2), torch.cat([sine, turned[1]], 2), waves)
-    return both[..., :columns], both[..., columns:].unflatten(2, (columns, 3))
+    return both[..., :columns], both[..., columns:].reshape(*both.shape[:2], columns, 3)
 
 
 class _Spread(torch.autograd.Function):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 import numba
@@ -37,7 +38,7 @@ def shares(work: int, least: int) -> list[tuple[int, int]]:
     """Even ranges of ``work``, one per thread of torch, none smaller than ``least``."""
     count = max(min(torch.get_num_threads(), work // max(least, 1)), 1)
     ends = [work * k // count for k in range(count + 1)]
-    return list(zip(ends, ends[1:]))
+    return list(pairwise(ends))
 
 
 def together(task: Callable[[int, int], Result], ranges: list[tuple[int, int]]) -> list[Result]:

@@ -1,5 +1,6 @@
 """Eight numbers in one vector register, for short loops that the compiler would leave as they are."""
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -8,6 +9,9 @@ from numba.core.datamodel import models, register_default
 from numba.extending import intrinsic
 
 LANES = 8
+
+_in_registers: Callable[[Any], Any] = intrinsic
+_model: Callable[[Any], Callable[[Any], Any]] = register_default
 
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 _FREE = ("contract", "reassoc", "nsz")
@@ -21,7 +25,7 @@ class _Lanes(types.Type):  # type: ignore[misc]
 lanes = _Lanes()
 
 
-@register_default(_Lanes)  # type: ignore[misc]
+@_model(_Lanes)
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _VECTOR)
@@ -39,7 +43,7 @@ def _splat(builder: Any, value: Any) -> Any:
     return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), mask)
 
 
-@intrinsic  # type: ignore[misc]
+@_in_registers
 def load(typing: Any, array: Any, at: Any) -> Any:
     """Entries ``at`` to ``at + 8`` of a flat array."""
 
@@ -49,7 +53,7 @@ def load(typing: Any, array: Any, at: Any) -> Any:
     return lanes(array, types.uintp), build
 
 
-@intrinsic  # type: ignore[misc]
+@_in_registers
 def store(typing: Any, array: Any, at: Any, value: Any) -> Any:
     """Overwrite entries ``at`` to ``at + 8`` of a flat array."""
 
@@ -60,7 +64,7 @@ def store(typing: Any, array: Any, at: Any, value: Any) -> Any:
     return types.void(array, types.uintp, lanes), build
 
 
-@intrinsic  # type: ignore[misc]
+@_in_registers
 def fill(typing: Any, value: Any) -> Any:
     """The same number eight times."""
 
@@ -70,9 +74,9 @@ def fill(typing: Any, value: Any) -> Any:
     return lanes(types.float64), build
 
 
-@intrinsic  # type: ignore[misc]
+@_in_registers
 def times_plus(typing: Any, values: Any, factor: Any, rest: Any) -> Any:
-    """values · factor + rest, the factor one number."""
+    """Each value · factor + rest, the factor one number."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         product = builder.fmul(args[0], _splat(builder, args[1]), flags=_FREE)
@@ -81,7 +85,7 @@ def times_plus(typing: Any, values: Any, factor: Any, rest: Any) -> Any:
     return lanes(lanes, types.float64, lanes), build
 
 
-@intrinsic  # type: ignore[misc]
+@_in_registers
 def dot(typing: Any, values: Any, others: Any) -> Any:
     """Sum of the eight products."""
 

@@ -6,6 +6,7 @@ slabs along the first axis, so that threads never write to the same plane.
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -84,7 +85,9 @@ def spread(
     size = np.array(shape)
     for ranges in _slabs(bins.planes, order):
         together(
-            lambda first, last: _spread(fractional, moments, terms, form, (bins.order[first:last], padded.reshape(-1), size)),
+            lambda first, last: _spread(
+                fractional, moments, terms, form, (bins.order[first:last], padded.reshape(-1), size)
+            ),
             ranges,
         )
     mesh = padded[..., : shape[2]]
@@ -111,7 +114,9 @@ def gather(
         room[..., : mesh.shape[3]] = mesh[..., : room.shape[-1]]
     values = np.empty((len(fractional), len(terms.orders), len(mesh)))
     together(
-        lambda first, last: _gather(fractional, values, terms, form, (bins.order[first:last], padded.reshape(-1), size)),
+        lambda first, last: _gather(
+            fractional, values, terms, form, (bins.order[first:last], padded.reshape(-1), size)
+        ),
         shares(len(fractional), LEAST),
     )
     return values
@@ -124,7 +129,7 @@ def _slabs(planes: Array, order: int) -> list[list[tuple[int, int]]]:
     if count < 4:
         return [[(0, sources)]]
     ends = [int(planes[thickness * k // count]) for k in range(count + 1)]
-    ranges = list(zip(ends, ends[1:]))
+    ranges = list(pairwise(ends))
     return [ranges[::2], ranges[1::2]]
 
 
@@ -196,9 +201,7 @@ def _locate(fractional: Array, i: int, size: Array, form: Spline, out: tuple[Arr
 
 
 @compiled
-def _spread(
-    fractional: Array, moments: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]
-) -> None:
+def _spread(fractional: Array, moments: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
     chosen, mesh, size = where
     p, n = len(form.order), len(form.derivatives)
     width = -(-p // LANES) * LANES
@@ -239,9 +242,7 @@ def _columns(cube: Array, weights: Array, x: int, width: int, columns: Array) ->
 
 
 @compiled
-def _gather(
-    fractional: Array, values: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]
-) -> None:
+def _gather(fractional: Array, values: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
     chosen, mesh, size = where
     p, n = len(form.order), len(form.derivatives)
     width = -(-p // LANES) * LANES
@@ -255,14 +256,33 @@ def _gather(
             for lane in range(0, width, LANES):
                 for x in range(p):
                     start = rows[0, x] + np.uintp(c * channel + lane)
-                    for b in range(n):
-                        value = fill(0.0)
-                        for y in range(p):
-                            value = times_plus(load(mesh, start + rows[1, y]), weights[(n + b) * width + y], value)
-                        store(planes, (b * p + x) * LANES, value)
+                    _lines(mesh, weights, (start, p * LANES, x * LANES), form, (rows, planes))
                 _contract(planes, weights, (p, width, lane), found)
             for t in range(len(terms.orders)):
                 values[i, t, c] = found[terms.orders[t, 0], terms.orders[t, 1], terms.orders[t, 2]]
+
+
+@compiled
+def _lines(mesh: Array, weights: Array, at: tuple[int, int, int], form: Spline, out: tuple[Array, Array]) -> None:
+    """Contract a plane with the weights of the middle axis; with the value and first derivatives in one reading."""
+    rows, planes = out
+    start, stride, here = at
+    p, n = len(form.order), len(form.derivatives)
+    width = -(-p // LANES) * LANES
+    if n == 2:
+        value, slope = fill(0.0), fill(0.0)
+        for y in range(p):
+            row = load(mesh, start + rows[1, y])
+            value = times_plus(row, weights[2 * width + y], value)
+            slope = times_plus(row, weights[3 * width + y], slope)
+        store(planes, here, value)
+        store(planes, stride + here, slope)
+    else:
+        for b in range(n):
+            value = fill(0.0)
+            for y in range(p):
+                value = times_plus(load(mesh, start + rows[1, y]), weights[(n + b) * width + y], value)
+            store(planes, b * stride + here, value)
 
 
 @compiled

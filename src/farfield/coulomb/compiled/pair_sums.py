@@ -49,7 +49,7 @@ class Listed(NamedTuple):
 
     i: Array  # (pairs,) int32
     j: Array  # (pairs,) int32
-    shift: Array  # (pairs, 3) int16, whole lattice vectors
+    shift: Array  # (pairs, 3) int16, or int32 where sources lie that far outside their cell; whole lattice vectors
 
 
 class Direction(NamedTuple):
@@ -79,7 +79,9 @@ def listed_once(i: Array, j: Array, shift: Array, *, twice: bool) -> Listed:
     else:
         pairs[1:] = np.arange(1, len(i) + 1)
     count = int(pairs[-1])
-    out = Listed(np.empty(count, np.int32), np.empty(count, np.int32), np.empty((count, 3), np.int16))
+    furthest = max(-shift.min(initial=0), shift.max(initial=0))
+    whole = np.int16 if furthest < 1 << 15 else np.int32
+    out = Listed(np.empty(count, np.int32), np.empty(count, np.int32), np.empty((count, 3), whole))
     _copy((i, j, shift), pairs, out)
     return out
 
@@ -106,8 +108,13 @@ def second_order(
 ) -> tuple[Array, Array, Array, Array]:
     """Gradient by positions, charges, cell and weight of the derivative of Σ weight·E along a direction."""
 
-    def share(first: int, last: int) -> tuple[Array, ...]:
-        out = tuple(np.zeros_like(array) for array in direction)
+    def share(first: int, last: int) -> tuple[Array, Array, Array, Array]:
+        out = (
+            np.zeros_like(direction.positions),
+            np.zeros_like(direction.charges),
+            np.zeros_like(direction.cell),
+            np.zeros_like(direction.weight),
+        )
         _second_order(charges, cells, listed, direction, (first, last), out)
         return out
 
@@ -135,7 +142,7 @@ def _copy(given: tuple[Array, Array, Array], pairs: Array, out: Listed) -> None:
         if pairs[row + 1] > to:
             out.i[to], out.j[to] = i[row], j[row]
             for axis in range(3):
-                out.shift[to, axis] = np.int16(shift[row, axis])
+                out.shift[to, axis] = np.int64(shift[row, axis])
 
 
 def _total(arrays: tuple[Array, ...]) -> Array:
@@ -166,11 +173,13 @@ def _collect(charges: Charges, cells: Cells, listed: Listed, reach: tuple[int, i
     wide = len(charges.variances) > 0
     while row < last and count < BLOCK:
         i, j = np.uintp(at_i[row]), np.uintp(at_j[row])
-        a, b, c = np.float64(shift[row, 0]), np.float64(shift[row, 1]), np.float64(shift[row, 2])
         s = np.uintp(owner[i])
-        x = r[j, 0] - r[i, 0] + a * h[s, 0, 0] + b * h[s, 1, 0] + c * h[s, 2, 0]
-        y = r[j, 1] - r[i, 1] + a * h[s, 0, 1] + b * h[s, 1, 1] + c * h[s, 2, 1]
-        z = r[j, 2] - r[i, 2] + a * h[s, 0, 2] + b * h[s, 1, 2] + c * h[s, 2, 2]
+        x, y, z = r[j, 0] - r[i, 0], r[j, 1] - r[i, 1], r[j, 2] - r[i, 2]
+        if shift[row, 0] != 0 or shift[row, 1] != 0 or shift[row, 2] != 0:
+            a, b, c = np.float64(shift[row, 0]), np.float64(shift[row, 1]), np.float64(shift[row, 2])
+            x += a * h[s, 0, 0] + b * h[s, 1, 0] + c * h[s, 2, 0]
+            y += a * h[s, 0, 1] + b * h[s, 1, 1] + c * h[s, 2, 1]
+            z += a * h[s, 0, 2] + b * h[s, 1, 2] + c * h[s, 2, 2]
         squared = x * x + y * y + z * z
         place[0, count], place[1, count], place[2, count], place[3, count] = i, j, s, np.uintp(row)
         vector[0, count], vector[1, count], vector[2, count] = x, y, z

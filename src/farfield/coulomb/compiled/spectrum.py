@@ -22,7 +22,8 @@ def multiply(spectrum: Array, weight: Array, stretch: Array) -> tuple[float, Arr
         _multiply((spectrum, weight, stretch), (waves[0], waves[1]), (first, last), total)
         return total
 
-    energy, xx, yy, zz, yz, xz, xy = sum(together(share, shares(shape[0], -(-LEAST // (shape[1] * shape[2])))))
+    found = together(share, shares(shape[0], -(-LEAST // (shape[1] * shape[2]))))
+    energy, xx, yy, zz, yz, xz, xy = np.sum(found, 0)
     return float(energy), np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 

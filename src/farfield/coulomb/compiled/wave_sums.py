@@ -109,9 +109,7 @@ def _highest(indices: Array) -> int:
 
 
 @compiled
-def _spread(
-    phases: Array, indices: Array, moments: Array, systems: tuple[int, int], out: tuple[Array, Array]
-) -> None:
+def _spread(phases: Array, indices: Array, moments: Array, systems: tuple[int, int], out: tuple[Array, Array]) -> None:
     cosine, sine = out
     columns = moments.shape[2]
     rows, local = np.empty((2, 2, BLOCK)), np.empty((columns, BLOCK))
