@@ -322,9 +322,9 @@ def test_sums_over_k_are_those_of_the_reference(rng):
     spectrum = torch.fft.rfftn(torch.from_numpy(rng.normal(size=(2, 6, 5, 8))), dim=(1, 2, 3))
     energy, moment = mesh.multiply_reference(spectrum.clone(), found, form)
     one = spectrum.clone()
-    virial = mesh.multiply(one, found, form, cell)
-    torch.testing.assert_close(one, spectrum * found.weight)
     reciprocal = 2 * np.pi * torch.linalg.inv(cell).T
+    virial = mesh.multiply(one, found, form, reciprocal)
+    torch.testing.assert_close(one, spectrum * found.weight)
     expected = reciprocal.T @ moment @ reciprocal - energy[:, None, None] * torch.eye(3, dtype=torch.float64)
     torch.testing.assert_close(virial, expected)
 

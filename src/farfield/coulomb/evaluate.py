@@ -66,23 +66,24 @@ def evaluate(charged: Charged, cut: list[tuple[Part, Plan | None]], own: Tensor 
     )
     if own is not None:
         potential = potential + own.unsqueeze(1) * charges
-    volume = torch.where(system.periodic.all(1), system.volume(), float("nan"))
+    volume = system.volume()
+    real = torch.where(system.periodic.all(1), volume, float("nan"))
     return Evaluation(
         energy=0.5 * per_system(charges * potential, system),
         potential=potential,
         field=field,
         forces=charges.unsqueeze(-1) * field,
-        stress=virial / volume[:, None, None, None],
-        error_estimate=force_scale(charged) * relative.unsqueeze(1),
+        stress=virial / real[:, None, None, None],
+        error_estimate=force_scale(charged, volume) * relative.unsqueeze(1),
     )
 
 
-def force_scale(charged: Charged) -> Tensor:
+def force_scale(charged: Charged, volume: Tensor) -> Tensor:
     """K⟨q²⟩(N/V)^(2/3) ``(systems, channels)`` in eV/Å, what errors are relative to."""
     system = charged.system
     count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
     periodic = system.periodic.all(1)
-    volume = system.volume() if periodic.all() else torch.where(periodic, system.volume(), _box(system))
+    volume = volume if periodic.all() else torch.where(periodic, volume, _box(system))
     return COULOMB * per_system(charged.charges.square(), system) / count * (count / volume.unsqueeze(1)) ** (2 / 3)
 
 

@@ -38,9 +38,9 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     for k, rows, grid in _meshes(system, plan):
         form = influence(system.cell[k], plan.splitting[k], grid)
         spectrum = torch.fft.rfftn(_spread(charged, k, rows, grid), dim=AXES)
-        virials.append(multiply(spectrum, form, grid, system.cell[k]))
-        mesh = _back(spectrum, grid.shape[2])
         inverse = torch.linalg.inv(system.cell[k])
+        virials.append(multiply(spectrum, form, grid, 2 * torch.pi * inverse.T))
+        mesh = _back(spectrum, grid.shape[2])
         felt = gather(system.positions[rows] @ inverse, mesh, (*CHARGES, *SLOPES), spline=grid.spline)
         potentials.append(felt[:, 0])
         fields.append(-felt[:, 1:].transpose(1, 2) @ inverse.T)
@@ -93,20 +93,19 @@ def _spread(charged: Charged, k: int, rows: slice, grid: Grid) -> Tensor:
     return spread(fractional, moments, CHARGES, shape=grid.shape, spline=grid.spline)
 
 
-def multiply(spectrum: Tensor, form: Influence, grid: Grid, cell: Tensor) -> Tensor:
-    """Multiply with the influence in place; dE/dstrain ``(channels, 3, 3)``.
+def multiply(spectrum: Tensor, form: Influence, grid: Grid, reciprocal: Tensor) -> Tensor:
+    """Multiply with the influence in place; dE/dstrain ``(channels, 3, 3)``, from rows of 2π times the inverse cell's.
 
     Strain changes k and V, not fractional coordinates: dE_k/dε = E_k (2 k⊗k (1/k² + 1/4α²) - 1).
     """
     if spectrum.device.type == "cpu":
         parts = torch.view_as_real(spectrum).flatten(3).numpy()
         found = [sums.multiply(channel, form.weight.numpy(), form.stretch.numpy()) for channel in parts]
-        energy = cell.new_tensor([one for one, _ in found])
-        moment = torch.stack([torch.from_numpy(two).to(cell) for _, two in found])
+        energy = reciprocal.new_tensor([one for one, _ in found])
+        moment = torch.stack([torch.from_numpy(two).to(reciprocal) for _, two in found])
     else:
         energy, moment = multiply_reference(spectrum, form, grid)
-    reciprocal = 2 * torch.pi * torch.linalg.inv(cell).T
-    virial: Tensor = reciprocal.T @ moment @ reciprocal - energy[:, None, None] * torch.eye(3).to(cell)
+    virial: Tensor = reciprocal.T @ moment @ reciprocal - energy[:, None, None] * torch.eye(3).to(reciprocal)
     return virial
 
 
