@@ -298,6 +298,20 @@ def test_influence_is_made_once_per_cell(salt, monkeypatch):
         coulomb.evaluate(moved.strained(0.01 * torch.eye(3, dtype=torch.float64)), charges=charges, plan=plan)
 
 
+def test_works_where_no_graph_is_allowed(scenes):
+    system, charges = scenes("few")
+    coulomb = Coulomb(error=1e-3, method="mesh")
+    with torch.inference_mode():
+        found = coulomb.evaluate(system, charges=charges * 1).forces.clone()
+    (slope,) = _slopes(coulomb, system, charges)
+    torch.testing.assert_close(found, -slope)
+
+
+def _slopes(coulomb, system, charges):
+    positions = system.positions.clone().requires_grad_()
+    return torch.autograd.grad(coulomb.energy(system.with_positions(positions), charges=charges).sum(), positions)
+
+
 def test_threads_share_the_work_and_repeat_it_to_the_bit(salt):
     system, charges = salt(18)
     coulomb = Coulomb(error=1e-3, method="mesh")

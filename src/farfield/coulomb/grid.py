@@ -27,6 +27,9 @@ from farfield.coulomb.compiled import mesh_sums
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+MOST_KEPT = 1 << 23
+"""Points of influence functions, of cells met before, beyond which the oldest is forgotten."""
+
 SAMPLES = 8
 """Points along half an axis of k-space at which the error is looked up."""
 
@@ -56,7 +59,7 @@ def influence(cell: Tensor, splitting: Tensor, grid: Grid) -> Influence:
         return _influence(cell, splitting, grid)
     key = (tuple(cell.flatten().tolist()), float(splitting), grid, cell.dtype, cell.device)
     if key not in _kept:
-        while len(_kept) >= _MOST_KEPT:
+        while sum(one.weight.numel() for one in _kept.values()) > MOST_KEPT:
             _kept.pop(next(iter(_kept)))
         with torch.inference_mode(False):
             _kept[key] = _influence(cell.detach().clone(), splitting.detach().clone(), grid)
@@ -64,7 +67,6 @@ def influence(cell: Tensor, splitting: Tensor, grid: Grid) -> Influence:
 
 
 _kept: dict[Any, Influence] = {}
-_MOST_KEPT = 4
 
 
 def wave_numbers(grid: Grid, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:

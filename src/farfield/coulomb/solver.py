@@ -63,7 +63,7 @@ class Coulomb:
         sources: Sources | None = None,  # instead of charges on the atoms
         plan: Plan | None = None,  # from ``plan``; made anew otherwise
     ) -> Tensor:  # (systems,) or (systems, channels), eV
-        """Energy, differentiable to any order in positions, cell, charges and widths.
+        """Energy, differentiable to any order in positions, cell, charges and widths; by a mesh to the third at least.
 
         Raises:
             InputError: shapes, values that are not finite, negative widths, coincident charges, slabs and wires.
