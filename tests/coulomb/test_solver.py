@@ -262,7 +262,6 @@ def test_wrong_input_is_named(case, ask, crystal):
         ({"error": 1e-12}, "1e-12"),
         ({"error": 0.5}, "0.5"),
         ({"error": float("nan")}, "nan"),
-        ({"method": "mesh"}, "not in this version"),
         ({"method": "pppm"}, "pppm"),
     ],
 )

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.coulomb import direct, ewald
+from farfield.coulomb import direct, ewald, mesh, near
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.pairs import half_pairs
 from farfield.coulomb.parts import Part, join
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
-from farfield.coulomb.waves import gather, gather_slope, spread
+from farfield.coulomb.waves import gather_with_slope, spread
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
@@ -67,23 +66,25 @@ def evaluate(charged: Charged, cut: list[tuple[Part, Plan | None]], own: Tensor 
     )
     if own is not None:
         potential = potential + own.unsqueeze(1) * charges
-    volume = torch.where(system.periodic.all(1), system.volume(), float("nan"))
+    volume = system.volume()
+    real = torch.where(system.periodic.all(1), volume, float("nan"))
     return Evaluation(
         energy=0.5 * per_system(charges * potential, system),
         potential=potential,
         field=field,
         forces=charges.unsqueeze(-1) * field,
-        stress=virial / volume[:, None, None, None],
-        error_estimate=force_scale(charged) * relative.unsqueeze(1),
+        stress=virial / real[:, None, None, None],
+        error_estimate=force_scale(charged, volume) * relative.unsqueeze(1),
     )
 
 
-def force_scale(charged: Charged) -> Tensor:
+def force_scale(charged: Charged, volume: Tensor) -> Tensor:
     """K⟨q²⟩(N/V)^(2/3) ``(systems, channels)`` in eV/Å, what errors are relative to."""
     system = charged.system
     count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
-    volume = torch.where(system.periodic.all(1), system.volume(), _box(system)).unsqueeze(1)
-    return COULOMB * per_system(charged.charges.square(), system) / count * (count / volume) ** (2 / 3)
+    periodic = system.periodic.all(1)
+    volume = volume if periodic.all() else torch.where(periodic, volume, _box(system))
+    return COULOMB * per_system(charged.charges.square(), system) / count * (count / volume.unsqueeze(1)) ** (2 / 3)
 
 
 def _box(system: System) -> Tensor:
@@ -109,34 +110,17 @@ def open_response(charged: Charged) -> Response:
 
 def periodic_response(charged: Charged, plan: Plan) -> Response:
     """Ewald sum."""
-    near, far = _real_response(charged, plan), _wave_response(charged, plan)
+    close = Response(*near.response(charged, plan))
+    far = Response(*mesh.response(charged, plan)) if plan.meshed.any() else _wave_response(charged, plan)
     alpha = plan.splitting.unsqueeze(1)
     total = per_system(charged.charges, charged.system)
     background = math.pi * total / (charged.system.volume().unsqueeze(1) * alpha.square())
     lone = 2 / math.sqrt(math.pi) * alpha[charged.system.system_index] * charged.charges
-    potential = near.potential + far.potential - lone - background[charged.system.system_index]
+    potential = close.potential + far.potential - lone - background[charged.system.system_index]
     eye = torch.eye(3, dtype=alpha.dtype, device=alpha.device)
-    virial = near.virial + far.virial + (0.5 * total * background)[..., None, None] * eye
+    virial = close.virial + far.virial + (0.5 * total * background)[..., None, None] * eye
     error = plan.error + ROUNDING * torch.finfo(alpha.dtype).eps
-    return Response(COULOMB * potential, COULOMB * (near.field + far.field), COULOMB * virial, error)
-
-
-def _real_response(charged: Charged, plan: Plan) -> Response:
-    system, charges = charged.system, charged.charges
-    potential = torch.zeros_like(charges)
-    field = charges.new_zeros(*charges.shape, 3)
-    virial = charges.new_zeros(system.n_systems, charges.shape[1], 3, 3)
-    if plan.reach == 0:
-        return Response(potential, field, virial)
-    pairs = half_pairs(charged, plan.cutoff)
-    kernel, steeper = (ewald.pair_kernel(charged, plan, pairs, order).unsqueeze(1) for order in (0, 1))
-    at_i, at_j = charges[pairs.i], charges[pairs.j]
-    potential.index_add_(0, pairs.i, kernel * at_j).index_add_(0, pairs.j, kernel * at_i)
-    pull = (steeper * pairs.vector).unsqueeze(1)  # (pairs, 1, 3)
-    field.index_add_(0, pairs.i, -at_j.unsqueeze(-1) * pull).index_add_(0, pairs.j, at_i.unsqueeze(-1) * pull)
-    moment = -(at_i * at_j)[..., None, None] * (pull.unsqueeze(-1) * pairs.vector[:, None, None, :])
-    virial.index_add_(0, system.system_index[pairs.i], moment)
-    return Response(potential, field, virial)
+    return Response(COULOMB * potential, COULOMB * (close.field + far.field), COULOMB * virial, error)
 
 
 def _wave_response(charged: Charged, plan: Plan) -> Response:
@@ -145,8 +129,7 @@ def _wave_response(charged: Charged, plan: Plan) -> Response:
     cosine, sine = spread(phases, padding.pad(charged.charges), waves)
     weight = ewald.wave_weights(system.cell, plan).unsqueeze(2)
     amplitudes = 2 * weight * cosine, 2 * weight * sine
-    potential = gather(phases, *amplitudes, waves)
-    slope = gather_slope(phases, *amplitudes, waves)  # (systems, n, channels, 3) by the phases
+    potential, slope = gather_with_slope(phases, *amplitudes, waves)  # the slope by the phases
     to_space = 2 * math.pi * torch.linalg.inv(system.cell).transpose(1, 2)
     field = -slope @ to_space.unsqueeze(1)
     virial = _wave_virial(system.cell, plan, weight * (cosine.square() + sine.square()))

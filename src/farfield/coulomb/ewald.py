@@ -1,5 +1,7 @@
 """Fully periodic systems under tin-foil boundary conditions: Ewald's sum (Ann. Phys. 369, 253 (1921)).
 
+Its far half is summed by waves, here, or by a mesh (mesh.py), as the plan says:
+
     E = K [ ½ Σ' q_i q_j erfc(αr)/r  +  (2π/V) Σ_k |S_k|² exp(-k²/4α²)/k²  -  (α/√π) Σ q²  -  πQ²/(2Vα²) ]
 
 The last term is the point neutralising background. Gaussians of width σ replace erfc(αr)/r by (erf(ar) - erf(αr))/r,
@@ -12,9 +14,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from farfield.coulomb.kernels import pair_rate, screened, smeared
+from farfield.coulomb import mesh, near
+from farfield.coulomb.near import pair_kernel
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.pairs import HalfPairs, half_pairs
+from farfield.coulomb.pairs import half_pairs
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.waves import Waves, gather, spread
@@ -24,14 +27,30 @@ from farfield.units import COULOMB
 
 def energy(charged: Charged, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
-    system, charges = charged.system, charged.charges
-    real = real_energy(charged, plan)
-    padding = Padding.of(system)
+    far = mesh.energy(charged, plan) if plan.meshed.any() else wave_energy(charged, plan)
+    return COULOMB * (near.energy(charged, plan) + far + self_and_background(charged, plan))
+
+
+def wave_energy(charged: Charged, plan: Plan) -> Tensor:
+    """Far half ``(systems, channels)`` in e²/Å, every charge with itself included."""
+    system, padding = charged.system, Padding.of(charged.system)
     phases, waves = plane_waves(system, padding, plan)
-    cosine, sine = spread(phases, padding.pad(charges), waves)
+    cosine, sine = spread(phases, padding.pad(charged.charges), waves)
     weight = wave_weights(system.cell, plan)
-    reciprocal = (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
-    return COULOMB * (real + reciprocal + self_and_background(charged, plan))
+    return (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
+
+
+def wave_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
+    """Charges ``(sources, channels)`` to the potential of the far half, own included, in e/Å."""
+    system, padding = charged.system, Padding.of(charged.system)
+    phases, waves = plane_waves(system, padding, plan)
+    weight = 2 * wave_weights(system.cell, plan).unsqueeze(2)
+
+    def potential(charges: Tensor) -> Tensor:
+        cosine, sine = spread(phases, padding.pad(charges), waves)
+        return padding.unpad(gather(phases, weight * cosine, weight * sine, waves))
+
+    return potential
 
 
 def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
@@ -39,17 +58,15 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
 
     Pairs and waves are evaluated once, for however many charges follow.
     """
-    system, padding = charged.system, Padding.of(charged.system)
-    phases, waves = plane_waves(system, padding, plan)
-    weight = 2 * wave_weights(system.cell, plan).unsqueeze(2)
+    system = charged.system
+    far = mesh.operator(charged, plan) if plan.meshed.any() else wave_operator(charged, plan)
     background = math.pi / (system.volume() * plan.splitting.square()).unsqueeze(1)
     own = (2 / math.sqrt(math.pi) * plan.splitting)[system.system_index].unsqueeze(1)
     pairs = half_pairs(charged, plan.cutoff) if plan.reach > 0 else None
     kernel = None if pairs is None else pair_kernel(charged, plan, pairs).unsqueeze(1)
 
     def potential(charges: Tensor) -> Tensor:
-        cosine, sine = spread(phases, padding.pad(charges), waves)
-        total = padding.unpad(gather(phases, weight * cosine, weight * sine, waves)) - own * charges
+        total = far(charges) - own * charges
         total = total - (background * per_system(charges, system))[system.system_index]
         if pairs is not None and kernel is not None:
             total = total.index_add(0, pairs.i, kernel * charges.index_select(0, pairs.j))
@@ -76,28 +93,6 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     background = math.pi / (system.volume() * plan.splitting.square())
     block = block - background[:, None, None] * mask.unsqueeze(1) * mask.unsqueeze(2)
     return COULOMB * (block - units * (2 / math.sqrt(math.pi)) * plan.splitting[:, None, None])
-
-
-def real_energy(charged: Charged, plan: Plan) -> Tensor:
-    """Real-space part ``(systems, channels)``, in e²/Å."""
-    system, charges = charged.system, charged.charges
-    if plan.reach == 0:
-        return charges.new_zeros(system.n_systems, charges.shape[1])
-    pairs = half_pairs(charged, plan.cutoff)
-    kernel = pair_kernel(charged, plan, pairs)
-    products = charges.index_select(0, pairs.i) * charges.index_select(0, pairs.j) * kernel.unsqueeze(1)
-    total = charges.new_zeros(system.n_systems, charges.shape[1])
-    return total.index_add(0, system.system_index[pairs.i], products)
-
-
-def pair_kernel(charged: Charged, plan: Plan, pairs: HalfPairs, order: int = 0) -> Tensor:
-    """Real-space kernel B_n of pairs ``(pairs,)``, in 1/Å^(2n+1)."""
-    split = plan.splitting[charged.system.system_index[pairs.i]]
-    if charged.widths is None:
-        return screened(pairs.squared, split, order)
-    variance = charged.widths.square()
-    rate = pair_rate(variance.index_select(0, pairs.i), variance.index_select(0, pairs.j))
-    return smeared(pairs.squared, rate, order) - smeared(pairs.squared, split, order)
 
 
 def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, Waves]:

@@ -11,9 +11,20 @@ from torch import Tensor
 from farfield.coulomb.sources import Charged
 from farfield.errors import InputError
 from farfield.geometry.neighbors import CLOSEST, find_neighbors
-from farfield.system import NeighborList, System
+from farfield.system import System
 
 _Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class PairList:
+    """Pairs at least as far as a sum reaches."""
+
+    i: Tensor  # (pairs,)
+    j: Tensor  # (pairs,)
+    shift: Tensor  # (pairs, 3) lattice vectors added to j
+    reach: float  # Å
+    twice: bool  # j→i stands in it beside i→j
 
 
 @dataclass(frozen=True)
@@ -26,26 +37,31 @@ class HalfPairs:
     squared: Tensor  # (pairs,), Å²
 
 
+def pair_list(charged: Charged, reach: float) -> PairList:
+    """Attached neighbours if they reach far enough, a search of its own otherwise."""
+    known = charged.system.neighbors
+    if known is None or known.cutoff < reach:
+        found = find_neighbors(charged.system, reach, half=True, may_touch=True)
+        return PairList(found.i, found.j, found.shift, reach, twice=False)
+    return PairList(known.i, known.j, known.shift, known.cutoff + known.skin, twice=not known.half)
+
+
 def half_pairs(
     charged: Charged,
     cutoff: Tensor,  # (systems,), Å
+    listed: PairList | None = None,  # searched for otherwise
 ) -> HalfPairs:
-    """Pairs closer than each system's cutoff, from attached neighbours if they reach far enough.
+    """Pairs closer than each system's cutoff.
 
     Raises:
         InputError: two atoms, or two point charges, on top of each other.
     """
     system, reach = charged.system, float(cutoff.max())
-    known = system.neighbors
-    if known is None or known.cutoff < reach:
-        found = find_neighbors(system, reach, half=True, may_touch=True)
-        exact = bool((cutoff == reach).all())
-    else:
-        found = _each_once(known)
-        exact = known.cutoff + known.skin == reach and bool((cutoff == reach).all())
-    if not exact:
+    listed = listed or pair_list(charged, reach)
+    found = _each_once(listed) if listed.twice else listed
+    if found.reach > reach or not bool((cutoff == reach).all()):
         near = _vectors(system, found, detached=True).square().sum(-1) < cutoff.square()[system.system_index[found.i]]
-        found = NeighborList(found.i[near], found.j[near], found.shift[near], reach)
+        found = PairList(found.i[near], found.j[near], found.shift[near], reach, twice=False)
     vector = _vectors(system, found)
     squared = torch.linalg.vecdot(vector, vector)
     refuse_coincident(charged, squared.detach(), found.i, found.j)
@@ -106,17 +122,15 @@ def _images(
     return i, j, grid[replica // len(s)] - home[1][j] + home[0][i]
 
 
-def _each_once(known: NeighborList) -> NeighborList:
+def _each_once(known: PairList) -> PairList:
     """Half of a full list: i < j, and of an atom's own images the lexicographically positive half."""
-    if known.half:
-        return known
     i, j, shift = known.i, known.j, known.shift
     ahead = shift @ shift.new_tensor([1e6, 1e3, 1.0]) > 0
     once = ((i < j) | ((i == j) & ahead)).nonzero().squeeze(1)
-    return NeighborList(i[once], j[once], shift[once], known.cutoff)
+    return PairList(i[once], j[once], shift[once], known.reach, twice=False)
 
 
-def _vectors(system: System, pairs: NeighborList, *, detached: bool = False) -> Tensor:
+def _vectors(system: System, pairs: PairList, *, detached: bool = False) -> Tensor:
     positions, cell = system.positions, system.cell
     if detached:
         positions, cell = positions.detach(), cell.detach()
@@ -124,7 +138,7 @@ def _vectors(system: System, pairs: NeighborList, *, detached: bool = False) -> 
     return vector + _translations(cell, system.system_index, pairs)
 
 
-def _translations(cell: Tensor, system_index: Tensor, pairs: NeighborList) -> Tensor:
+def _translations(cell: Tensor, system_index: Tensor, pairs: PairList) -> Tensor:
     """Lattice vectors ``(pairs, 3)``, looked up in a table of the few that occur: faster than a product per pair."""
     if not len(pairs.i):
         return cell.new_zeros(0, 3)

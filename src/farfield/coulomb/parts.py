@@ -14,8 +14,13 @@ from farfield.system import System
 
 Method = Literal["auto", "direct", "ewald", "mesh"]
 
+Kind = Literal["direct", "ewald", "mesh"]
+
 SPREAD = 4
 """Sizes within this factor share a padded sum, once the batch is worth taking apart."""
+
+MESH_FROM = 1000
+"""Atoms of a periodic system from which a mesh beats structure factors."""
 
 WORTH_SPLITTING = 1 << 20
 """Padded entries (systems · longest²) from which waste counts more than a second pass."""
@@ -28,24 +33,24 @@ class Part:
     charged: Charged
     systems: Tensor  # ascending indices of its systems in the batch
     places: Tensor  # of its sources in the batch
-    periodic: bool
+    kind: Kind
     whole: bool  # it is the batch
 
 
-def parts(charged: Charged, method: Method) -> Iterator[Part]:
-    """The parts of a batch.
+def parts(charged: Charged, method: Method, plan: Plan | None = None, *, dense: bool = False) -> Iterator[Part]:
+    """The parts of a batch; a plan has settled which systems have a mesh, ``dense`` that none has.
 
     Raises:
         InputError: slabs and wires; a method that the periodicity does not allow.
     """
-    for systems, periodic in _kinds(charged.system, method):
-        for group in _similar(charged.system, systems):
+    for systems, kind in _kinds(charged.system, method, plan, dense=dense):
+        for group in _similar(charged.system, systems) if kind != "mesh" else [systems]:
             if len(group) == charged.system.n_systems:
                 places = torch.arange(charged.system.n_atoms, device=group.device)
-                yield Part(charged, group, places, periodic, True)
+                yield Part(charged, group, places, kind, True)
             else:
                 small, places = charged.part(group)
-                yield Part(small, group, places, periodic, False)
+                yield Part(small, group, places, kind, False)
 
 
 def join(pieces: list[tuple[Part, Tensor]], rows: int, places: Callable[[Part], Tensor]) -> Tensor:
@@ -71,22 +76,26 @@ def refuse_partly_periodic(system: System) -> None:
         )
 
 
-def periodic_systems(system: System) -> Tensor:
-    """Indices of the fully periodic systems; the others are open, or an InputError."""
+def _kinds(system: System, method: Method, plan: Plan | None, *, dense: bool) -> Iterator[tuple[Tensor, Kind]]:
     refuse_partly_periodic(system)
-    return system.periodic.all(1).nonzero().squeeze(1)
+    periodic = system.periodic.all(1)
+    for kind, wrong in ((~periodic, ("ewald", "mesh")), (periodic, ("direct",))):
+        if method in wrong and kind.any():
+            where, what = int(kind.nonzero()[0]), "periodic" if method == "direct" else "open"
+            raise InputError(f'structure {where} is {what}, which method="{method}" cannot sum; use "auto"')
+    meshed = periodic & (torch.zeros_like(periodic) if dense else _wants_mesh(system, method, plan))
+    named: tuple[tuple[Kind, Tensor], ...] = (("direct", ~periodic), ("ewald", periodic & ~meshed), ("mesh", meshed))
+    for name, chosen in named:
+        if chosen.any():
+            yield chosen.nonzero().squeeze(1), name
 
 
-def _kinds(system: System, method: Method) -> Iterator[tuple[Tensor, bool]]:
-    directions = system.periodic.sum(1)
-    for count, periodic, wrong in ((0, False, "ewald"), (3, True, "direct")):
-        chosen = (directions == count).nonzero().squeeze(1)
-        if len(chosen) and method == wrong:
-            kind = "periodic" if periodic else "open"
-            raise InputError(f'structure {int(chosen[0])} is {kind}, which method="{wrong}" cannot sum; use "auto"')
-        if len(chosen):
-            yield chosen, periodic
-    refuse_partly_periodic(system)
+def _wants_mesh(system: System, method: Method, plan: Plan | None) -> Tensor:
+    if plan is not None:
+        return plan.meshed
+    if method == "auto":
+        return system.atoms_per_system >= MESH_FROM
+    return torch.full_like(system.atoms_per_system, method == "mesh", dtype=torch.bool)
 
 
 def _similar(system: System, systems: Tensor) -> Iterator[Tensor]:
@@ -98,8 +107,3 @@ def _similar(system: System, systems: Tensor) -> Iterator[Tensor]:
     grade = torch.log(longest / sizes.double()).div(torch.log(torch.tensor(float(SPREAD)))).floor()
     for value in sorted(set(grade.tolist())):
         yield systems[grade == value]
-
-
-def part_of_plan(plan: Plan | None, part: Part) -> Plan | None:
-    """The rows of a plan that belong to a part."""
-    return plan if plan is None or part.whole else plan.part(part.systems)

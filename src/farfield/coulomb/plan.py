@@ -1,4 +1,4 @@
-"""How an Ewald sum is cut: splitting, cutoff and waves, from the error asked.
+"""How a periodic sum is cut: splitting, cutoff and waves, from the error asked.
 
 With t = α·cutoff = k_max/(2α), random charges leave out of either half of the sum the same rms force (Kolafa and
 Perram 1992, here for any cell), and both together, over K⟨q²⟩ρ^(2/3) with ρ = N/V,
@@ -9,20 +9,22 @@ so that one number t fixes the accuracy and α is free to balance the costs.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.coulomb.grid import Grid
+from farfield.coulomb.mesh_plan import cheapest_cut
 from farfield.coulomb.sources import Charged
 from farfield.errors import InputError
 
 PAIR_COST = 5.0
 """Time of one pair (each pair counted twice, search included) over that of one atom with one wave; measured."""
 
-GAUSSIAN_PAIR_COST = 10.0
+GAUSSIAN_PAIR_COST = 6.0
 """The same where pairs need two error functions."""
 
 SAFETY = 0.3
@@ -40,6 +42,12 @@ class Plan:
     indices: Tensor  # (systems, waves, 3) integers of one half of k-space, zeros where padded
     multiplicity: Tensor  # (systems, waves): 2 for a wave and its opposite, 0 where padded
     error: Tensor  # (systems,) expected, relative to K⟨q²⟩(N/V)^(2/3)
+    grids: tuple[Grid | None, ...]  # the mesh of each system that has one instead of waves
+
+    @property
+    def meshed(self) -> Tensor:
+        """Which systems have a mesh ``(systems,)``."""
+        return torch.tensor([grid is not None for grid in self.grids], dtype=torch.bool, device=self.cutoff.device)
 
     @property
     def reach(self) -> float:
@@ -55,21 +63,51 @@ class Plan:
             self.indices[systems][:, used],
             self.multiplicity[systems][:, used],
             self.error[systems],
+            tuple(self.grids[k] for k in systems.tolist()),
         )
 
-    def spread_over(self, systems: Tensor, count: int) -> "Plan":
-        """The same rows in a batch of ``count`` systems, nothing to be done in the others."""
 
-        def rows(values: Tensor, filler: float) -> Tensor:
-            return values.new_full((count, *values.shape[1:]), filler).index_copy(0, systems, values)
+def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> Plan:
+    """Plans of some systems each, as one of a batch of ``count``; nothing to be done in the others."""
+    waves = max((plan.indices.shape[1] for _, plan in pieces), default=0)
+    whole = Plan(
+        like.new_ones(count), like.new_zeros(count), like.new_zeros(count, waves, 3), like.new_zeros(count, waves),
+        like.new_zeros(count), (None,) * count,
+    )  # fmt: skip
+    grids = list(whole.grids)
+    for systems, plan in pieces:
+        for name in ("splitting", "cutoff", "error"):
+            getattr(whole, name)[systems] = getattr(plan, name)
+        for name in ("indices", "multiplicity"):
+            getattr(whole, name)[systems, : plan.indices.shape[1]] = getattr(plan, name)
+        for k, grid in zip(systems.tolist(), plan.grids):
+            grids[k] = grid
+    return replace(whole, grids=tuple(grids))
 
-        return Plan(
-            rows(self.splitting, 1.0),
-            rows(self.cutoff, 0.0),
-            rows(self.indices, 0.0),
-            rows(self.multiplicity, 0.0),
-            rows(self.error, 0.0),
-        )
+
+def make_mesh_plan(charged: Charged, error: float) -> Plan:
+    """The cheapest meshes that reach ``error``, for fully periodic systems.
+
+    Raises:
+        InputError: a cell without volume.
+    """
+    system = charged.system
+    cell = system.cell.detach().to("cpu", torch.float64).numpy()
+    check_volume(np.abs(np.linalg.det(cell)), cell)
+    sizes = system.atoms_per_system.clamp_min(1).tolist()
+    cuts = [
+        cheapest_cut(tuple(box.reshape(-1).tolist()), count, error, widest=float(widest), uniform=bool(uniform))
+        for box, count, widest, uniform in zip(cell, sizes, *_widths(charged))
+    ]
+    like = system.positions
+    return Plan(
+        splitting=like.new_tensor([cut.splitting for cut in cuts]),
+        cutoff=like.new_tensor([cut.cutoff for cut in cuts]),
+        indices=like.new_zeros(len(cuts), 0, 3),
+        multiplicity=like.new_zeros(len(cuts), 0),
+        error=like.new_tensor([cut.error for cut in cuts]),
+        grids=tuple(cut.grid for cut in cuts),
+    )
 
 
 def make_plan(charged: Charged, error: float) -> Plan:
@@ -89,7 +127,8 @@ def make_plan(charged: Charged, error: float) -> Plan:
     expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
     device, dtype = system.positions.device, system.positions.dtype
     columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected)
-    return Plan(*(torch.from_numpy(column).to(device, dtype) for column in columns))
+    moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
+    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], (None,) * system.n_systems)
 
 
 def check_volume(volume: _Array, cell: _Array) -> None:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from farfield.coulomb import ewald
+from farfield.coulomb import ewald, mesh
 from farfield.coulomb.kernels import pair_rate, screened, smeared
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.pairs import cross_pairs
@@ -49,7 +49,9 @@ def open_potential(charged: Charged, points: System) -> Tensor:
 
 def periodic_potential(charged: Charged, plan: Plan, points: System) -> Tensor:
     """Ewald sum ``(points, channels)`` in V, background included."""
-    near, far = _real_potential(charged, plan, points), _wave_potential(charged, plan, points)
+    near = _real_potential(charged, plan, points)
+    summed = mesh.potential if plan.meshed.any() else _wave_potential
+    far = summed(charged, plan, points)
     volume = charged.system.volume() * plan.splitting.square()
     background = math.pi * per_system(charged.charges, charged.system) / volume.unsqueeze(1)
     return COULOMB * (near + far - background[points.system_index])

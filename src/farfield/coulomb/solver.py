@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -10,8 +11,8 @@ from torch import Tensor
 from farfield.coulomb import direct, ewald, probe
 from farfield.coulomb.evaluate import Evaluation, evaluate
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.parts import Method, Part, join, part_of_plan, parts, periodic_systems
-from farfield.coulomb.plan import Plan, make_plan
+from farfield.coulomb.parts import Method, Part, join, parts
+from farfield.coulomb.plan import Plan, join_plans, make_mesh_plan, make_plan
 from farfield.coulomb.sources import Charged, Sources, elsewhere, on_atoms, place, refuse_multipoles
 from farfield.errors import InputError
 from farfield.system import System, per_system
@@ -33,7 +34,9 @@ class Coulomb:
     Args:
         error: rms force error over K⟨q²⟩(N/V)^(2/3), V the cell (or the molecule's box with 2 Å around it):
             1e-2 to 1e-10 in float64, to 2e-5 in float32 (asked for more, float32 gives that).
-        method: "auto" takes the direct sum for open and Ewald's for periodic systems.
+        method: "auto" takes the direct sum for open systems, for periodic ones structure factors while they are
+            small ("ewald", exact derivatives of every order, best for batches of training) and a particle mesh
+            beyond ("mesh", time linear in the atoms).
 
     Raises:
         InputError: an error or a method it does not have.
@@ -45,10 +48,8 @@ class Coulomb:
     def __post_init__(self) -> None:
         if not 1e-10 <= self.error <= 1e-2:
             raise InputError(f"Coulomb(error={self.error}): the error asked must lie in 1e-10 to 1e-2")
-        if self.method == "mesh":
-            raise InputError('Coulomb(method="mesh") is not in this version; use "auto", "direct" or "ewald"')
-        if self.method not in ("auto", "direct", "ewald"):
-            raise InputError(f'Coulomb(method={self.method!r}): there are "auto", "direct" and "ewald"')
+        if self.method not in get_args(Method):
+            raise InputError(f'Coulomb(method={self.method!r}): there are "auto", "direct", "ewald" and "mesh"')
 
     def energy(
         self,
@@ -62,7 +63,7 @@ class Coulomb:
         sources: Sources | None = None,  # instead of charges on the atoms
         plan: Plan | None = None,  # from ``plan``; made anew otherwise
     ) -> Tensor:  # (systems,) or (systems, channels), eV
-        """Energy, differentiable to any order in positions, cell, charges and widths.
+        """Energy, differentiable to any order in positions, cell, charges and widths; by a mesh to the third at least.
 
         Raises:
             InputError: shapes, values that are not finite, negative widths, coincident charges, slabs and wires.
@@ -70,7 +71,7 @@ class Coulomb:
         refuse_multipoles(dipoles, quadrupoles)
         charged, _ = _take(system, charges, widths, sources)
         pieces = []
-        for part in parts(charged, self.method):
+        for part in parts(charged, self.method, plan):
             cuts = self._cuts(part, plan)
             pieces.append((part, direct.energy(part.charged) if cuts is None else ewald.energy(part.charged, cuts)))
         energy = join(pieces, system.n_systems, lambda part: part.systems)
@@ -95,7 +96,7 @@ class Coulomb:
         refuse_multipoles(dipoles, quadrupoles)
         with torch.no_grad():
             charged, order = _take(system, charges, widths, sources)
-            cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method)]
+            cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
             own = own_hardness(charged.widths) if self_energy and charged.widths is not None else None
             result = evaluate(charged, cut, own)
         if order is not None:
@@ -136,7 +137,7 @@ class Coulomb:
         """
         charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
         prepared = []
-        for part in parts(charged, self.method):
+        for part in parts(charged, self.method, plan):
             cuts = self._cuts(part, plan)
             apply = direct.operator(part.charged) if cuts is None else ewald.operator(part.charged, cuts)
             prepared.append((part, apply))
@@ -154,10 +155,12 @@ class Coulomb:
         self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
     ) -> tuple[Tensor, Tensor]:
         """d²E/dqdq ``(systems, longest, longest)`` in V/e, zero where padded, and ``(systems, longest)`` real atoms."""
+        if plan is None or bool(plan.meshed.any()):
+            plan = self.plan(system, widths, dense=True)
         charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
         padding = Padding.of(system)
         pieces = []
-        for part in parts(charged, self.method):
+        for part in parts(charged, self.method, plan):
             cuts, local = self._cuts(part, plan), Padding.of(part.charged.system)
             pair = direct.matrix(part.charged, local) if cuts is None else ewald.matrix(part.charged, cuts, local)
             missing = padding.longest - local.longest
@@ -167,17 +170,19 @@ class Coulomb:
             block = block + torch.diag_embed(padding.pad(own_hardness(charged.widths)))
         return block, padding.mask()
 
-    def plan(self, system: System, widths: Tensor | float | None = None) -> Plan:
+    def plan(self, system: System, widths: Tensor | float | None = None, *, dense: bool = False) -> Plan:
         """How the periodic sums will be cut; pass it back as ``plan=`` and the energy is smooth in the cell.
 
-        The rows of open systems stay empty.
+        With ``dense`` all by structure factors, so that matrix and operator agree to rounding. The rows of open
+        systems stay empty.
         """
         charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
-        periodic = periodic_systems(system)
-        if len(periodic) == system.n_systems:
-            return make_plan(charged, self._reachable(charged))
-        small, _ = charged.part(periodic)
-        return make_plan(small, self._reachable(charged)).spread_over(periodic, system.n_systems)
+        method = "auto" if dense else self.method
+        cut = [(part, self._cuts(part, None)) for part in parts(charged, method, dense=dense)]
+        pieces = [(part.systems, plan) for part, plan in cut if plan is not None]
+        if len(pieces) == 1 and len(pieces[0][0]) == system.n_systems:
+            return pieces[0][1]
+        return join_plans(pieces, system.n_systems, system.positions)
 
     def reach(self, system: System, widths: Tensor | float | None = None) -> float:
         """Å within which ``energy`` needs pairs of this batch; attach a list that long and it searches none."""
@@ -185,9 +190,12 @@ class Coulomb:
 
     def _cuts(self, part: Part, plan: Plan | None) -> Plan | None:
         """The plan of a periodic part; None for an open one."""
-        if not part.periodic:
+        if part.kind == "direct":
             return None
-        return part_of_plan(plan, part) or make_plan(part.charged, self._reachable(part.charged))
+        if plan is not None:
+            return plan if part.whole else plan.part(part.systems)
+        make = make_mesh_plan if part.kind == "mesh" else make_plan
+        return make(part.charged, self._reachable(part.charged))
 
     def _reachable(self, charged: Charged) -> float:
         return max(self.error, _TIGHTEST.get(charged.system.positions.dtype, 2e-5))

@@ -13,8 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from farfield.coulomb.compiled import wave_sums
+from farfield.coulomb.compiled.build import numbers
+
 BLOCK = 1 << 24
-"""Entries of cos(n·x) kept between passes; larger sums are recomputed block by block."""
+"""Entries of cos(n·x) at once where they are written out; larger sums go block by block."""
 
 
 class Waves:
@@ -23,45 +26,58 @@ class Waves:
     def __init__(self, phases: Tensor, indices: Tensor) -> None:
         self.phases = phases.detach()
         self.indices = indices
-        systems, waves, _ = indices.shape
-        per_wave = max(systems * phases.shape[1], 1)
-        self._step = max(BLOCK // per_wave, 1)
-        self._kept = list(self._evaluate()) if waves <= self._step else None
+        self._compiled = phases.device.type == "cpu"
+        if self._compiled:
+            self._x, self._n = numbers(phases), indices.long().contiguous().numpy()
 
     def spread(self, moments: Tensor) -> tuple[Tensor, Tensor]:
         """Structure factors ``(systems, waves, columns)`` of moments ``(systems, sources, columns)``."""
-        parts = [(cos.transpose(1, 2) @ moments, sin.transpose(1, 2) @ moments) for _, cos, sin in self._blocks()]
-        if len(parts) == 1:
-            return parts[0]
-        return torch.cat([c for c, _ in parts], 1), torch.cat([s for _, s in parts], 1)
+        if self._compiled:
+            cosine, sine = wave_sums.spread(self._x, self._n, numbers(moments))
+            return torch.from_numpy(cosine).to(moments.dtype), torch.from_numpy(sine).to(moments.dtype)
+        return self.spread_reference(moments)
 
     def gather(self, cosine: Tensor, sine: Tensor) -> Tensor:
         """Values at the sources ``(systems, sources, columns)`` of amplitudes ``(systems, waves, columns)``."""
-        total: Tensor | None = None
-        for waves, cos, sin in self._blocks():
-            part = torch.baddbmm(cos @ cosine[:, waves], sin, sine[:, waves])
-            total = part if total is None else total.add_(part)
-        assert total is not None
-        return total
+        if self._compiled:
+            values = wave_sums.gather(self._x, self._n, numbers(cosine), numbers(sine))
+            return torch.from_numpy(values).to(cosine.dtype)
+        return self.gather_reference(cosine, sine)
 
     def products(self, weight: Tensor) -> Tensor:
         """Σ_k w_k cos(n_k·(x_i - x_j)) ``(systems, sources, sources)`` of weights ``(systems, waves, 1)``."""
-        total: Tensor | None = None
+        systems, sources, _ = self.phases.shape
+        total = weight.new_zeros(systems, sources, sources)
         for waves, cos, sin in self._blocks():
-            w = weight[:, waves].transpose(1, 2)
-            part = torch.baddbmm((cos * w) @ cos.transpose(1, 2), sin * w, sin.transpose(1, 2))
-            total = part if total is None else total.add_(part)
-        assert total is not None
+            w = weight[:, waves]
+            total.baddbmm_(cos.transpose(1, 2), cos * w).baddbmm_(sin.transpose(1, 2), sin * w)
+        return total
+
+    def spread_reference(self, moments: Tensor) -> tuple[Tensor, Tensor]:
+        """``spread`` in plain torch."""
+        parts = [(cos @ moments, sin @ moments) for _, cos, sin in self._blocks()]
+        return torch.cat([c for c, _ in parts], 1), torch.cat([s for _, s in parts], 1)
+
+    def gather_reference(self, cosine: Tensor, sine: Tensor) -> Tensor:
+        """``gather`` in plain torch."""
+        total = cosine.new_zeros(*self.phases.shape[:2], cosine.shape[2])
+        for waves, cos, sin in self._blocks():
+            total.baddbmm_(cos.transpose(1, 2), cosine[:, waves]).baddbmm_(sin.transpose(1, 2), sine[:, waves])
         return total
 
     def _blocks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        return iter(self._kept) if self._kept is not None else self._evaluate()
-
-    def _evaluate(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        for first in range(0, max(self.indices.shape[1], 1), self._step):
-            waves = slice(first, first + self._step)
-            angle = self.phases @ self.indices[:, waves].transpose(1, 2)
-            yield waves, angle.cos(), angle.sin()
+        """Runs of waves, with cosine and sine ``(systems, waves, sources)``."""
+        systems, waves, _ = self.indices.shape
+        step = max(BLOCK // max(systems * self.phases.shape[1], 1), 1)
+        for first in range(0, max(waves, 1), step):
+            some = slice(first, first + step)
+            if self._compiled:
+                cosine, sine = wave_sums.table(self._x, self._n[:, some])
+                dtype = self.phases.dtype
+                yield some, torch.from_numpy(cosine).to(dtype), torch.from_numpy(sine).to(dtype)
+            else:
+                angle = self.indices[:, some] @ self.phases.transpose(1, 2)
+                yield some, angle.cos(), angle.sin()
 
 
 def spread(phases: Tensor, moments: Tensor, waves: Waves) -> tuple[Tensor, Tensor]:
@@ -76,12 +92,13 @@ def gather(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves) -> Tensor
     return out
 
 
-def gather_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves) -> Tensor:
-    """Derivative of ``gather`` by the phases, ``(systems, sources, columns, 3)``."""
+def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves) -> tuple[Tensor, Tensor]:
+    """``gather``, and its derivative by the phases ``(systems, sources, columns, 3)``."""
     n = waves.indices.unsqueeze(2)  # (systems, waves, 1, 3)
+    columns = cosine.shape[2]
     turned = ((sine.unsqueeze(-1) * n).flatten(2), (cosine.unsqueeze(-1) * -n).flatten(2))
-    slope = gather(phases, *turned, waves)
-    return slope.reshape(*slope.shape[:2], cosine.shape[2], 3)
+    both = gather(phases, torch.cat([cosine, turned[0]], 2), torch.cat([sine, turned[1]], 2), waves)
+    return both[..., :columns], both[..., columns:].reshape(*both.shape[:2], columns, 3)
 
 
 class _Spread(torch.autograd.Function):
@@ -96,8 +113,9 @@ class _Spread(torch.autograd.Function):
         phases, moments = ctx.saved_tensors
         to_phases = to_moments = None
         if ctx.needs_input_grad[0]:
-            to_phases = (moments.unsqueeze(-1) * gather_slope(phases, cosine, sine, ctx.waves)).sum(2)
-        if ctx.needs_input_grad[1]:
+            to_moments, slope = gather_with_slope(phases, cosine, sine, ctx.waves)
+            to_phases = (moments.unsqueeze(-1) * slope).sum(2)
+        elif ctx.needs_input_grad[1]:
             to_moments = gather(phases, cosine, sine, ctx.waves)
         return to_phases, to_moments, None
 
@@ -114,7 +132,8 @@ class _Gather(torch.autograd.Function):
         phases, cosine, sine = ctx.saved_tensors
         to_phases = to_cosine = to_sine = None
         if ctx.needs_input_grad[0]:
-            to_phases = (grad.unsqueeze(-1) * gather_slope(phases, cosine, sine, ctx.waves)).sum(2)
+            _, slope = gather_with_slope(phases, cosine, sine, ctx.waves)
+            to_phases = (grad.unsqueeze(-1) * slope).sum(2)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             to_cosine, to_sine = spread(phases, grad, ctx.waves)
         return to_phases, to_cosine, to_sine, None

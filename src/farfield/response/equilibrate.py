@@ -73,7 +73,7 @@ def equilibrate(
 
 def _prepared(system: System, widths: Tensor | float | None, coulomb: Coulomb) -> tuple[System, Plan]:
     """One plan and one neighbour search for the matrix and all its applications."""
-    plan = coulomb.plan(system, widths)
+    plan = coulomb.plan(system, widths, dense=True)
     known = system.neighbors
     if plan.reach > 0 and (known is None or known.cutoff < plan.reach):
         system = with_neighbors(system, plan.reach)

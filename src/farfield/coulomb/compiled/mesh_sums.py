@@ -1,0 +1,299 @@
+"""Charges to a mesh and back by B-splines, any derivative of theirs; the plain-torch reference is in mesh.py.
+
+Sources are taken in the order of the mesh's columns, so that neighbours find their part of it in the cache, and in
+slabs along the first axis, so that threads never write to the same plane.
+"""
+
+import math
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from farfield.coulomb.compiled.build import Array, compiled, shares, together
+from farfield.coulomb.compiled.lanes import LANES, dot, fill, load, store, times_plus
+
+LEAST = 1 << 11
+"""Sources that are worth a thread."""
+
+
+class Spline(NamedTuple):
+    """Weights of the mesh points beside a source, as polynomials of where it stands between two of them."""
+
+    pieces: Array  # (derivatives · order · width,): highest power first, of the offset less ½
+    order: tuple[int, ...]  # as many entries as the order, which the compiler thus knows
+    derivatives: tuple[int, ...]  # and as the derivatives, the value among them
+
+
+class Terms(NamedTuple):
+    """Which derivatives are taken."""
+
+    orders: Array  # (terms, 3) int64
+    highest: int
+
+
+@lru_cache(maxsize=64)
+def spline(order: int, highest: int) -> Spline:
+    """Pieces of the cardinal B-spline M_p and of its derivatives by the place of the source.
+
+    A source at u (in mesh spacings) touches the points ⌊u - p/2⌋ + 1 + j with M_p(j + 1 - t), t being what ⌊⌋ drops.
+    """
+    lanes = _width(order)
+    pieces = np.zeros((highest + 1, order, lanes))
+    shape = np.zeros((1, 1))
+    shape[0, 0] = 1.0  # M_1 on its only piece, powers of s = t - ½ rising
+    for n in range(2, order + 1):
+        longer = np.zeros((n, n))
+        for j in range(n):  # M_n(x) = (x M_{n-1}(x) + (n - x) M_{n-1}(x - 1))/(n - 1) at x = j + ½ - s
+            for piece, constant, slope in ((j, j + 0.5, -1.0), (j - 1, n - j - 0.5, 1.0)):
+                if 0 <= piece < n - 1:
+                    longer[j, :-1] += constant / (n - 1) * shape[piece]
+                    longer[j, 1:] += slope / (n - 1) * shape[piece]
+        shape = longer
+    for d in range(highest + 1):
+        pieces[d, order - shape.shape[1] :, :order] = shape[:, ::-1].T
+        shape = shape[:, 1:] * np.arange(1, shape.shape[1])
+        if shape.shape[1] == 0:
+            break
+    return Spline(pieces.reshape(-1), (0,) * order, (0,) * (highest + 1))
+
+
+def _width(order: int) -> int:
+    """Of a row of weights: whole registers."""
+    return -(-order // LANES) * LANES
+
+
+class Bins(NamedTuple):
+    """Sources in the order of the mesh, and where each slab of them ends."""
+
+    order: Array  # (sources,) int64
+    planes: Array  # (first axis + 1,) int64, first source of each plane
+
+
+def spread(
+    fractional: Array,  # (sources, 3)
+    moments: Array,  # (sources, terms, channels)
+    terms: Terms,
+    shape: tuple[int, int, int],
+    order: int,
+) -> Array:
+    """Mesh ``(channels, *shape)``."""
+    form, bins = spline(order, terms.highest), _bins(fractional, np.array(shape), order)
+    lanes = _width(order)
+    padded = np.zeros((moments.shape[2], shape[0], shape[1], shape[2] + lanes))
+    size = np.array(shape)
+    for ranges in _slabs(bins.planes, order):
+        together(
+            lambda first, last: _spread(
+                fractional, moments, terms, form, (bins.order[first:last], padded.reshape(-1), size)
+            ),
+            ranges,
+        )
+    mesh = padded[..., : shape[2]]
+    for start in range(0, lanes, shape[2]):
+        overhang = padded[..., shape[2] + start : min(2 * shape[2] + start, shape[2] + lanes)]
+        mesh[..., : overhang.shape[-1]] += overhang
+    return np.ascontiguousarray(mesh)
+
+
+def gather(
+    fractional: Array,  # (sources, 3)
+    mesh: Array,  # (channels, *shape)
+    terms: Terms,
+    order: int,
+) -> Array:
+    """Values ``(sources, terms, channels)``."""
+    size = np.array(mesh.shape[1:])
+    form, bins = spline(order, terms.highest), _bins(fractional, size, order)
+    lanes = _width(order)
+    padded = np.empty((*mesh.shape[:3], mesh.shape[3] + lanes))
+    padded[..., : mesh.shape[3]] = mesh
+    for start in range(0, lanes, mesh.shape[3]):
+        room = padded[..., mesh.shape[3] + start :]
+        room[..., : mesh.shape[3]] = mesh[..., : room.shape[-1]]
+    values = np.empty((len(fractional), len(terms.orders), len(mesh)))
+    together(
+        lambda first, last: _gather(
+            fractional, values, terms, form, (bins.order[first:last], padded.reshape(-1), size)
+        ),
+        shares(len(fractional), LEAST),
+    )
+    return values
+
+
+def _slabs(planes: Array, order: int) -> list[list[tuple[int, int]]]:
+    """Ranges of binned sources that may be spread at the same time: every second of the slabs along the mesh."""
+    sources, thickness = int(planes[-1]), len(planes) - 1
+    count = min(2 * len(shares(sources, LEAST)), thickness // order // 2 * 2)
+    if count < 4:
+        return [[(0, sources)]]
+    ends = [int(planes[thickness * k // count]) for k in range(count + 1)]
+    ranges = list(pairwise(ends))
+    return [ranges[::2], ranges[1::2]]
+
+
+def _bins(fractional: Array, size: Array, order: int) -> Bins:
+    sources = len(fractional)
+    out = Bins(np.empty(sources, np.int64), np.empty(size[0] + 1, np.int64))
+    _sort(fractional, size, order, out)
+    return out
+
+
+@compiled
+def _first_point(fraction: float, points: int, half: float) -> tuple[int, float]:
+    """The first mesh point that a source touches, and its offset less ½."""
+    place = (fraction - math.floor(fraction)) * points - half
+    floor = math.floor(place)
+    first = floor + 1
+    while first < 0:
+        first += points
+    return (first if first < points else first - points), place - floor - 0.5
+
+
+@compiled
+def _sort(fractional: Array, size: Array, order: int, out: Bins) -> None:
+    """Counting sort by column of the mesh."""
+    sources, columns, half = len(fractional), size[0] * size[1], 0.5 * order
+    key = np.empty(sources, np.int64)
+    start = np.zeros(columns + 1, np.int64)
+    for i in range(sources):
+        x, _ = _first_point(fractional[i, 0], size[0], half)
+        y, _ = _first_point(fractional[i, 1], size[1], half)
+        key[i] = x * size[1] + y
+        start[key[i] + 1] += 1
+    for k in range(columns):
+        start[k + 1] += start[k]
+    for x in range(size[0] + 1):
+        out.planes[x] = start[x * size[1]]
+    for i in range(sources):
+        out.order[start[key[i]]] = i
+        start[key[i]] += 1
+
+
+@compiled
+def _locate(fractional: Array, i: int, size: Array, form: Spline, out: tuple[Array, Array]) -> None:
+    """Weights along all axes ``(3 · derivatives · lanes,)``, and where the planes and columns start in the mesh.
+
+    The first point along the last axis is part of where a plane starts.
+    """
+    weights, rows = out
+    p, n, pieces = len(form.order), len(form.derivatives), form.pieces
+    width = -(-p // LANES) * LANES
+    column = size[2] + width
+    for axis in range(3):
+        first, offset = _first_point(fractional[i, axis], size[axis], 0.5 * p)
+        for d in range(n):
+            for lane in range(0, width, LANES):
+                at = d * p * width + lane
+                value = load(pieces, at)
+                for k in range(1, p):
+                    value = times_plus(value, offset, load(pieces, at + k * width))
+                store(weights, (axis * n + d) * width + lane, value)
+        if axis == 2:
+            for k in range(p):
+                rows[0, k] += first
+        else:
+            stride = column * size[1] if axis == 0 else column
+            for k in range(p):
+                rows[axis, k] = first * stride
+                first = first + 1 if first + 1 < size[axis] else 0
+
+
+@compiled
+def _spread(fractional: Array, moments: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
+    chosen, mesh, size = where
+    p, n = len(form.order), len(form.derivatives)
+    width = -(-p // LANES) * LANES
+    weights, rows = np.empty(3 * n * width), np.empty((2, p), np.uintp)
+    columns, cube = np.empty(n * width), np.empty((n, n, n))
+    channel = mesh.size // moments.shape[2]
+    for i in chosen:
+        _locate(fractional, i, size, form, (weights, rows))
+        for c in range(moments.shape[2]):
+            cube[:] = 0.0
+            for t in range(len(terms.orders)):
+                cube[terms.orders[t, 0], terms.orders[t, 1], terms.orders[t, 2]] += moments[i, t, c]
+            for x in range(p):
+                start = rows[0, x] + np.uintp(c * channel)
+                _columns(cube, weights, x, width, columns)
+                for y in range(p):
+                    for lane in range(0, width, LANES):
+                        at = start + rows[1, y] + np.uintp(lane)
+                        value = load(mesh, at)
+                        for b in range(n):
+                            value = times_plus(load(columns, b * width + lane), weights[(n + b) * width + y], value)
+                        store(mesh, at, value)
+
+
+@compiled
+def _columns(cube: Array, weights: Array, x: int, width: int, columns: Array) -> None:
+    """What is spread in plane x, contracted with the weights of the first and of the last axis."""
+    n = len(cube)
+    for b in range(n):
+        for lane in range(0, width, LANES):
+            value = fill(0.0)
+            for d in range(n - b):
+                factor = 0.0
+                for a in range(n - b - d):
+                    factor += cube[a, b, d] * weights[a * width + x]
+                value = times_plus(load(weights, (2 * n + d) * width + lane), factor, value)
+            store(columns, b * width + lane, value)
+
+
+@compiled
+def _gather(fractional: Array, values: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
+    chosen, mesh, size = where
+    p, n = len(form.order), len(form.derivatives)
+    width = -(-p // LANES) * LANES
+    weights, rows = np.empty(3 * n * width), np.empty((2, p), np.uintp)
+    planes, found = np.empty(n * p * LANES), np.empty((n, n, n))
+    channel = mesh.size // values.shape[2]
+    for i in chosen:
+        _locate(fractional, i, size, form, (weights, rows))
+        for c in range(values.shape[2]):
+            found[:] = 0.0
+            for lane in range(0, width, LANES):
+                for x in range(p):
+                    start = rows[0, x] + np.uintp(c * channel + lane)
+                    _lines(mesh, weights, (start, p * LANES, x * LANES), form, (rows, planes))
+                _contract(planes, weights, (p, width, lane), found)
+            for t in range(len(terms.orders)):
+                values[i, t, c] = found[terms.orders[t, 0], terms.orders[t, 1], terms.orders[t, 2]]
+
+
+@compiled
+def _lines(mesh: Array, weights: Array, at: tuple[int, int, int], form: Spline, out: tuple[Array, Array]) -> None:
+    """Contract a plane with the weights of the middle axis; with the value and first derivatives in one reading."""
+    rows, planes = out
+    start, stride, here = at
+    p, n = len(form.order), len(form.derivatives)
+    width = -(-p // LANES) * LANES
+    if n == 2:
+        value, slope = fill(0.0), fill(0.0)
+        for y in range(p):
+            row = load(mesh, start + rows[1, y])
+            value = times_plus(row, weights[2 * width + y], value)
+            slope = times_plus(row, weights[3 * width + y], slope)
+        store(planes, here, value)
+        store(planes, stride + here, slope)
+    else:
+        for b in range(n):
+            value = fill(0.0)
+            for y in range(p):
+                value = times_plus(load(mesh, start + rows[1, y]), weights[(n + b) * width + y], value)
+            store(planes, b * stride + here, value)
+
+
+@compiled
+def _contract(planes: Array, weights: Array, sizes: tuple[int, int, int], found: Array) -> None:
+    """Contract the planes with the weights of the first and of the last axis."""
+    p, width, lane = sizes
+    n = len(found)
+    for b in range(n):
+        for a in range(n - b):
+            value = fill(0.0)
+            for x in range(p):
+                value = times_plus(load(planes, (b * p + x) * LANES), weights[a * width + x], value)
+            for d in range(n - a - b):
+                found[a, b, d] += dot(value, load(weights, (2 * n + d) * width + lane))

@@ -1,0 +1,156 @@
+"""The mesh of a smooth particle-mesh sum: what stands between Ewald's waves and it, and the error that remains.
+
+Charges spread by splines of order p have the spectrum Σ_m U(k_m), k_m the aliases of k and U = Π sinc^p. The influence
+
+    G(k) = (4π/V) exp(-k²/4α²)/k² · A(k),    A = Π_axes U²/(Σ_m U_m²)²
+
+makes the energy right on average over positions (Hockney and Eastwood, Computer Simulation Using Particles, ch. 8); A
+depends on the mesh alone, so that the cell's derivatives are those of Ewald's weights. The mean square of a pair's
+force error, forces being the exact derivatives of the energy, is (1/V²) Σ_k of
+
+    Σ_m k_m² φ_m² - 2 G Σ_m k_m² φ_m U_m² + G² Σ_m U_m² Σ_m k_m² U_m²,    φ_m = (4π/k_m²) exp(-k_m²/4α²)
+
+(Ballenegger, Cerdà and Holm, J. Chem. Theory Comput. 8, 936 (2012)).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from farfield.coulomb.compiled import mesh_sums
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+MOST_KEPT = 1 << 23
+"""Points of influence functions, of cells met before, beyond which the oldest is forgotten."""
+
+SAMPLES = 8
+"""Points along half an axis of k-space at which the error is looked up."""
+
+_ALIASES = (-1, 0, 1)
+_FURTHEST = 3
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Points along the three lattice vectors and the order of the splines."""
+
+    shape: tuple[int, int, int]
+    spline: int
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What the transform of the charges is multiplied with; half of k-space, as rfftn has it."""
+
+    weight: Tensor  # (a, b, c//2 + 1), G in 1/Å
+    stretch: Tensor  # the same, G · 2(1/k² + 1/4α²): what k⊗k is multiplied with in the strain's derivative
+
+
+def influence(cell: Tensor, splitting: Tensor, grid: Grid) -> Influence:
+    """For one system, ``cell`` (3, 3) in Å; kept as long as the cell stays what it is and needs no gradient."""
+    if cell.requires_grad:
+        return _influence(cell, splitting, grid)
+    key = (tuple(cell.flatten().tolist()), float(splitting), grid, cell.dtype, cell.device)
+    if key not in _kept:
+        while sum(one.weight.numel() for one in _kept.values()) > MOST_KEPT:
+            _kept.pop(next(iter(_kept)))
+        with torch.inference_mode(False):
+            _kept[key] = _influence(cell.detach().clone(), splitting.detach().clone(), grid)
+    return _kept[key]
+
+
+_kept: dict[Any, Influence] = {}
+
+
+def wave_numbers(grid: Grid, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Whole numbers of the waves along each axis, the last only from 0 on."""
+    a, b, c = grid.shape
+    axes = (torch.fft.fftfreq(a, 1 / a), torch.fft.fftfreq(b, 1 / b), torch.fft.rfftfreq(c, 1 / c))
+    one, two, three = (axis.to(like).round() for axis in axes)
+    return one, two, three
+
+
+def _influence(cell: Tensor, splitting: Tensor, grid: Grid) -> Influence:
+    a, b, c = wave_numbers(grid, cell)
+    reciprocal = 2 * math.pi * torch.linalg.inv(cell).T
+    metric = reciprocal @ reciprocal.T
+    in_plane = metric[0, 0] * a[:, None] ** 2 + metric[1, 1] * b**2 + 2 * metric[0, 1] * a[:, None] * b
+    cross = 2 * (metric[0, 2] * a[:, None] + metric[1, 2] * b)
+    squared = in_plane[:, :, None] + cross[:, :, None] * c + metric[2, 2] * c**2
+    origin = torch.zeros_like(squared)
+    origin[0, 0, 0] = 1
+    squared = squared + origin
+    here, there, up = (
+        torch.from_numpy(_modifier(n, grid.spline)[: len(axis)]).to(cell) for n, axis in zip(grid.shape, (a, b, c))
+    )
+    shape = here[:, None, None] * there[:, None] * up * (1 - origin)
+    volume = torch.linalg.det(cell).abs()
+    weight = shape * torch.exp(squared * (-0.25 / splitting.square())) / squared * (4 * math.pi / volume)
+    return Influence(weight, weight * (2 / squared + 0.5 / splitting.square()))
+
+
+@lru_cache(maxsize=64)
+def _modifier(points: int, spline: int) -> Array:
+    """A along one axis, in the order of fftfreq; 0 for the highest wave of an even mesh, which has no opposite."""
+    n = np.fft.fftfreq(points, 1 / points)
+    double = mesh_sums.spline(2 * spline, 0)
+    samples = double.pieces.reshape(2 * spline, -1)[:, : 2 * spline]
+    at_integers = np.polynomial.polynomial.polyval(0.5, samples[::-1])  # M_2p at 0, 1 … 2p - 1
+    phase = 2 * math.pi / points * np.outer(n, np.arange(2 * spline) - spline)
+    overlap = np.cos(phase) @ at_integers
+    modifier: Array = np.sinc(n / points) ** (2 * spline) / overlap**2
+    if points % 2 == 0:
+        modifier[points // 2] = 0
+    return modifier
+
+
+def mesh_error(cell: Array, splitting: float, grid: Grid) -> float:
+    """Rms force error that the mesh leaves random charges, over K⟨q²⟩√(N/V), in Å^(-1/2).
+
+    k-space is sampled by Gauss' rule; terms of opposite sign are combined by hand, so that nothing cancels.
+    """
+    places, measure = _samples()
+    # waves beyond 9α carry nothing, however fine the mesh
+    reach = 9 * splitting * np.linalg.norm(cell, axis=1) / (2 * math.pi * np.array(grid.shape))
+    zone = np.minimum(2 * reach, 1.0)
+    fractions, measure = places * zone, measure * zone.prod()
+    reciprocal = np.array(grid.shape)[:, None] * 2 * math.pi * np.linalg.inv(cell).T
+    power = {
+        m: np.sinc(fractions + m) ** (2 * grid.spline) for m in range(-_FURTHEST, _FURTHEST + 1)
+    }  # U², axis by axis
+    missed = sum(values for m, values in power.items() if m)
+    overlap = power[0] + missed
+    lost = -np.expm1(np.log1p(-missed / overlap).sum(-1))  # 1 - U²/ΣU²
+    kept, whole = 1 - lost, overlap.prod(-1)
+
+    def alias(m: tuple[int, int, int]) -> tuple[Array, Array]:
+        squared = np.square((fractions + m) @ reciprocal).sum(-1)
+        return squared, 4 * math.pi * np.exp(-squared / (4 * splitting**2)) / squared
+
+    squared, kernel = alias((0, 0, 0))
+    weight = kernel * kept / whole
+    total = squared * kernel**2 * lost * (1 + kept - kept**2)
+    for m in product(_ALIASES, _ALIASES, _ALIASES):
+        if any(m):
+            squared, kernel = alias(m)
+            u = power[m[0]][:, 0] * power[m[1]][:, 1] * power[m[2]][:, 2]
+            total += squared * (kernel**2 - 2 * weight * kernel * u + weight**2 * whole * u)
+    return math.sqrt(float(measure @ total) * math.prod(grid.shape) / abs(float(np.linalg.det(cell))))
+
+
+@lru_cache(maxsize=1)
+def _samples() -> tuple[Array, Array]:
+    """Places in one half of the first zone of k-space, as waves over points ``(samples, 3)``, and their measure."""
+    nodes, weights = np.polynomial.legendre.leggauss(SAMPLES)
+    fraction = np.concatenate([-(nodes + 1) / 4, (nodes + 1) / 4])
+    weight = np.concatenate([weights, weights]) / 4
+    places = np.meshgrid(fraction[SAMPLES:], fraction, fraction, indexing="ij")
+    measure = 2 * weight[SAMPLES:, None, None] * weight[:, None] * weight
+    return np.stack(places, -1).reshape(-1, 3), measure.reshape(-1)

@@ -1,0 +1,148 @@
+"""How a mesh sum is cut: splitting, cutoff, mesh and spline, the cheapest that reach the error asked.
+
+Both halves leave the same share of the error. Real space leaves random charges 2 ρ^(-1/6) √(α/t) exp(-t²) over
+K⟨q²⟩ρ^(2/3), t = α·cutoff (Kolafa and Perram 1992); the mesh what grid.py says. For a cube of spacing h the latter is
+ρ^(-1/6) √α times a function of αh and p alone: tabulated once it finds h, which the real cell then confirms.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from farfield.coulomb.grid import Grid, mesh_error
+
+SPLINES = (5, 6, 7, 8, 10, 12)
+"""Orders tried: the lowest has three continuous derivatives, enough to train on forces."""
+
+SHARE = 0.6
+"""Of the error asked, what either half aims at: charges are not quite random."""
+
+PAIR, SOURCE, WEIGHT, POINT = 22.0, 150.0, 0.9, 16.0
+"""ns, one thread: a pair, a source, each of its mesh points, a point's way through both transforms; measured."""
+
+LARGEST = 1024
+"""Points along an axis; more would not fit into memory."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Plan of one system."""
+
+    splitting: float  # 1/Å
+    cutoff: float  # Å; 0 where all is left to the mesh
+    grid: Grid
+    error: float  # expected, relative to K⟨q²⟩(N/V)^(2/3)
+
+
+@lru_cache(maxsize=256)
+def cheapest_cut(
+    cell: tuple[float, ...],  # nine numbers, row by row, Å
+    count: int,
+    error: float,
+    *,
+    widest: float,  # Å, of all Gaussians; 0 for points
+    uniform: bool,  # all of one width that nobody differentiates
+) -> Cut:
+    """The plan for ``count`` charges in a cell."""
+    box = np.array(cell).reshape(3, 3)
+    density = count / abs(float(np.linalg.det(box)))
+    best = min(_candidates(box, density, error, widest=widest, uniform=uniform), key=lambda c: _cost(c, count, density))
+    return _confirmed(box, density, error, best)
+
+
+def _candidates(box: Array, density: float, error: float, *, widest: float, uniform: bool) -> Iterator[Cut]:
+    limit = 0.5 / widest if widest > 0 else math.inf
+    spacing = density ** (-1 / 3)
+    for cutoff in spacing * np.geomspace(0.8, 8.0, 40):
+        alpha = _splitting(float(cutoff), density, error)
+        if alpha <= limit:
+            yield from _meshes(box, density, error, (alpha, float(cutoff)))
+    if uniform or limit < math.inf:
+        yield from _meshes(box, density, error, (limit, 0.0 if uniform else _cutoff(limit, density, error)))
+
+
+def _meshes(box: Array, density: float, error: float, near: tuple[float, float]) -> Iterator[Cut]:
+    alpha, cutoff = near
+    lengths = 1 / np.linalg.norm(np.linalg.inv(box), axis=0)  # between opposite faces
+    for spline in SPLINES:
+        wanted = SHARE * error * density ** (1 / 6) / math.sqrt(alpha)
+        spacing = _spacing(spline, wanted) / alpha
+        shape = [round_up(max(length / spacing, 4)) for length in lengths]
+        yield Cut(alpha, cutoff, Grid((shape[0], shape[1], shape[2]), spline), error)
+
+
+def _cost(cut: Cut, count: int, density: float) -> float:
+    """Time in ns."""
+    pairs = count * density * 2 / 3 * math.pi * cut.cutoff**3
+    points = cut.grid.spline**2 * (8 if cut.grid.spline <= 8 else 16)  # as many as the registers take
+    size = math.prod(cut.grid.shape)
+    if max(cut.grid.shape) > LARGEST:
+        return math.inf
+    return PAIR * pairs + (SOURCE + WEIGHT * points) * count + POINT * size
+
+
+def _confirmed(box: Array, density: float, error: float, cut: Cut) -> Cut:
+    """The cut with a mesh fine enough for the cell as it is: skewed cells have closer aliases."""
+    grid = cut.grid
+    for _ in range(40):
+        far = density ** (-1 / 6) * mesh_error(box, cut.splitting, grid)
+        if far <= 1.05 * SHARE * error:
+            break
+        one, two, three = (round_up(n + 1) for n in grid.shape)
+        grid = Grid((one, two, three), grid.spline)
+    near = _real_error(cut.splitting, cut.cutoff, density) if cut.cutoff else 0.0
+    return Cut(cut.splitting, cut.cutoff, grid, math.hypot(near, far))
+
+
+def _real_error(alpha: float, cutoff: float, density: float) -> float:
+    t = alpha * cutoff
+    return 2 * math.pow(density, -1 / 6) * math.sqrt(alpha / t) * math.exp(-t * t)
+
+
+def _splitting(cutoff: float, density: float, error: float) -> float:
+    """α that leaves beyond the cutoff its share: 2 ρ^(-1/6) exp(-t²)/√cutoff."""
+    ratio = 2 * density ** (-1 / 6) / math.sqrt(cutoff) / (SHARE * error)
+    return math.sqrt(max(math.log(ratio), 1.0)) / cutoff
+
+
+def _cutoff(alpha: float, density: float, error: float) -> float:
+    t = 3.0
+    for _ in range(20):
+        t = math.sqrt(max(math.log(2 * density ** (-1 / 6) * math.sqrt(alpha / t) / (SHARE * error)), 1.0))
+    return t / alpha
+
+
+@lru_cache(maxsize=16)
+def _universal(spline: int) -> tuple[Array, Array]:
+    """Logarithms of αh, rising, and of the error of a cubic mesh over K⟨q²⟩√(ρα)."""
+    spread = np.geomspace(0.1, 2.5, 16)
+    points = 16
+    errors = [mesh_error(np.eye(3) * points * h, 1.0, Grid((points,) * 3, spline)) for h in spread]
+    return np.log(spread), np.maximum.accumulate(np.log(errors))
+
+
+def _spacing(spline: int, wanted: float) -> float:
+    """αh at which the mesh leaves ``wanted``."""
+    spread, errors = _universal(spline)
+    return float(np.exp(np.interp(math.log(wanted), errors, spread)))
+
+
+def round_up(value: float) -> int:
+    """The next product of 2, 3, 5 and 7."""
+    n = max(math.ceil(value - 1e-9), 1)
+    while not _smooth(n):
+        n += 1
+    return n
+
+
+def _smooth(n: int) -> bool:
+    for prime in (2, 3, 5, 7):
+        while n % prime == 0:
+            n //= prime
+    return n == 1

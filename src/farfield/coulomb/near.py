@@ -1,0 +1,194 @@
+"""The real-space half of Ewald and mesh sums, E = ½ Σ' q_i q_j erfc(αr)/r in e²/Å, closed under differentiation.
+
+Gaussians replace erfc(αr)/r by (erf(ar) - erf(αr))/r, a = 1/√(2(σ₁²+σ₂²)). On a processor energies, first and second
+derivatives are compiled sums over the list; what lies beyond (third derivatives, derivatives by widths, other
+devices) is autograd over plain torch, which is also what the compiled sums are tested against.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb.compiled import pair_sums
+from farfield.coulomb.compiled.build import numbers
+from farfield.coulomb.kernels import pair_rate, screened, smeared
+from farfield.coulomb.pairs import HalfPairs, PairList, half_pairs, pair_list
+from farfield.coulomb.plan import Plan
+from farfield.coulomb.sources import Charged
+from farfield.system import NeighborList
+
+
+def energy(charged: Charged, plan: Plan) -> Tensor:
+    """Energy ``(systems, channels)`` in e²/Å; differentiable to any order.
+
+    Raises:
+        InputError: two atoms, or two point charges, on top of each other.
+    """
+    system, charges = charged.system, charged.charges
+    if plan.reach == 0:
+        return charges.new_zeros(system.n_systems, charges.shape[1])
+    if not _compiled(charged):
+        return energy_reference(charged, plan)
+    near = _Near(charged, plan, pair_list(charged, plan.reach))
+    total: Tensor = _Energy.apply(system.positions, system.cell, charges, near)  # type: ignore[no-untyped-call]
+    return total
+
+
+def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
+    """Potential ``(sources, channels)``, field ``(…, 3)`` and dE/dstrain ``(systems, channels, 3, 3)``; no graph."""
+    if plan.reach == 0:
+        charges = charged.charges
+        nothing = charges.new_zeros(charged.system.n_systems, charges.shape[1], 3, 3)
+        return torch.zeros_like(charges), charges.new_zeros(*charges.shape, 3), nothing
+    if charged.charges.device.type != "cpu":
+        return _response_reference(charged, plan)
+    first = _Near(charged, plan, pair_list(charged, plan.reach)).first_order()
+    return first.potential, first.field, first.virial
+
+
+def energy_reference(charged: Charged, plan: Plan, listed: PairList | None = None) -> Tensor:
+    """``energy`` in plain torch."""
+    system, charges = charged.system, charged.charges
+    pairs = half_pairs(charged, plan.cutoff, listed)
+    kernel = pair_kernel(charged, plan, pairs)
+    products = charges.index_select(0, pairs.i) * charges.index_select(0, pairs.j) * kernel.unsqueeze(1)
+    total = charges.new_zeros(system.n_systems, charges.shape[1])
+    return total.index_add(0, system.system_index[pairs.i], products)
+
+
+def pair_kernel(charged: Charged, plan: Plan, pairs: HalfPairs, order: int = 0) -> Tensor:
+    """Real-space kernel B_n of pairs ``(pairs,)``, in 1/Å^(2n+1)."""
+    split = plan.splitting[charged.system.system_index[pairs.i]]
+    if charged.widths is None:
+        return screened(pairs.squared, split, order)
+    variance = charged.widths.square()
+    rate = pair_rate(variance.index_select(0, pairs.i), variance.index_select(0, pairs.j))
+    return smeared(pairs.squared, rate, order) - smeared(pairs.squared, split, order)
+
+
+@dataclass(frozen=True)
+class _FirstOrder:
+    potential: Tensor  # (sources, channels), e/Å
+    field: Tensor  # (sources, channels, 3), e/Å²
+    virial: Tensor  # (systems, channels, 3, 3), e²/Å
+
+
+class _Near:
+    """Pairs, and what of them is not differentiated."""
+
+    def __init__(self, charged: Charged, plan: Plan, listed: PairList) -> None:
+        self.charged, self.plan, self.listed = charged, plan, listed
+        system = charged.system
+        variances = torch.zeros(0) if charged.widths is None else charged.widths.square()
+        self._charges = pair_sums.Charges(
+            numbers(system.positions), numbers(charged.charges), numbers(variances), system.system_index.numpy()
+        )
+        self._cells = pair_sums.Cells(numbers(system.cell), numbers(plan.splitting), numbers(plan.cutoff))
+        self._listed = _once(charged.system.neighbors, listed)
+
+    def first_order(self) -> _FirstOrder:
+        felt, virial, too_close = pair_sums.first_order(self._charges, self._cells, self._listed)
+        if too_close:
+            half_pairs(self.charged, self.plan.cutoff, self.listed)  # raises, if they must not be so close
+        dtype = self.charged.charges.dtype
+        values = torch.from_numpy(felt).to(dtype)
+        return _FirstOrder(values[..., 0], values[..., 1:], torch.from_numpy(virial).to(dtype))
+
+    def second_order(self, positions: Tensor, cell: Tensor, charges: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        """Gradient by positions, cell, charges and weight of the derivative of Σ weight·E along a direction."""
+        along = pair_sums.Direction(*map(numbers, (positions, charges, cell, weight)))
+        found = pair_sums.second_order(self._charges, self._cells, self._listed, along)
+        to_positions, to_charges, to_cell, to_weight = (torch.from_numpy(x).to(weight.dtype) for x in found)
+        return to_positions, to_cell, to_charges, to_weight
+
+    def reference(self, positions: Tensor, cell: Tensor, charges: Tensor) -> Tensor:
+        """The same energy, differentiable without end."""
+        system = replace(self.charged.system, positions=positions, cell=cell)
+        return energy_reference(replace(self.charged, system=system, charges=charges), self.plan, self.listed)
+
+
+class _Energy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, near: _Near) -> Tensor:
+        ctx.near, ctx.first = near, near.first_order()
+        ctx.save_for_backward(positions, cell, charges)
+        owner, systems = near.charged.system.system_index, len(cell)
+        half = 0.5 * charges * ctx.first.potential
+        return charges.new_zeros(systems, charges.shape[1]).index_add(0, owner, half)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        slopes = _Slopes.apply(grad, *ctx.saved_tensors, ctx.near, ctx.first)  # type: ignore[no-untyped-call]
+        return (*slopes, None)
+
+
+class _Slopes(torch.autograd.Function):
+    """Σ weight·E differentiated by positions, cell and charges."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, positions: Tensor, cell: Tensor, charges: Tensor, near: _Near, first: _FirstOrder
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.near = near
+        ctx.save_for_backward(weight, positions, cell, charges)
+        owner = near.charged.system.system_index
+        own = weight[owner]
+        by_positions = -((own * charges).unsqueeze(-1) * first.field).sum(1)
+        # Σ d⊗g = Σ r⊗dE/dr + cellᵀ dE/dcell, d⊗g being the strain's derivative
+        virial = (weight[..., None, None] * first.virial).sum(1)
+        moment = torch.zeros_like(cell).index_add(0, owner, positions.unsqueeze(2) * by_positions.unsqueeze(1))
+        by_cell = torch.linalg.solve(cell.transpose(1, 2), virial - moment)
+        return by_positions, by_cell, own * first.potential
+
+    @staticmethod
+    def backward(ctx: Any, *along: Tensor) -> tuple[Tensor | None, ...]:
+        if not torch.is_grad_enabled():
+            to_positions, to_cell, to_charges, to_weight = ctx.near.second_order(*along, ctx.saved_tensors[0])
+            return to_weight, to_positions, to_cell, to_charges, None, None
+        weight, *inputs = ctx.saved_tensors
+        known = (weight, *(x if x.requires_grad else x.detach().requires_grad_() for x in inputs))
+        total = ctx.near.reference(*known[1:])
+        slopes = torch.autograd.grad((weight * total).sum(), known[1:], create_graph=True)
+        steepness = torch.stack([(slope * v).sum() for slope, v in zip(slopes, along)]).sum()
+        asked = [x for x, needed in zip(known, ctx.needs_input_grad) if needed]
+        found = iter(torch.autograd.grad(steepness, asked, create_graph=True, allow_unused=True))
+        return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:4]), None, None)
+
+
+_kept: WeakKeyDictionary[NeighborList, pair_sums.Listed] = WeakKeyDictionary()
+
+
+def _once(attached: NeighborList | None, listed: PairList) -> pair_sums.Listed:
+    """The list as compiled sums read it; made once for as long as the same one stays attached."""
+    shared = attached is not None and attached.i is listed.i
+    if attached is not None and shared and attached in _kept:
+        return _kept[attached]
+    i, j, shift = (column.contiguous().numpy() for column in (listed.i, listed.j, listed.shift.detach()))
+    found = pair_sums.listed_once(i, j, shift, twice=listed.twice)
+    if attached is not None and shared:
+        _kept[attached] = found
+    return found
+
+
+def _compiled(charged: Charged) -> bool:
+    by_widths = charged.widths is not None and charged.widths.requires_grad
+    return charged.charges.device.type == "cpu" and not by_widths
+
+
+def _response_reference(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
+    system, charges = charged.system, charged.charges
+    potential = torch.zeros_like(charges)
+    field = charges.new_zeros(*charges.shape, 3)
+    virial = charges.new_zeros(system.n_systems, charges.shape[1], 3, 3)
+    pairs = half_pairs(charged, plan.cutoff)
+    kernel, steeper = (pair_kernel(charged, plan, pairs, order).unsqueeze(1) for order in (0, 1))
+    at_i, at_j = charges[pairs.i], charges[pairs.j]
+    potential.index_add_(0, pairs.i, kernel * at_j).index_add_(0, pairs.j, kernel * at_i)
+    pull = (steeper * pairs.vector).unsqueeze(1)  # (pairs, 1, 3)
+    field.index_add_(0, pairs.i, -at_j.unsqueeze(-1) * pull).index_add_(0, pairs.j, at_i.unsqueeze(-1) * pull)
+    moment = -(at_i * at_j)[..., None, None] * (pull.unsqueeze(-1) * pairs.vector[:, None, None, :])
+    virial.index_add_(0, system.system_index[pairs.i], moment)
+    return potential, field, virial

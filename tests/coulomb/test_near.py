@@ -1,0 +1,100 @@
+"""Compiled sums over pairs and waves against plain torch."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from farfield.coulomb import Coulomb, near
+from farfield.coulomb.compiled import pair_sums, radial
+from farfield.coulomb.kernels import screened, smeared
+from farfield.coulomb.sources import on_atoms
+from farfield.coulomb.waves import Waves
+from farfield.geometry.neighbors import with_neighbors
+from farfield.system import concatenate
+
+
+def test_radial_functions_are_exact_to_rounding():
+    squared, rate = np.geomspace(0.01, 400, 200), np.full(200, 0.45)
+    out = np.empty((3, 200))
+    radial.screened(squared, rate, 200, out)
+    one = torch.from_numpy(squared)
+    for order in range(3):
+        expected = screened(one, torch.tensor(0.45, dtype=torch.float64), order).numpy()
+        visible = expected > 1e-280
+        np.testing.assert_allclose(out[order][visible], expected[visible], rtol=3e-13)
+
+
+def test_radial_functions_of_gaussians_down_to_no_distance():
+    squared = np.concatenate([[0.0], np.geomspace(1e-6, 100, 199)])
+    rates, out = np.stack([np.full(200, 0.4), np.linspace(0.5, 3, 200)]), np.empty((3, 200))
+    radial.between(squared, rates, 200, out)
+    one, (slow, fast) = torch.from_numpy(squared), torch.from_numpy(rates)
+    for order in range(3):
+        expected = smeared(one, fast, order) - smeared(one, slow, order)
+        np.testing.assert_allclose(out[order], expected.numpy(), rtol=1e-10, atol=1e-14)
+
+
+@pytest.fixture
+def batch(rng, apart, triclinic, crystal):
+    cells = [triclinic(rng, 5.0), triclinic(rng, 7.0)]
+    systems = [with_neighbors(crystal(apart(rng, n, cell), cell), 6.0) for n, cell in zip((5, 9), cells)]
+    return concatenate(systems), torch.from_numpy(rng.normal(size=(14, 2)))
+
+
+@pytest.mark.parametrize("widths", [None, 0.4])
+@pytest.mark.parametrize("attached", [True, False])
+def test_energies_slopes_and_curvatures_are_those_of_plain_torch(widths, attached, batch):
+    system, charges = batch
+    plan = Coulomb(error=1e-2).plan(system, None if widths is None else torch.linspace(0.2, widths, 14).double())
+    assert 0 < plan.reach < 6.0
+    if not attached:
+        system = replace(system, neighbors=None)
+
+    def derivatives(energy):
+        positions, cell, q = (x.clone().requires_grad_() for x in (system.positions, system.cell, charges))
+        moved = replace(system, positions=positions, cell=cell)
+        sigma = None if widths is None else torch.linspace(0.2, widths, 14).double()
+        total = energy(on_atoms(moved, q, sigma), plan)
+        weight = torch.tensor([[1.0, 0.3], [-0.7, 2.0]], dtype=torch.float64, requires_grad=True)
+        slopes = torch.autograd.grad((weight * total).sum(), (positions, cell, q), create_graph=True)
+        loss = sum((slope * slope.detach().cos()).sum() for slope in slopes)
+        return total.detach(), *slopes, *torch.autograd.grad(loss, (positions, cell, q, weight))
+
+    for found, expected in zip(derivatives(near.energy), derivatives(near.energy_reference)):
+        torch.testing.assert_close(found.detach(), expected.detach(), atol=1e-11, rtol=1e-9)
+
+
+def test_response_is_that_of_plain_torch(batch):
+    system, charges = batch
+    charged, plan = on_atoms(system, charges, None), Coulomb(error=1e-2).plan(system)
+    for found, expected in zip(near.response(charged, plan), near._response_reference(charged, plan)):
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
+
+
+def test_a_list_is_read_once_per_pair_and_kept(batch, monkeypatch):
+    system, charges = batch
+    known = system.neighbors
+    once = pair_sums.listed_once(known.i.numpy(), known.j.numpy(), known.shift.numpy(), twice=True)
+    assert 2 * len(once.i) == len(known.i)
+    plan = Coulomb(error=1e-2).plan(system)
+    first = near.energy(on_atoms(system, charges, None), plan)
+
+    def again(*_, **__):
+        raise AssertionError("the list has not changed")
+
+    monkeypatch.setattr(pair_sums, "listed_once", again)
+    assert torch.equal(near.energy(on_atoms(system, charges, None), plan), first)
+
+
+def test_waves_are_those_of_the_reference(rng):
+    phases = torch.from_numpy(rng.uniform(-3, 3, (2, 70, 3)))
+    indices = torch.from_numpy(rng.integers(-4, 5, (2, 23, 3)).astype(float))
+    moments, cosine, sine = (torch.from_numpy(rng.normal(size=(2, n, 3))) for n in (70, 23, 23))
+    waves = Waves(phases, indices)
+    for found, expected in zip(waves.spread(moments), waves.spread_reference(moments)):
+        torch.testing.assert_close(found, expected, atol=1e-11, rtol=1e-11)
+    torch.testing.assert_close(waves.gather(cosine, sine), waves.gather_reference(cosine, sine), atol=1e-11, rtol=1e-11)
+    angle = torch.einsum("ska,sna->skn", indices, phases)
+    torch.testing.assert_close(waves.spread(moments)[0], angle.cos() @ moments, atol=1e-11, rtol=1e-11)
