@@ -16,7 +16,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -89,11 +88,12 @@ def mace_command(args: argparse.Namespace, files: dict[str, Path], folder: Path)
 
 
 def farfield_command(args: argparse.Namespace, files: dict[str, Path], folder: Path) -> list[str]:
-    """This script as a worker, which prints a line an epoch as MACE does."""
+    """The same script as a worker, which prints a line an epoch as MACE does."""
     config = {
         "data": {"train": str(files["train"]), "valid": str(files["valid"]),
                  "energy": "REF_energy", "forces": "REF_forces"},
-        "model": {"paradigm": json.loads(args.paradigm), "backbone": {"cutoff": args.cutoff, **json.loads(args.backbone)}},
+        "model": {"paradigm": json.loads(args.paradigm),
+                  "backbone": {"cutoff": args.cutoff, **json.loads(args.backbone)}},
         "train": {"batch_size": args.batch, "seed": args.seed, "epochs": 100000, "device": "cpu", "threads": 1,
                   **json.loads(args.training)},
     }  # fmt: skip
@@ -220,7 +220,7 @@ def main() -> None:
     one.add_argument("--mace-irreps", default="32x0e")
     one.add_argument("--paradigm", default='{"kind": "latent"}', help="JSON, for farfield")
     one.add_argument("--backbone", default="{}", help="JSON, for farfield")
-    one.add_argument("--training", default='{"schedule": "constant"}', help="JSON, for farfield")
+    one.add_argument("--training", default='{"schedule": "inverse_sqrt"}', help="JSON, for farfield")
     hidden = commands.add_parser("worker")
     hidden.set_defaults(run=worker)
     hidden.add_argument("config")

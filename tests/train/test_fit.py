@@ -185,12 +185,16 @@ def test_patience(tiny, tmp_path):
     assert len(run(tiny, tmp_path / "run").history) < 20
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "plateau", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine", "inverse_sqrt", "plateau", "constant"])
 def test_schedules(tiny, tmp_path, schedule):
     tiny["train"] |= {"schedule": schedule, "epochs": 4, "warmup": 0.0}
     rates = [row["learning_rate"] for row in run(tiny, tmp_path / "run").history]
     if schedule == "cosine":
         assert rates == pytest.approx([0.01 * (1 + np.cos(np.pi * k / 4)) for k in (1, 2, 3, 4)])
+    elif schedule == "inverse_sqrt":
+        steps = len(rates) and 0.02 * np.minimum(1, np.arange(1, 100) / 20) / np.sqrt(1 + np.arange(99) / 300)
+        assert set(rates) <= set(steps)
+        assert rates == sorted(rates)  # so short a run is still in its warm-up
     else:
         assert rates == [0.02] * 4
 

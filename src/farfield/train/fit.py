@@ -23,6 +23,9 @@ from farfield.train.loss import TrainingStep
 from farfield.train.optimizer import MuonWithAdam
 from farfield.train.record import board, write_log
 
+WARMUP_STEPS, HIGH_STEPS = 20, 300
+"""Of the ``inverse_sqrt`` schedule: steps of rising, and steps after which the learning rate has fallen by 1/√2."""
+
 OnEpoch = Callable[[Progress], None]
 MODEL = "model.pt"
 COLUMNS = {
@@ -135,7 +138,7 @@ class _Run:
                 "The best model so far is kept"
             )
         self.optimizer.step()
-        if self.config.schedule == "cosine":
+        if self.config.schedule in ("cosine", "inverse_sqrt"):
             self.schedule.step()
         self.average.update_parameters(getattr(self.step, "module", self.step))
         return float(loss.detach())
@@ -202,6 +205,8 @@ def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int)
     def factor(step: int) -> float:
         if config.schedule == "constant":
             return 1.0
+        if config.schedule == "inverse_sqrt":
+            return min(1.0, (step + 1) / WARMUP_STEPS) / math.sqrt(1 + step / HIGH_STEPS)
         falling = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
         return min(1.0, (step + 1) / rise) * falling
 
