@@ -102,13 +102,13 @@ def farfield_command(args: argparse.Namespace, files: dict[str, Path], folder: P
 
 def worker(args: argparse.Namespace) -> None:
     """Train one farfield model, one line an epoch."""
+    import torch
+
     from farfield.config import validated
     from farfield.train.batches import prepared
     from farfield.train.config import RunConfig
     from farfield.train.fit import Material, fabric_for, fit
     from farfield.train.run import prepare
-
-    import torch
 
     torch.set_num_threads(1)
     job = prepare(validated(RunConfig, json.loads(args.config), ""))
@@ -157,8 +157,9 @@ def watched(command: list[str], budget: float, folder: Path, core: int | None) -
 
 def machine() -> dict[str, Any]:
     """What the numbers were taken with."""
-    import torch
     from importlib.metadata import PackageNotFoundError, version
+
+    import torch
 
     found = {}
     for package in ("farfield", "mace-torch", "torch"):
@@ -166,7 +167,14 @@ def machine() -> dict[str, Any]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "absent"
-    cpu = next((row.split(":")[1].strip() for row in open("/proc/cpuinfo") if row.startswith("model name")), "")
+    cpu = next(
+        (
+            row.split(":")[1].strip()
+            for row in Path("/proc/cpuinfo").read_text().splitlines()
+            if row.startswith("model name")
+        ),
+        "",
+    )
     commit = subprocess.run(
         ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     ).stdout.strip()

@@ -38,7 +38,8 @@ def lammps(positions: np.ndarray, charges: np.ndarray, edge: float) -> tuple[Ste
         f"pair_style coul/long {LAMMPS['cutoff']}", "pair_coeff * *", "pair_modify table 14", "kspace_style pppm 1e-5",
         f"kspace_modify order {LAMMPS['order']} diff ad",
         f"kspace_modify mesh {points} {points} {points} gewald {LAMMPS['splitting']}",
-        "neighbor 0.3 bin", "neigh_modify delay 0 every 1 check yes", "thermo_modify norm no", "thermo 1", "run 0 post no",
+        "neighbor 0.3 bin", "neigh_modify delay 0 every 1 check yes", "thermo_modify norm no", "thermo 1",
+        "run 0 post no",
     ):  # fmt: skip
         program.command(line)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from farfield.backbone.config import BackboneConfig
+from farfield.backbone.config import PRESETS, BackboneConfig, expanded
 from farfield.errors import InputError
 from farfield.paradigms.registry import PARADIGMS
 
@@ -33,8 +33,8 @@ class ModelConfig:
 
     paradigm: ParadigmConfig
     """How the long range is treated; ``kind`` is the word, the rest are that room's own keys."""
-    backbone: BackboneConfig = BackboneConfig()
-    """The short-range network."""
+    backbone: Annotated[BackboneConfig, BeforeValidator(expanded)] = BackboneConfig()
+    """The short-range network: its keys, or the name of a preset (fast, default, large), or ``preset`` and keys."""
 
 
 T = TypeVar("T")
@@ -115,6 +115,9 @@ def reference(cls: Any, prefix: str = "") -> list[tuple[str, str, str]]:
     for name, field in cls.__pydantic_fields__.items():
         inner = field.annotation
         if isinstance(inner, type) and is_dataclass(inner):
+            if inner is BackboneConfig:
+                sizes = f"A size with a name, keys beside it change it. ({' | '.join(PRESETS)})"
+                rows.append((f"{prefix}{name}.preset", "default", sizes))
             rows += reference(inner, f"{prefix}{name}.")
         elif name == "paradigm":
             for kind, room in PARADIGMS.items():

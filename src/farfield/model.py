@@ -141,17 +141,20 @@ def new_model(
     species: Sequence[int | str],
     cutoff: float = 5.0,
     seed: int = 0,
-    backbone: dict[str, Any] | None = None,
+    backbone: dict[str, Any] | str | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> Model:
     """An untrained model of any registered kind, e.g. ``new_model({"kind": "latent"}, species=["Na", "Cl"])``.
+
+    ``backbone`` is the name of a preset (fast, default, large) or a dictionary of its keys.
 
     Raises:
         InputError: a key or value that the paradigm's or the backbone's configuration does not know.
     """
     if strange := [s for s in species if s not in atomic_numbers and s not in range(1, 119)]:
         raise InputError(f"species are symbols or atomic numbers 1-118, not {strange}")
-    config = validated(ModelConfig, {"paradigm": paradigm, "backbone": {"cutoff": cutoff, **(backbone or {})}}, "model")
+    chosen = {"preset": backbone} if isinstance(backbone, str) else backbone or {}
+    config = validated(ModelConfig, {"paradigm": paradigm, "backbone": {"cutoff": cutoff, **chosen}}, "model")
     numbers = [atomic_numbers[s] if isinstance(s, str) else int(s) for s in species]
     return build(config, numbers, seed=seed).to(dtype)
 

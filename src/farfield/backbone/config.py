@@ -1,9 +1,31 @@
-"""Configuration of our own backbone."""
+"""Configuration of our own backbone, and the three sizes that have a name."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"channels": 16, "radial_hidden": 16},
+    "default": {},
+    "large": {"channels": 64, "l_max": 3, "radial_hidden": 64},
+}
+"""What each differs in from the defaults; time and accuracy of each are in the README."""
+
+
+def expanded(backbone: Any) -> Any:
+    """``"fast"`` or ``{"preset": "fast", …}`` as the keys it stands for; anything else as it is.
+
+    Raises:
+        ValueError: no preset of that name.
+    """
+    name = backbone.get("preset", "default") if isinstance(backbone, dict) else backbone
+    if not isinstance(name, str):
+        return backbone
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r} ({', '.join(PRESETS)})")
+    rest = {key: value for key, value in backbone.items() if key != "preset"} if isinstance(backbone, dict) else {}
+    return {**PRESETS[name], **rest}
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))

@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from farfield.compiled import numbers
 from farfield.coulomb.compiled import pair_sums
-from farfield.coulomb.compiled.build import numbers
 from farfield.coulomb.kernels import pair_rate, screened, smeared
 from farfield.coulomb.pairs import HalfPairs, PairList, half_pairs, pair_list
 from farfield.coulomb.plan import Plan

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.compiled import numbers
 from farfield.coulomb.compiled import mesh_sums
-from farfield.coulomb.compiled.build import numbers
 from farfield.errors import InputError
 
 Orders = Sequence[tuple[int, int, int]]

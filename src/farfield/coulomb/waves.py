@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from farfield.compiled import numbers
 from farfield.coulomb.compiled import wave_sums
-from farfield.coulomb.compiled.build import numbers
 
 BLOCK = 1 << 24
 """Entries of cos(n·x) at once where they are written out; larger sums go block by block."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farfield.geometry.compiled import compiled
+from farfield.compiled import compiled
 from farfield.geometry.lattice import Array, complete, inverse, reduce
 
 WANTED = 24

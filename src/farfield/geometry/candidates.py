@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from farfield.compiled import compiled
 from farfield.geometry.bins import Bins
-from farfield.geometry.compiled import compiled
 from farfield.geometry.lattice import Array
 
 

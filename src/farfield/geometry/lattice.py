@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from farfield.geometry.compiled import compiled
+from farfield.compiled import compiled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -4,14 +4,12 @@ Runs of bins need nothing of one another, so any number of threads writes the sa
 """
 
 import itertools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
+from farfield.compiled import compiled, together
 from farfield.geometry.bins import Batch, Bins, binned
-from farfield.geometry.compiled import compiled
 from farfield.geometry.lattice import Array
 from farfield.geometry.listing import Listing, Wanted, visit
 
@@ -28,11 +26,11 @@ def search(batch: Batch, wanted: Wanted, dtype: type) -> tuple[Listing, bool]:
     parts = _parts(bins, torch.get_num_threads())
     nothing = np.empty(0, np.int64)
     listing = Listing(nothing, nothing, np.empty((0, 3), dtype), np.zeros(len(batch.positions) + 1, np.int64))
-    touching = sum(_in_threads(lambda begin, end: visit(bins, begin, end, wanted, listing), parts))
+    touching = sum(together(lambda begin, end: visit(bins, begin, end, wanted, listing), parts))
     offsets = np.cumsum(listing.offsets)
     pairs = offsets[-1]
     listing = Listing(np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty((pairs, 3), dtype), offsets)
-    _in_threads(lambda begin, end: visit(bins, begin, end, wanted, listing), parts)
+    together(lambda begin, end: visit(bins, begin, end, wanted, listing), parts)
     return listing, touching > 0
 
 
@@ -58,11 +56,3 @@ def _parts(bins: Bins, threads: int) -> list[tuple[int, int]]:
         return [(0, last)]
     cuts = np.searchsorted(bins.first_atom, np.linspace(0, atoms, 8 * threads + 1)).clip(0, last).tolist()
     return list(itertools.pairwise(cuts))
-
-
-def _in_threads(work: Callable[[int, int], int], parts: list[tuple[int, int]]) -> list[int]:
-    # threads of our own: numba's do not survive a fork, and may be called from one thread at a time only
-    if len(parts) == 1:
-        return [work(*parts[0])]
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return list(pool.map(lambda part: work(*part), parts))

@@ -40,8 +40,8 @@ class TrainConfig:
     learning_rate: Annotated[float, Field(gt=0)] = 2e-2
     """Highest learning rate: about how far a weight (of size one) moves in a step. Muon for matrices, else Adam."""
     schedule: Literal["cosine", "inverse_sqrt", "plateau", "constant"] = "cosine"
-    """Cosine to zero at the last epoch; or falling as one over the root of the steps, for runs that end when they are good
-    enough; or halved when validation stalls; or constant. The first two after a short warm-up."""
+    """Cosine to zero at the last epoch; or falling as one over the root of the steps, for runs that end once they are
+    good enough; or halved when validation stalls; or constant. The first two after a short warm-up."""
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.02
     """Part of the run over which the learning rate rises."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99

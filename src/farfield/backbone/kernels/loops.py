@@ -1,7 +1,7 @@
 """The sums as loops over atoms or bonds, each of which writes only to its own place. Channels are innermost.
 
-They run from ``begin`` to ``end`` and write over whatever their first array held; ``compiled.share`` compiles and divides
-them. Seen from the second atom of a bond, harmonics of odd order change sign.
+They run from ``begin`` to ``end`` and write over whatever their first array held. Seen from the second atom of a bond,
+harmonics of odd order change sign.
 """
 
 from typing import Any
@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from farfield.compiled import regrouped
+
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.int64]
 
 
+@regrouped
 def gather(
     begin: int,
     end: int,
@@ -40,6 +43,7 @@ def gather(
                         density[i, m, c] += harmonic * message[c]
 
 
+@regrouped
 def slope_of_sent(
     begin: int,
     end: int,
@@ -68,6 +72,7 @@ def slope_of_sent(
                     slope[j, c] += radial[bond, order, c] * along[c]
 
 
+@regrouped
 def slope_of_bonds(
     begin: int,
     end: int,
@@ -100,6 +105,7 @@ def slope_of_bonds(
                 to_harmonics[bond, m] = total
 
 
+@regrouped
 def couple(
     begin: int,
     end: int,
@@ -121,6 +127,7 @@ def couple(
                 target[c] += coefficient * weight[c] * left[c] * right[c]
 
 
+@regrouped
 def slope_of_weights(
     begin: int,
     end: int,

@@ -2,16 +2,18 @@
 
 ``gather``, ``slope_of_sent`` and ``slope_of_bonds`` are the derivatives of Σ R · Y · sent · density with respect to
 the density, to what is sent, and to R and Y; ``couple`` and ``slope_of_weights`` those of
-Σ coefficient · weight · a · b · d with respect to one of the last three, and to the weights. So autograd runs through them to any order.
+Σ coefficient · weight · a · b · d with respect to one of the last three, and to the weights. So autograd runs through
+them to any order.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from farfield.backbone.kernels import loops
-from farfield.backbone.kernels.compiled import share
+from farfield.compiled import shares, together
 
 LEFT, RIGHT, OUT = 1, 2, 3
 """The three factors of a coupling by their place in its table; the path has place 0."""
@@ -19,14 +21,17 @@ LEFT, RIGHT, OUT = 1, 2, 3
 BLOCKS = 16
 """Parts in which atoms are summed for their weights; the sum depends on it, so it does not follow the threads."""
 
+WORTHWHILE = 64
+"""Atoms or bonds below which a loop is not divided further."""
+
 Slopes = tuple[Tensor | None, ...]
 
 
-@torch.library.custom_op("farfield::gather", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("farfield::density", mutates_args=(), device_types="cpu")
 def gather(radial: Tensor, harmonics: Tensor, sent: Tensor, ends: Tensor, visits: Tensor, start: Tensor) -> Tensor:
     """Densities ``(atoms, m, channels)``."""
     density = sent.new_empty(len(sent), harmonics.shape[1], sent.shape[1])
-    share(loops.gather, len(sent), density, radial, harmonics, sent, visits, start)
+    _run(loops.gather, len(sent), density, radial, harmonics, sent, visits, start)
     return density
 
 
@@ -36,7 +41,7 @@ def slope_of_sent(
 ) -> Tensor:
     """``(atoms, channels)``."""
     slope = density.new_empty(len(density), density.shape[2])
-    share(loops.slope_of_sent, len(density), slope, density, radial, harmonics, visits, start)
+    _run(loops.slope_of_sent, len(density), slope, density, radial, harmonics, visits, start)
     return slope
 
 
@@ -46,7 +51,7 @@ def slope_of_bonds(
 ) -> tuple[Tensor, Tensor]:
     """Of the radial functions ``(bonds, orders, channels)`` and of the harmonics ``(bonds, m)``."""
     to_radial, to_harmonics = radial.new_empty(radial.shape), harmonics.new_empty(harmonics.shape)
-    share(loops.slope_of_bonds, len(ends), to_radial, to_harmonics, density, radial, harmonics, sent, ends)
+    _run(loops.slope_of_bonds, len(ends), to_radial, to_harmonics, density, radial, harmonics, sent, ends)
     return to_radial, to_harmonics
 
 
@@ -58,7 +63,7 @@ def couple(
     out = a.new_empty(len(a), rows, a.shape[2])
     first, second = _others(place)
     ordered = table[[0, first, second, place]]
-    share(loops.couple, len(a), out, weights, a, b, element, ordered, coefficients)
+    _run(loops.couple, len(a), out, weights, a, b, element, ordered, coefficients)
     return out
 
 
@@ -68,7 +73,7 @@ def slope_of_weights(
 ) -> Tensor:
     """``(paths, elements, channels)``."""
     slope = a.new_empty(BLOCKS, paths, elements, a.shape[2])
-    share(loops.slope_of_weights, BLOCKS, slope, a, b, d, element, table, coefficients)
+    _run(loops.slope_of_weights, BLOCKS, slope, a, b, d, element, table, coefficients, least=1)
     return slope.sum(0)
 
 
@@ -103,7 +108,13 @@ def _(
     return a.new_empty(paths, elements, a.shape[2])
 
 
-def _keep_tensors(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001  (torch names them)
+def _run(loop: Callable[..., None], count: int, *arguments: Tensor, least: int = WORTHWHILE) -> None:
+    """The loop over 0 to ``count``; each place of the result is written by one thread, whatever their number."""
+    arrays = [argument.detach().contiguous().numpy() for argument in arguments]
+    together(lambda begin, end: loop(begin, end, *arrays), shares(count, least))
+
+
+def _keep_tensors(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.save_for_backward(*(x for x in inputs if isinstance(x, Tensor)))
     ctx.numbers = [x for x in inputs if not isinstance(x, Tensor)]
 
@@ -176,7 +187,8 @@ def _factor(
 ) -> Tensor:
     first, second = _others(place)
     rows = factors[place].shape[1]
-    return couple(weights, factors[first], factors[second], element, table, coefficients, place, rows)
+    found: Tensor = couple(weights, factors[first], factors[second], element, table, coefficients, place, rows)
+    return found
 
 
 def _others(place: int) -> tuple[int, int]:

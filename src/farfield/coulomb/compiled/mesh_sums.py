@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farfield.coulomb.compiled.build import Array, compiled, shares, together
+from farfield.compiled import Array, regrouped, shares, together
 from farfield.coulomb.compiled.lanes import LANES, dot, fill, load, store, times_plus
 
 LEAST = 1 << 11
@@ -140,7 +140,7 @@ def _bins(fractional: Array, size: Array, order: int) -> Bins:
     return out
 
 
-@compiled
+@regrouped
 def _first_point(fraction: float, points: int, half: float) -> tuple[int, float]:
     """The first mesh point that a source touches, and its offset less ½."""
     place = (fraction - math.floor(fraction)) * points - half
@@ -151,7 +151,7 @@ def _first_point(fraction: float, points: int, half: float) -> tuple[int, float]
     return (first if first < points else first - points), place - floor - 0.5
 
 
-@compiled
+@regrouped
 def _sort(fractional: Array, size: Array, order: int, out: Bins) -> None:
     """Counting sort by column of the mesh."""
     sources, columns, half = len(fractional), size[0] * size[1], 0.5 * order
@@ -171,7 +171,7 @@ def _sort(fractional: Array, size: Array, order: int, out: Bins) -> None:
         start[key[i]] += 1
 
 
-@compiled
+@regrouped
 def _locate(fractional: Array, i: int, size: Array, form: Spline, out: tuple[Array, Array]) -> None:
     """Weights along all axes ``(3 · derivatives · lanes,)``, and where the planes and columns start in the mesh.
 
@@ -200,7 +200,7 @@ def _locate(fractional: Array, i: int, size: Array, form: Spline, out: tuple[Arr
                 first = first + 1 if first + 1 < size[axis] else 0
 
 
-@compiled
+@regrouped
 def _spread(fractional: Array, moments: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
     chosen, mesh, size = where
     p, n = len(form.order), len(form.derivatives)
@@ -226,7 +226,7 @@ def _spread(fractional: Array, moments: Array, terms: Terms, form: Spline, where
                         store(mesh, at, value)
 
 
-@compiled
+@regrouped
 def _columns(cube: Array, weights: Array, x: int, width: int, columns: Array) -> None:
     """What is spread in plane x, contracted with the weights of the first and of the last axis."""
     n = len(cube)
@@ -241,7 +241,7 @@ def _columns(cube: Array, weights: Array, x: int, width: int, columns: Array) ->
             store(columns, b * width + lane, value)
 
 
-@compiled
+@regrouped
 def _gather(fractional: Array, values: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
     chosen, mesh, size = where
     p, n = len(form.order), len(form.derivatives)
@@ -262,7 +262,7 @@ def _gather(fractional: Array, values: Array, terms: Terms, form: Spline, where:
                 values[i, t, c] = found[terms.orders[t, 0], terms.orders[t, 1], terms.orders[t, 2]]
 
 
-@compiled
+@regrouped
 def _lines(mesh: Array, weights: Array, at: tuple[int, int, int], form: Spline, out: tuple[Array, Array]) -> None:
     """Contract a plane with the weights of the middle axis; with the value and first derivatives in one reading."""
     rows, planes = out
@@ -285,7 +285,7 @@ def _lines(mesh: Array, weights: Array, at: tuple[int, int, int], form: Spline, 
             store(planes, b * stride + here, value)
 
 
-@compiled
+@regrouped
 def _contract(planes: Array, weights: Array, sizes: tuple[int, int, int], found: Array) -> None:
     """Contract the planes with the weights of the first and of the last axis."""
     p, width, lane = sizes

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farfield.coulomb.compiled.build import Array, compiled, shares, together
+from farfield.compiled import Array, regrouped, shares, together
 from farfield.coulomb.compiled.radial import between, screened
 from farfield.geometry.neighbors import CLOSEST
 
@@ -123,7 +123,7 @@ def second_order(
     return by_positions, by_charges, by_cell, by_weight
 
 
-@compiled
+@regrouped
 def _mark(i: Array, j: Array, shift: Array, pairs: Array) -> None:
     """Running count of the pairs to keep."""
     for row in range(len(i)):
@@ -134,7 +134,7 @@ def _mark(i: Array, j: Array, shift: Array, pairs: Array) -> None:
         pairs[row + 1] = pairs[row] + kept
 
 
-@compiled
+@regrouped
 def _copy(given: tuple[Array, Array, Array], pairs: Array, out: Listed) -> None:
     i, j, shift = given
     for row in range(len(i)):
@@ -152,7 +152,7 @@ def _total(arrays: tuple[Array, ...]) -> Array:
     return total
 
 
-@compiled
+@regrouped
 def _new_block() -> Block:
     return Block(
         np.empty((4, BLOCK), np.uintp),
@@ -163,7 +163,7 @@ def _new_block() -> Block:
     )
 
 
-@compiled
+@regrouped
 def _collect(charges: Charges, cells: Cells, listed: Listed, reach: tuple[int, int], block: Block) -> tuple[int, int]:
     """Fill a block from the list: how many pairs, and the row to go on from."""
     row, last = reach
@@ -196,7 +196,7 @@ def _collect(charges: Charges, cells: Cells, listed: Listed, reach: tuple[int, i
     return count, row
 
 
-@compiled
+@regrouped
 def _first_order(
     charges: Charges, cells: Cells, listed: Listed, reach: tuple[int, int], out: tuple[Array, Array]
 ) -> int:
@@ -212,7 +212,7 @@ def _first_order(
     return too_close
 
 
-@compiled
+@regrouped
 def _scatter(block: Block, count: int, q: Array, felt: Array) -> None:
     """Add potential and field ``(sources, 4)`` of one channel; leaves q_i q_j B_1 in the block's rates."""
     place, vector, radial, weight = block.place, block.vector, block.radial, block.rates
@@ -242,7 +242,7 @@ def _scatter(block: Block, count: int, q: Array, felt: Array) -> None:
         felt[i, 3] -= z
 
 
-@compiled
+@regrouped
 def _add_virial(block: Block, count: int, virial: Array) -> None:
     """Subtract Σ q_i q_j B_1 d⊗d, one run of pairs of the same system after the other."""
     owner, first = block.place[2], 0
@@ -259,7 +259,7 @@ def _add_virial(block: Block, count: int, virial: Array) -> None:
         first = last
 
 
-@compiled
+@regrouped
 def _moment(weight: Array, d: Array) -> tuple[float, float, float, float, float, float]:
     xx, xy, xz, yy, yz, zz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for p in range(len(weight)):
@@ -273,7 +273,7 @@ def _moment(weight: Array, d: Array) -> tuple[float, float, float, float, float,
     return xx, xy, xz, yy, yz, zz
 
 
-@compiled
+@regrouped
 def _second_order(
     charges: Charges,
     cells: Cells,

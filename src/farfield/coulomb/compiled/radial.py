@@ -9,7 +9,7 @@ import math
 import numpy as np
 from scipy.special import erfcx
 
-from farfield.coulomb.compiled.build import Array, compiled, inlined
+from farfield.compiled import Array, inlined, regrouped
 
 _DEGREE, _BEND = 20, 2.5
 
@@ -83,7 +83,7 @@ def scaled_erfc(z: float) -> float:
     return p * t
 
 
-@compiled
+@regrouped
 def screened(squared: Array, rate: Array, count: int, out: Array) -> None:
     """B_0, B_1, B_2 of erfc(rate·r)/r from r² into ``out`` (3, pairs)."""
     for p in range(count):
@@ -100,7 +100,7 @@ def screened(squared: Array, rate: Array, count: int, out: Array) -> None:
         out[2, p] = (3 * first + 2 * a * a * step) * inverse2
 
 
-@compiled
+@regrouped
 def between(squared: Array, rates: Array, count: int, out: Array) -> None:
     """The same of (erf(ar) - erf(αr))/r, ``rates`` (2, pairs) being α and a, smooth down to r = 0."""
     narrow = np.empty_like(out)
@@ -115,7 +115,7 @@ def between(squared: Array, rates: Array, count: int, out: Array) -> None:
                 out[n, p] = _near(squared[p], rates[1, p], n) - _near(squared[p], rates[0, p], n)
 
 
-@compiled
+@regrouped
 def _near(squared: float, a: float, n: int) -> float:
     """B_n of erf(ar)/r as (2a/√π)(2a²)^n F_n(a²r²), F_n the Boys function; for small ar."""
     t = a * a * squared

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from farfield.coulomb.compiled.build import Array, compiled, shares, together
+from farfield.compiled import Array, regrouped, shares, together
 
 LEAST = 1 << 16
 """Points of k-space that are worth a thread."""
@@ -27,7 +27,7 @@ def multiply(spectrum: Array, weight: Array, stretch: Array) -> tuple[float, Arr
     return float(energy), np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 
-@compiled
+@regrouped
 def _multiply(
     arrays: tuple[Array, Array, Array], waves: tuple[Array, Array], planes: tuple[int, int], total: Array
 ) -> None:

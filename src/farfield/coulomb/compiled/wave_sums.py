@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from farfield.coulomb.compiled.build import Array, compiled, shares, together
+from farfield.compiled import Array, regrouped, shares, together
 
 BLOCK = 64
 """Sources at a time."""
@@ -64,7 +64,7 @@ def _ranges(phases: Array, indices: Array) -> list[tuple[int, int]]:
     return shares(len(phases), -(-LEAST // max(per_system, 1)))
 
 
-@compiled
+@regrouped
 def _powers(phases: Array, highest: int, first: int, out: Array) -> int:
     """exp(i n x) of a block of one system's sources, into ``out`` (axes, 2, highest + 1, BLOCK); how many sources."""
     count = min(BLOCK, len(phases) - first)
@@ -82,7 +82,7 @@ def _powers(phases: Array, highest: int, first: int, out: Array) -> int:
     return count
 
 
-@compiled
+@regrouped
 def _wave(powers: Array, n: Array, k: int, count: int, rows: Array) -> None:
     """exp(i n·x) of wave k into ``rows[1]``; ``rows[0]`` keeps the factor of the first two axes."""
     if k == 0 or n[k, 0] != n[k - 1, 0] or n[k, 1] != n[k - 1, 1]:
@@ -99,7 +99,7 @@ def _wave(powers: Array, n: Array, k: int, count: int, rows: Array) -> None:
         rows[1, 0, p], rows[1, 1, p] = x * u - y * v, x * v + y * u
 
 
-@compiled
+@regrouped
 def _highest(indices: Array) -> int:
     highest = 1
     for k in range(len(indices)):
@@ -108,7 +108,7 @@ def _highest(indices: Array) -> int:
     return highest
 
 
-@compiled
+@regrouped
 def _spread(phases: Array, indices: Array, moments: Array, systems: tuple[int, int], out: tuple[Array, Array]) -> None:
     cosine, sine = out
     columns = moments.shape[2]
@@ -132,7 +132,7 @@ def _spread(phases: Array, indices: Array, moments: Array, systems: tuple[int, i
                     sine[s, k, c] += odd
 
 
-@compiled
+@regrouped
 def _gather(
     phases: Array, indices: Array, amplitudes: tuple[Array, Array], systems: tuple[int, int], values: Array
 ) -> None:
@@ -156,7 +156,7 @@ def _gather(
                     values[s, first + p, c] = local[c, p]
 
 
-@compiled
+@regrouped
 def _table(phases: Array, indices: Array, systems: tuple[int, int], out: tuple[Array, Array]) -> None:
     rows = np.empty((2, 2, BLOCK))
     for s in range(systems[0], systems[1]):

@@ -1,0 +1,84 @@
+"""Loops compiled by numba at their first call, kept on disk, and shared between as many threads as torch may use."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+Result = TypeVar("Result")
+
+_REGROUPED = {"contract", "reassoc", "nsz", "arcp"}
+"""What the compiler may do to sums so that they fill vector registers; nan and infinity keep their meaning."""
+
+
+def compiled(loop: Loop) -> Loop:
+    """Machine code to the letter of IEEE arithmetic; runs without the interpreter's lock.
+
+    A loop may call those in other files of its folder: a change in any of them compiles all of them anew.
+    """
+    return _built(loop, nogil=True)
+
+
+def regrouped(loop: Loop) -> Loop:
+    """The same where sums may be regrouped: several times faster, and right to rounding."""
+    return _built(loop, nogil=True, fastmath=_REGROUPED)
+
+
+def inlined(loop: Loop) -> Loop:
+    """The insides of a ``regrouped`` loop."""
+    return _built(loop, inline="always", fastmath=_REGROUPED)
+
+
+def shares(work: int, least: int) -> list[tuple[int, int]]:
+    """Even ranges of ``work``, one per thread of torch, none smaller than ``least``."""
+    count = max(min(torch.get_num_threads(), work // max(least, 1)), 1)
+    ends = [work * k // count for k in range(count + 1)]
+    return list(pairwise(ends))
+
+
+def together(task: Callable[[int, int], Result], ranges: list[tuple[int, int]]) -> list[Result]:
+    """The task on every range, on threads of our own (numba's do not survive a fork); results in their order."""
+    if len(ranges) == 1:
+        return [task(*ranges[0])]
+    pool = _threads(os.getpid(), max(torch.get_num_threads() - 1, 1))
+    pending = [pool.submit(task, *share) for share in ranges[1:]]
+    return [task(*ranges[0]), *(one.result() for one in pending)]
+
+
+def numbers(tensor: Tensor) -> Array:
+    """A tensor's values in double precision, contiguous, without its graph."""
+    array: Array = tensor.detach().to(torch.float64).contiguous().numpy()
+    return array
+
+
+def _built(loop: Loop, **options: Any) -> Loop:
+    try:
+        dispatcher = numba.njit(cache=True, error_model="numpy", **options)(loop)
+    except RuntimeError:  # nowhere on disk to keep it
+        return cast(Loop, numba.njit(error_model="numpy", **options)(loop))
+    # numba looks at the loop's own file only, and would run on with what it had inlined from the others
+    if (kept := getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)) is not None:
+        kept._source_stamp = _stamp(Path(loop.__code__.co_filename).parent)
+    return cast(Loop, dispatcher)
+
+
+@cache
+def _stamp(folder: Path) -> tuple[tuple[str, float, int], ...]:
+    """Name, time and size of the sources in a folder."""
+    found = [(path.name, path.stat()) for path in sorted(folder.glob("*.py"))]
+    return tuple((name, stat.st_mtime, stat.st_size) for name, stat in found)
+
+
+@lru_cache(maxsize=1)
+def _threads(process: int, count: int) -> ThreadPoolExecutor:  # noqa: ARG001  (a forked process has none of its parent's)
+    return ThreadPoolExecutor(count, thread_name_prefix="farfield")
