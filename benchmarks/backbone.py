@@ -1,6 +1,7 @@
 """farfield and MACE trained on the same frames for the same CPU time, one thread each; JSON and a picture.
 
     python benchmarks/backbone.py train FRAMES.xyz --name molten_nacl --code farfield mace --minutes 20
+    python benchmarks/backbone.py ablate FRAMES.xyz --name molten_nacl --minutes 1
     python benchmarks/backbone.py plot
 
 MACE runs through its own command, ``mace_run_train`` (``pip install mace-torch``), with its own defaults but for size
@@ -53,6 +54,38 @@ def train(args: argparse.Namespace) -> None:
             text = json.dumps(record, indent=1).replace(folder, "…")
             out.write_text(re.sub(r"\[\s+([^\[\]]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text) + "\n")
             print(out.name, "last:", rows[-1] if rows else "nothing")
+
+
+ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "default": {},
+    "l ≤ 1": {"backbone": {"l_max": 1}},
+    "l ≤ 3": {"backbone": {"l_max": 3}},
+    "three-body products": {"backbone": {"correlation": 2}},
+    "one layer": {"backbone": {"layers": 1}},
+    "16 channels": {"backbone": {"channels": 16}},
+    "64 channels": {"backbone": {"channels": 64}},
+    "half the learning rate": {"training": {"learning_rate": 0.01}},
+    "no running average": {"training": {"ema": 0.0}},
+    "energies weigh 200 times": {"training": {"weights": {"energy": 200.0}}},
+}
+"""What is taken away or added, one at a time."""
+
+
+def ablate(args: argparse.Namespace) -> None:
+    """One thing changed at a time: epochs and errors after the same CPU time, as a Markdown table."""
+    table = ["| change | epochs | meV/atom | meV/Å |", "|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        files = split(args, Path(folder))
+        for number, (name, change) in enumerate(ABLATIONS.items()):
+            given = argparse.Namespace(**vars(args))
+            for part in ("backbone", "training"):
+                setattr(given, part, json.dumps({**json.loads(getattr(args, part)), **change.get(part, {})}))
+            command = farfield_command(given, files, Path(folder) / str(number))
+            cpu, epoch, energy, forces = watched(command, args.minutes * 60, Path(folder), args.core)[-1]
+            table.append(f"| {name} | {epoch:.0f} | {energy:.2f} | {forces:.1f} |")
+            print(table[-1], f"{cpu:.0f} s", flush=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"ablation_{args.name}.md").write_text("\n".join(table) + "\n")
 
 
 def split(args: argparse.Namespace, folder: Path) -> dict[str, Path]:
@@ -207,12 +240,8 @@ def plot(_args: argparse.Namespace) -> None:
     print(RESULTS / "backbone.png")
 
 
-def main() -> None:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True)
-    one = commands.add_parser("train", help="train and write results/backbone/NAME_CODE.json")
-    one.set_defaults(run=train)
+def _arguments(one: argparse.ArgumentParser, run: Any) -> None:
+    one.set_defaults(run=run)
     one.add_argument("frames", help="extended XYZ with energies and forces")
     one.add_argument("--name", required=True)
     one.add_argument("--tag", default="")
@@ -229,6 +258,17 @@ def main() -> None:
     one.add_argument("--paradigm", default='{"kind": "latent"}', help="JSON, for farfield")
     one.add_argument("--backbone", default="{}", help="JSON, for farfield")
     one.add_argument("--training", default='{"schedule": "inverse_sqrt"}', help="JSON, for farfield")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for command, run, told in (
+        ("train", train, "write results/backbone/NAME_CODE.json"),
+        ("ablate", ablate, "write results/backbone/ablation_NAME.md"),
+    ):
+        _arguments(commands.add_parser(command, help=told), run)
     hidden = commands.add_parser("worker")
     hidden.set_defaults(run=worker)
     hidden.add_argument("config")
