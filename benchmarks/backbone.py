@@ -4,9 +4,11 @@
     python benchmarks/backbone.py ablate FRAMES.xyz --name molten_nacl --minutes 1
     python benchmarks/backbone.py plot
 
-MACE runs through its own command, ``mace_run_train`` (``pip install mace-torch``), with its own defaults but for size
-and precision; farfield with its own. Both are validated once an epoch on the same frames, with the averaged weights,
-and the CPU time of that is counted: a row of the JSON is [CPU seconds, epoch, meV/atom, meV/Å].
+MACE runs through its own command, ``mace_run_train`` (``pip install mace-torch``), with its own defaults (l ≤ 3) but
+for size and precision; farfield with its own (l ≤ 2), by default with the long range that MACE lacks: ``--paradigm
+'{"kind": "short_range"}' --tag short_range`` compares the backbones alone. Both are validated once an epoch on the same
+frames, with the averaged weights, and the CPU time of that is counted: a row of the JSON is
+[CPU seconds, epoch, meV/atom, meV/Å].
 """
 
 import argparse
@@ -27,8 +29,9 @@ MACE = (
     "--E0s=average --model=MACE --num_interactions=2 --correlation=3 --lr=0.01 --ema --default_dtype=float32 "
     "--device=cpu --max_num_epochs=100000 --energy_key=REF_energy --forces_key=REF_forces --eval_interval=1"
 )
-PUBLISHED = {
-    # MACE-LES 0.3.16, L0, 32 channels, 2 layers, 5 Å, batch 2, lr 0.01, EMA; measured once on a machine of this kind
+MEASURED_BEFORE = {
+    # MACE 0.3.16 with LES (not on PyPI, so not run here), L0, 32 channels, 2 layers, 5 Å, batch 2, lr 0.01, EMA: measured
+    # once, on the same frames and a machine of this kind
     "molten_nacl": {
         "MACE-LES 32 channels": [
             [137, 1, 6.2, 36], [248, 2, 0.43, 23.7], [463, 4, 0.49, 13.7],
@@ -49,9 +52,17 @@ def train(args: argparse.Namespace) -> None:
             started = datetime.now(timezone.utc).isoformat(timespec="seconds")
             command = {"mace": mace_command, "farfield": farfield_command}[code](args, files, Path(folder))
             rows = watched(command, args.minutes * 60, Path(folder), args.core)
-            about = {"data": args.name, "code": code, "batch": args.batch, "seed": args.seed, "started": started}
+            about = {
+                "data": args.name,
+                "code": code,
+                "tag": args.tag,
+                "frames": [args.train, args.valid],
+                "batch": args.batch,
+                "seed": args.seed,
+                "started": started,
+            }
             record = {**about, **machine(), "command": command[1:], "rows": rows}
-            text = json.dumps(record, indent=1).replace(folder, "…")
+            text = json.dumps(record, indent=1).replace(folder, "…").replace(f"{Path(__file__).parents[1]}/", "")
             out.write_text(re.sub(r"\[\s+([^\[\]]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text) + "\n")
             print(out.name, "last:", rows[-1] if rows else "nothing")
 
@@ -73,7 +84,7 @@ ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
 
 def ablate(args: argparse.Namespace) -> None:
     """One thing changed at a time: epochs and errors after the same CPU time, as a Markdown table."""
-    table = ["| change | epochs | meV/atom | meV/Å |", "|---|---|---|---|"]
+    table = ["| change | CPU s | epochs | meV/atom | meV/Å |", "|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
         files = split(args, Path(folder))
         for number, (name, change) in enumerate(ABLATIONS.items()):
@@ -82,8 +93,8 @@ def ablate(args: argparse.Namespace) -> None:
                 setattr(given, part, json.dumps({**json.loads(getattr(args, part)), **change.get(part, {})}))
             command = farfield_command(given, files, Path(folder) / str(number))
             cpu, epoch, energy, forces = watched(command, args.minutes * 60, Path(folder), args.core)[-1]
-            table.append(f"| {name} | {epoch:.0f} | {energy:.2f} | {forces:.1f} |")
-            print(table[-1], f"{cpu:.0f} s", flush=True)
+            table.append(f"| {name} | {cpu:.0f} | {epoch:.0f} | {energy:.2f} | {forces:.1f} |")
+            print(table[-1], flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"ablation_{args.name}.md").write_text("\n".join(table) + "\n")
 
@@ -175,7 +186,7 @@ def watched(command: list[str], budget: float, folder: Path, core: int | None) -
     assert process.stdout is not None
     for line in process.stdout:
         tail = [*tail[-20:], line]
-        found = re.search(r"Epoch (\d+).*RMSE_E_per_atom=\s*([\d.]+) meV, RMSE_F=\s*([\d.]+)", line)
+        found = re.search(r"Epoch (\d+).*RMSE_E_per_atom=\s*([\d.]+|nan) meV, RMSE_F=\s*([\d.]+|nan)", line)
         if not found:
             continue
         times = watch.cpu_times()
@@ -217,6 +228,10 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _label(record: dict[str, Any]) -> str:
+    return f"{record['code']} {record.get('tag', '')}".strip()
+
+
 def plot(_args: argparse.Namespace) -> None:
     """Force error against CPU time, a panel for each data set."""
     import matplotlib
@@ -228,7 +243,7 @@ def plot(_args: argparse.Namespace) -> None:
     names = sorted({record["data"] for record in records})
     figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.6), squeeze=False, layout="constrained")
     for axis, name in zip(axes[0], names):
-        curves = {r["code"]: r["rows"] for r in records if r["data"] == name} | PUBLISHED.get(name, {})
+        curves = {_label(r): r["rows"] for r in records if r["data"] == name} | MEASURED_BEFORE.get(name, {})
         for label, rows in curves.items():
             style = {"farfield": "o-", "mace": "s-"}.get(label, "^--")
             axis.plot([row[0] for row in rows], [row[3] for row in rows], style, ms=3, label=label)

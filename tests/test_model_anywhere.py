@@ -56,6 +56,28 @@ def test_curvature_is_continuous_as_a_neighbour_leaves(kind):
     assert jump < 1e-4 * max(abs(curvature(r)) for r in (3.0, 3.5, 3.8))
 
 
+def test_a_look_in_inference_mode_leaves_nothing_behind():
+    """What is kept between calls must serve those who differentiate, too."""
+    model = new_model({"kind": "latent"}, species=["Na", "Cl"], backbone={"channels": 5, "l_max": 1}).eval()
+    system = System.from_ase(ase.Atoms("NaCl", [[0, 0, 0], [2.5, 0, 0]], cell=[5.1, 5.2, 5.3], pbc=True))
+    with torch.inference_mode():
+        energy = model(system, ("energy",)).energy.item()
+    found = model.train()(system, ("energy", "forces", "stress"))
+    assert found.energy.item() == pytest.approx(energy, rel=1e-12)
+    found.forces.square().sum().backward()
+
+
+def test_stress_is_trained_on_beside_molecules_that_have_none():
+    model = new_model({"kind": "latent"}, species=["Na", "Cl"], backbone={"channels": 5}).train()
+    crystal = ase.Atoms("NaCl", [[0, 0, 0], [2.5, 0, 0]], cell=[5.1, 5.2, 5.3], pbc=True)
+    molecule = ase.Atoms("NaCl", [[0, 0, 0], [2.4, 0, 0]])
+    found = model(System.from_ase([crystal, molecule]), ("energy", "forces", "stress"))
+    assert found.stress[1].isnan().all()
+    found.stress[0].square().sum().backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
 @pytest.mark.parametrize("l_max", [2, 3])
 def test_symmetry_to_rounding(dtype, tolerance, l_max):

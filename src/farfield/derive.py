@@ -44,8 +44,10 @@ def _slopes(energy: Tensor, wrt: list[Tensor], create_graph: bool) -> list[Tenso
 
 
 def _stress(slope: Tensor, system: System) -> Tensor:
-    stress = 0.5 * (slope + slope.transpose(1, 2)) / system.volume()[:, None, None]
-    return torch.where(system.periodic.all(1)[:, None, None], stress, torch.nan)
+    crystal = system.periodic.all(1)
+    volume = torch.where(crystal, system.volume(), 1.0)  # not 0: its gradient would be nan even where nobody looks
+    stress = 0.5 * (slope + slope.transpose(1, 2)) / volume[:, None, None]
+    return torch.where(crystal[:, None, None], stress, torch.nan)
 
 
 def _detached(prediction: Prediction) -> Prediction:

@@ -40,7 +40,7 @@ class Model(nn.Module):
         self.training_summary: dict[str, Any] = {}
         room = PARADIGMS[config.paradigm.kind]
         self.backbone = DensityNetwork(config.backbone, self.species, room.highest_order)
-        self.repulsion = Repulsion() if config.backbone.repulsion == "zbl" else None
+        self.repulsion = Repulsion(config.backbone.cutoff) if config.backbone.repulsion == "zbl" else None
         self.paradigm = room(config.paradigm, widths=self.backbone.widths, species=self.species)
 
     @property

@@ -13,12 +13,12 @@ from farfield.system import System
 from farfield.units import COULOMB
 
 
-def energy(symbols, distance):
+def energy(symbols, distance, cutoff=5.0):
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
         system = System.from_ase(ase.Atoms(symbols, [[0, 0, 0], [0, 0, distance]]))
-        return Repulsion()(system, pairs_within(system, 5.0)).item()
+        return Repulsion(cutoff)(system, pairs_within(system, cutoff)).item()
     finally:
         torch.set_default_dtype(before)
 
@@ -38,6 +38,11 @@ def test_nothing_beyond_touching_radii_and_smooth_there():
     near = [energy("NaCl", touching - k * h) for k in (1, 2, 4)]
     assert near[1] / near[0] == pytest.approx(8, rel=0.02)  # the envelope starts as the cube of the distance
     assert near[2] / near[1] == pytest.approx(8, rel=0.04)
+
+
+def test_nothing_is_cut_off_where_radii_reach_beyond_the_cutoff():
+    assert covalent_radii[55] * 2 > 4.0  # Å, caesium
+    assert abs(energy("Cs2", 4.0 - 1e-4, cutoff=4.0)) < 1e-6
 
 
 def test_repulsive_for_every_pair_of_elements():

@@ -45,6 +45,11 @@ class Coupling:
 
 @lru_cache
 def _terms(coupling: Coupling, dtype: torch.dtype, device: torch.device) -> Terms:
+    with torch.inference_mode(False):  # kept for all, also for those who differentiate
+        return _listed(coupling, dtype, device)
+
+
+def _listed(coupling: Coupling, dtype: torch.dtype, device: torch.device) -> Terms:
     table, coefficients = [], []
     for path, (l1, l2, l3) in enumerate(paths(coupling.l_max, coupling.l_paths, symmetric=coupling.symmetric)):
         if l3 > coupling.l_out:

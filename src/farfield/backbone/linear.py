@@ -12,6 +12,8 @@ from torch import Tensor, nn
 class UnitLinear(nn.Module):
     """x → gain/√inputs · x W without a bias, W of size ``start`` at the start."""
 
+    linear_maps = ("weight",)
+
     def __init__(self, inputs: int, outputs: int, *, gain: float = 1.0, start: float = 1.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(start * torch.randn(inputs, outputs))

@@ -128,6 +128,8 @@ def typical_surroundings(species: tuple[int, ...]) -> System:
 class Layer(nn.Module):
     """Gather neighbours into densities, multiply, mix; scalars go on to the next layer."""
 
+    linear_maps = ("keep",)
+
     def __init__(self, config: BackboneConfig, elements: int, l_out: int) -> None:
         super().__init__()
         channels, l_max = config.channels, config.l_max

@@ -62,6 +62,7 @@ def orders(l_max: int) -> list[int]:
 class ChannelMix(nn.Module):
     """A linear map of the channels, one for each l."""
 
+    linear_maps = ("weight",)
     order_of: Tensor
 
     def __init__(self, l_max: int, channels: int) -> None:

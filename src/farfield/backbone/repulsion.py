@@ -44,8 +44,10 @@ class Repulsion(nn.Module):
     radius: Tensor
     strength: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, cutoff: float) -> None:
+        """``cutoff`` of the pairs it will be given, Å: it ends there where radii reach further."""
         super().__init__()
+        self.cutoff = cutoff
         power = torch.arange(119, dtype=torch.float64) ** 0.23
         self.register_buffer("strength", power.to(torch.get_default_dtype()), persistent=False)  # Z^0.23
         self.register_buffer("radius", covalent_radius(self.strength), persistent=False)  # Å
@@ -53,7 +55,7 @@ class Repulsion(nn.Module):
     def forward(self, system: System, pairs: Pairs) -> Tensor:
         """``(systems,)`` eV; pairs come twice."""
         z_i, z_j = system.numbers[pairs.i], system.numbers[pairs.j]
-        touching = self.radius[z_i] + self.radius[z_j]
+        touching = (self.radius[z_i] + self.radius[z_j]).clamp_max(self.cutoff)
         near = pairs.distance.detach() < touching
         z_i, z_j, r, touching = z_i[near], z_j[near], pairs.distance[near], touching[near]
         x = r * (self.strength[z_i] + self.strength[z_j]) / 0.46850

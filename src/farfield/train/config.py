@@ -43,7 +43,7 @@ class TrainConfig:
     """Cosine to zero at the last epoch; or falling as one over the root of the steps, for runs that end once they are
     good enough; or halved when validation stalls; or constant. The first two after a short warm-up."""
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.02
-    """Part of the run over which the learning rate rises."""
+    """Part of the run over which the learning rate of the cosine rises; inverse_sqrt takes 20 steps."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Decay of the running average of the weights, which is what is validated and kept; 0 for none."""
     clip: Annotated[float, Field(gt=0)] = 1.0

@@ -94,7 +94,7 @@ class _Run:
         self.valid, self.force_scale = material.valid, material.force_scale
         model = material.model
         step = TrainingStep(model, config.weights, material.force_scale, config.huber)
-        self.optimizer: torch.optim.Optimizer = MuonWithAdam(step.parameters(), config.learning_rate)
+        self.optimizer: torch.optim.Optimizer = MuonWithAdam(step, config.learning_rate)
         self.batches = Batches(
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size
         )
