@@ -30,8 +30,8 @@ MACE = (
     "--device=cpu --max_num_epochs=100000 --energy_key=REF_energy --forces_key=REF_forces --eval_interval=1"
 )
 MEASURED_BEFORE = {
-    # MACE 0.3.16 with LES (not on PyPI, so not run here), L0, 32 channels, 2 layers, 5 Å, batch 2, lr 0.01, EMA: measured
-    # once, on the same frames and a machine of this kind
+    # MACE 0.3.16 with LES (not on PyPI, so not run here), L0, 32 channels, 2 layers, 5 Å, batch 2, lr 0.01, EMA:
+    # measured once, on the same frames and a machine of this kind
     "molten_nacl": {
         "MACE-LES 32 channels": [
             [137, 1, 6.2, 36], [248, 2, 0.43, 23.7], [463, 4, 0.49, 13.7],
