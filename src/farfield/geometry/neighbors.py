@@ -69,12 +69,13 @@ def pairs_within(system: System, cutoff: float) -> Pairs:
     known = system.neighbors
     if known is None or known.half or known.cutoff < cutoff:
         known = find_neighbors(system, cutoff)
-    i, j = known.i, known.j
-    vector = _vectors(system, known)
     if known.cutoff + known.skin > cutoff:
-        near = vector.detach().square().sum(-1) < cutoff**2
-        i, j, vector = i[near], j[near], vector[near]
-    return Pairs(i, j, vector, vector.norm(dim=-1))
+        with torch.no_grad():  # a list made for the Coulomb sum is several times longer than what is kept here
+            near = (_vectors(system, known).square().sum(-1) < cutoff**2).nonzero()[:, 0]
+        i, j, shift = (column.index_select(0, near) for column in (known.i, known.j, known.shift))
+        known = NeighborList(i, j, shift, cutoff)
+    vector = _vectors(system, known)
+    return Pairs(known.i, known.j, vector, vector.norm(dim=-1))
 
 
 def reverse(known: NeighborList) -> Tensor:
@@ -94,7 +95,7 @@ def reverse(known: NeighborList) -> Tensor:
 
 
 def _vectors(system: System, known: NeighborList) -> Tensor:
-    vector = system.positions[known.j] - system.positions[known.i]
+    vector = system.positions.index_select(0, known.j) - system.positions.index_select(0, known.i)
     if system.periodic.any():
         vector = vector + torch.einsum("pa,pab->pb", known.shift, system.cell[system.system_index[known.i]])
     return vector
