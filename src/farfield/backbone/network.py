@@ -39,6 +39,7 @@ class DensityNetwork(nn.Module):
     """
 
     element_of: Tensor
+    radius: Tensor
 
     def __init__(self, config: BackboneConfig, species: tuple[int, ...], l_out: int) -> None:
         super().__init__()
@@ -47,6 +48,7 @@ class DensityNetwork(nn.Module):
         element_of[list(species)] = torch.arange(len(species))
         self.register_buffer("element_of", element_of, persistent=False)
         self.embedding = nn.Parameter(torch.randn(len(species), config.channels))
+        self.register_buffer("radius", covalent_radius(self.embedding), persistent=False)  # Å
         conditions = int(config.embed_charge) + int(config.embed_spin)
         self.conditions = nn.Parameter(0.5 * torch.randn(conditions, len(species), config.channels))
         self.basis = RadialBasis(config.cutoff, config.radial)
@@ -87,7 +89,7 @@ class DensityNetwork(nn.Module):
     def _surroundings(self, bonds: Bonds, numbers: Tensor) -> Surroundings:
         unit, distance = bonds.vector / bonds.distance[:, None], bonds.distance
         if self.config.repulsion == "zbl":
-            distance = softened(distance, covalent_radius(distance)[numbers[bonds.ends]].sum(1))
+            distance = softened(distance, self.radius[numbers[bonds.ends]].sum(1))
         return Surroundings(bonds, self.basis(distance), spherical_harmonics(unit, self.config.l_max))
 
     def _alone(self) -> Tensor:

@@ -23,9 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.compiled import Array
 from farfield.coulomb.compiled import mesh_sums
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 MOST_KEPT = 1 << 23
 """Points of influence functions, of cells met before, beyond which the oldest is forgotten."""

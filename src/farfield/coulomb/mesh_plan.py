@@ -9,10 +9,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from farfield.compiled import Array
 from farfield.coulomb.grid import Grid, mesh_error
 
 SPLINES = (5, 6, 7, 8, 10, 12)
@@ -26,8 +26,6 @@ PAIR, SOURCE, WEIGHT, POINT = 22.0, 150.0, 0.9, 16.0
 
 LARGEST = 1024
 """Points along an axis; more would not fit into memory."""
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

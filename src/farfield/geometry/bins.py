@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farfield.compiled import compiled
-from farfield.geometry.lattice import Array, complete, inverse, reduce
+from farfield.compiled import Array, compiled
+from farfield.geometry.lattice import complete, inverse, reduce
 
 WANTED = 24
 """Atoms per bin that make the search fastest, measured at the density of rock salt."""

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farfield.compiled import compiled
+from farfield.compiled import Array, compiled
 from farfield.geometry.bins import Bins
-from farfield.geometry.lattice import Array
 
 
 class Room(NamedTuple):

@@ -4,13 +4,10 @@ Kernels write into arrays they are given, number by number: numba compiles that 
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
-from farfield.compiled import compiled
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from farfield.compiled import Array, compiled
 
 
 @compiled

@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farfield.compiled import compiled
+from farfield.compiled import Array, compiled
 from farfield.geometry.bins import Bins
 from farfield.geometry.candidates import Room, candidates_of, empty_room
-from farfield.geometry.lattice import Array
 
 
 class Listing(NamedTuple):

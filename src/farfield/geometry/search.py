@@ -8,9 +8,8 @@ import itertools
 import numpy as np
 import torch
 
-from farfield.compiled import compiled, together
+from farfield.compiled import Array, compiled, together
 from farfield.geometry.bins import Batch, Bins, binned
-from farfield.geometry.lattice import Array
 from farfield.geometry.listing import Listing, Wanted, visit
 
 ENOUGH = 2000

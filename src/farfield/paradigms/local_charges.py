@@ -12,7 +12,7 @@ from farfield.backbone.heads import AtomicEnergy
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
-from farfield.response.conservation import ConservedCharges
+from farfield.response.conservation import ConservedCharges, mean_square_shift
 from farfield.response.dipole import molecular_dipole
 from farfield.system import System, per_system
 
@@ -70,7 +70,7 @@ class LocalCharges(Paradigm):
         """Squared shift per atom: charges that need no shift are charges that separated fragments keep."""
         if self.config.conservation != "shift" or prediction.charge_residual is None:
             return None
-        return self.config.residual_weight * (prediction.charge_residual / system.atoms_per_system).square().mean()
+        return self.config.residual_weight * mean_square_shift(prediction.charge_residual, system)
 
     def only_charge(self, numbers: Tensor) -> float | None:
         """The sum of the formal charges where nothing else is possible (``bond``, ``fixed``)."""

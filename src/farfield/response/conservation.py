@@ -28,6 +28,11 @@ from farfield.system import System, per_system
 Conservation = Literal["shift", "bond", "fixed"]
 
 
+def mean_square_shift(residual: Tensor, system: System) -> Tensor:
+    """Of the total's residual ``(systems,)`` in e the share of each atom, squared and averaged, (e/atom)²."""
+    return (residual / system.atoms_per_system).square().mean()
+
+
 class ConservedCharges(nn.Module):
     """Atomic charges that sum to ``system.charge``, by one of the three ways."""
 

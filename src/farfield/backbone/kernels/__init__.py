@@ -32,11 +32,13 @@ def couple(coupling: Coupling, weights: Tensor, element: Tensor, a: Tensor, b: T
 
     ``element`` ``(atoms,)`` picks the weights of each atom; out come ``(atoms, m_out, channels)``.
     """
-    table, coefficients, rows = coupling.terms(a)
+    terms = coupling.terms(a)
     if _has_loops(a):
-        found: Tensor = operators.couple(weights, a, b, element, table, coefficients, operators.OUT, rows)
+        found: Tensor = operators.couple(
+            weights, a, b, element, terms.table, terms.coefficients, operators.OUT, terms.rows
+        )
         return found
-    return reference.couple(weights, a, b, element, coupling.terms(a))
+    return reference.couple(weights, a, b, element, terms)
 
 
 def _has_loops(x: Tensor) -> bool:

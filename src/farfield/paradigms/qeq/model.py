@@ -21,6 +21,7 @@ from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
 from farfield.response import equilibrate
+from farfield.response.conservation import mean_square_shift
 from farfield.response.dipole import molecular_dipole
 from farfield.response.formal import formal_charges, likely_charges
 from farfield.system import System, per_system
@@ -83,4 +84,4 @@ class QEq(Paradigm):
         """Preferred charges that add up leave nothing to flow between fragments far apart but what their fields ask."""
         if prediction.charge_residual is None:
             return None
-        return self.config.residual_weight * (prediction.charge_residual / system.atoms_per_system).square().mean()
+        return self.config.residual_weight * mean_square_shift(prediction.charge_residual, system)
