@@ -2,6 +2,7 @@
 
     python benchmarks/backbone.py train FRAMES.xyz --name molten_nacl --code farfield mace --minutes 20
     python benchmarks/backbone.py ablate FRAMES.xyz --name molten_nacl --minutes 1
+    python benchmarks/backbone.py speed
     python benchmarks/backbone.py plot
 
 MACE runs through its own command, ``mace_run_train`` (``pip install mace-torch``), with its own defaults (l ≤ 3) but
@@ -19,6 +20,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,77 @@ def worker(args: argparse.Namespace) -> None:
     fit(material, job.config.train, folder, fabric=fabric_for(job.config.train), on_epoch=told)
 
 
+def speed(args: argparse.Namespace) -> None:
+    """Time and memory of each preset, with and without the long range; each in a process of its own."""
+    rows = []
+    for preset in args.preset:
+        for kind in args.kinds:
+            command = [sys.executable, __file__, "stopwatch", preset, kind]
+            for _ in range(2):  # the first compiles what is not on disk yet: neither time nor memory of a run
+                answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, env={**os.environ, **ONE_THREAD})
+            rows.append(json.loads(answer.stdout))
+            print(rows[-1], flush=True)
+    (RESULTS / "speed.json").write_text(json.dumps({**machine(), "rows": rows}, indent=1) + "\n")
+
+
+def stopwatch(args: argparse.Namespace) -> None:
+    """Median CPU milliseconds of a training step and of energy and forces: displaced rock salt, 5 Å, float32."""
+    import resource
+
+    import ase.build
+    import ase.calculators.singlepoint
+    import ase.io
+    import numpy as np
+    import torch
+    from farfield.config import validated
+    from farfield.data.frame import collate
+    from farfield.train.batches import prepared
+    from farfield.train.config import RunConfig
+    from farfield.train.checkpoint import Progress
+    from farfield.train.fit import Material, _Run, fabric_for
+    from farfield.train.run import prepare
+
+    torch.set_num_threads(1)
+    random = np.random.default_rng(0)
+
+    def salt(side: int) -> ase.Atoms:
+        atoms = ase.build.bulk("NaCl", "rocksalt", a=5.64, cubic=True) * (side, side, side)
+        atoms.positions += random.normal(0, 0.1, atoms.positions.shape)
+        forces = random.normal(0, 1, atoms.positions.shape)
+        atoms.calc = ase.calculators.singlepoint.SinglePointCalculator(atoms, energy=random.normal(), forces=forces)
+        return atoms
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, side in (("64", 2), ("512", 4)):
+            ase.io.write(f"{folder}/{name}.xyz", [salt(side) for _ in range(8 if name == "64" else 1)], format="extxyz")
+        config = {
+            "data": {"train": f"{folder}/64.xyz", "valid": f"{folder}/512.xyz"},
+            "model": {"paradigm": {"kind": args.kind}, "backbone": {"preset": args.preset, "cutoff": 5.0}},
+            "train": {"batch_size": 8, "device": "cpu", "threads": 1},
+        }
+        job = prepare(validated(RunConfig, config, ""))
+        small, large = (prepared(frames, job.model) for frames in (job.splits.train, job.splits.valid))
+        material = Material(job.model, small, large, job.statistics.force_scale)
+        run = _Run(material, job.config.train, Path(folder), fabric_for(job.config.train))
+
+    def median(act: Any, repeats: int) -> float:
+        times = []
+        for _ in range(repeats + 3):
+            started = time.process_time()
+            act()
+            times.append(1e3 * (time.process_time() - started))
+        return float(np.median(times[3:]))
+
+    batch = collate(small)
+    step = median(lambda: run._step(*batch, Progress()), 30)
+    found = {"preset": args.preset, "kind": args.kind, "step_ms_per_frame": step / 8}
+    job.model.eval()
+    system, _ = collate(large)
+    found["energy_forces_512_ms"] = median(lambda: job.model(system), 15)
+    found["peak_GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(json.dumps({k: round(v, 2) if isinstance(v, float) else v for k, v in found.items()}))
+
+
 def watched(command: list[str], budget: float, folder: Path, core: int | None) -> list[list[float]]:
     """Run until the process has used its CPU seconds; stamp every epoch it reports with them."""
     import psutil
@@ -284,6 +357,14 @@ def main() -> None:
         ("ablate", ablate, "write results/backbone/ablation_NAME.md"),
     ):
         _arguments(commands.add_parser(command, help=told), run)
+    timed = commands.add_parser("speed", help="write results/backbone/speed.json")
+    timed.set_defaults(run=speed)
+    timed.add_argument("--preset", nargs="+", default=["fast", "default", "large"])
+    timed.add_argument("--kinds", nargs="+", default=["short_range", "latent"])
+    watch = commands.add_parser("stopwatch")
+    watch.set_defaults(run=stopwatch)
+    watch.add_argument("preset")
+    watch.add_argument("kind")
     hidden = commands.add_parser("worker")
     hidden.set_defaults(run=worker)
     hidden.add_argument("config")

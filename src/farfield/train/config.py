@@ -48,6 +48,8 @@ class TrainConfig:
     """Decay of the running average of the weights, which is what is validated and kept; 0 for none."""
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Gradients longer than this are shortened to it."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Part of the learning rate by which linear maps shrink every step; small data sets want 0.1 to 1."""
     huber: Annotated[float, Field(gt=0)] | None = None
     """Errors beyond this many scales count linearly (robust against outliers); squares everywhere where absent."""
     patience: Annotated[int, Field(ge=1)] | None = None

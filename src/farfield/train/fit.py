@@ -94,7 +94,7 @@ class _Run:
         self.valid, self.force_scale = material.valid, material.force_scale
         model = material.model
         step = TrainingStep(model, config.weights, material.force_scale, config.huber)
-        self.optimizer: torch.optim.Optimizer = MuonWithAdam(step, config.learning_rate)
+        self.optimizer: torch.optim.Optimizer = MuonWithAdam(step, config.learning_rate, decay=config.weight_decay)
         self.batches = Batches(
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size
         )
@@ -105,6 +105,7 @@ class _Run:
         }  # fmt: skip
         self.step: Any
         self.step, self.optimizer = fabric.setup(step, self.optimizer)
+        self.learned = [weight for weight in step.parameters() if weight.requires_grad]
         self.average.to(fabric.device)
         self.saved = time.monotonic()
         self.board = board(folder) if config.tensorboard and fabric.is_global_zero else None
@@ -129,7 +130,7 @@ class _Run:
     def _step(self, system: System, labels: Labels, progress: Progress) -> float:
         self.optimizer.zero_grad()
         loss, _ = self.step(system, labels)
-        self.fabric.backward(loss)
+        self.fabric.backward(loss, inputs=self.learned)  # nobody asks how the loss depends on where atoms are
         length = torch.nn.utils.clip_grad_norm_(self.step.parameters(), self.config.clip)
         if not torch.isfinite(loss + length):
             raise ConvergenceError(

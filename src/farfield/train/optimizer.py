@@ -26,17 +26,24 @@ class MuonWithAdam(torch.optim.Optimizer):
 
     Modules name their linear maps in ``linear_maps``: the last two axes are a matrix, those before count matrices. A
     matrix whose gradient is exactly zero (an element that the batch does not hold) rests, with its momentum: without
-    its size an old momentum would go on pushing at full speed.
+    its size an old momentum would go on pushing at full speed. ``decay`` shrinks the matrices that move by that part
+    of the learning rate, after Loshchilov and Hutter (arXiv:1711.05101).
     """
 
     def __init__(
-        self, model: nn.Module, lr: float, *, momentum: float = 0.95, betas: tuple[float, float] = (0.9, 0.99)
+        self,
+        model: nn.Module,
+        lr: float,
+        *,
+        decay: float = 0.0,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.99),
     ) -> None:
         maps = linear_maps(model)
         known = {id(p) for p in maps}
         others = [p for p in model.parameters() if id(p) not in known]
         groups = [{"params": part, "maps": which} for part, which in ((maps, True), (others, False)) if part]
-        super().__init__(groups, {"lr": lr, "momentum": momentum, "betas": betas})
+        super().__init__(groups, {"lr": lr, "decay": decay, "momentum": momentum, "betas": betas})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -59,13 +66,13 @@ class MuonWithAdam(torch.optim.Optimizer):
             size = MAP_SIZE * group["lr"] * max(rows, columns) ** 0.5  # an orthogonal matrix has entries 1/√max
             steps = (size * orthogonalized(stacked)).split([p.numel() // (rows * columns) for p in alike])
             for p, step in zip(alike, steps):
-                p.sub_(step.view_as(p))
+                p.mul_(torch.where(_moving(p), 1 - group["lr"] * group["decay"], 1.0)).sub_(step.view_as(p))
 
     def _ahead(self, p: Tensor, momentum: float) -> Tensor:
         """Nesterov's look-ahead of the momentum; zero for matrices at rest."""
         assert p.grad is not None
         sum_so_far = self.state[p].setdefault("momentum", torch.zeros_like(p))
-        moving = (p.grad != 0).flatten(-2).any(-1)[..., None, None]
+        moving = _moving(p)
         sum_so_far.copy_(torch.where(moving, momentum * sum_so_far + p.grad, sum_so_far))
         return torch.where(moving, p.grad + momentum * sum_so_far, 0.0)
 
@@ -81,6 +88,12 @@ class MuonWithAdam(torch.optim.Optimizer):
             state["square"].mul_(second).addcmul_(p.grad, p.grad, value=1 - second)
             size = (state["square"] / (1 - second ** state["steps"])).sqrt_().add_(1e-8)
             p.addcdiv_(state["mean"], size, value=-group["lr"] / (1 - first ** state["steps"]))
+
+
+def _moving(p: Tensor) -> Tensor:
+    """Which matrices of a parameter have a gradient ``(…, 1, 1)``."""
+    assert p.grad is not None
+    return (p.grad != 0).flatten(-2).any(-1)[..., None, None]
 
 
 def linear_maps(model: nn.Module) -> list[nn.Parameter]:
