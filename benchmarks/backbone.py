@@ -194,11 +194,12 @@ def stopwatch(args: argparse.Namespace) -> None:
     import ase.io
     import numpy as np
     import torch
+
     from farfield.config import validated
     from farfield.data.frame import collate
     from farfield.train.batches import prepared
-    from farfield.train.config import RunConfig
     from farfield.train.checkpoint import Progress
+    from farfield.train.config import RunConfig
     from farfield.train.fit import Material, _Run, fabric_for
     from farfield.train.run import prepare
 

@@ -332,7 +332,8 @@ def test_threads_share_the_work_and_repeat_it_to_the_bit(salt):
 def test_sums_over_k_are_those_of_the_reference(rng):
     form = grid.Grid((6, 5, 8), 5)
     cell = torch.from_numpy(np.eye(3) * 7 + rng.normal(size=(3, 3)))
-    found = grid.influence(cell, torch.tensor(0.7, dtype=torch.float64), form)
+    space = grid.Covered(cell, torch.ones(3, dtype=torch.bool), torch.zeros((), dtype=torch.float64))
+    found = grid.influence(space, torch.tensor(0.7, dtype=torch.float64), form)
     spectrum = torch.fft.rfftn(torch.from_numpy(rng.normal(size=(2, 6, 5, 8))), dim=(1, 2, 3))
     energy, moment = mesh.multiply_reference(spectrum.clone(), found, form)
     one = spectrum.clone()

@@ -136,28 +136,22 @@ def test_a_validation_that_is_not_a_number_is_never_the_best(tiny, tmp_path, mon
     assert load(tmp_path / "run" / "model.pt").training_summary["epoch"] != 2
 
 
-@pytest.mark.parametrize("split", ["train", "valid", "test"])
+@pytest.mark.parametrize("split", ["valid", "test"])
 def test_what_a_model_cannot_do_is_said_before_training(tiny, tmp_path, split):
-    """A slab, in any split, and a total charge that fixed charges cannot have."""
+    """A total charge, in any split, that fixed charges cannot have."""
     import ase.io
 
     frames = ase.io.read(tiny["data"]["train"], ":")
     tiny["model"]["paradigm"] = {"kind": "latent", "conservation": "fixed"}
-    for change, said in (("slab", "periodic"), ("charge", "conservation: shift")):
-        odd = frames[0].copy()
-        odd.calc = frames[0].calc
-        if change == "slab":
-            odd.cell, odd.pbc = np.diag([9.0, 9.0, 20.0]), (True, True, False)
-        else:
-            odd.info["charge"] = 1
-        path = tmp_path / f"{change}.xyz"
-        ase.io.write(path, [odd, *[f for f in frames[1:]]] if split == "train" else [odd], format="extxyz")
-        data = {**tiny["data"], split: str(path), "total_charge": "charge"}
-        if split == "train" and change == "charge":
-            continue  # one frame in twelve: some frames without a charge are another error
-        with pytest.raises(InputError, match=said):
-            run(tiny | {"data": data}, tmp_path / "run")
-        assert not (tmp_path / "run").exists()
+    odd = frames[0].copy()
+    odd.calc = frames[0].calc
+    odd.info["charge"] = 1
+    path = tmp_path / "odd.xyz"
+    ase.io.write(path, [odd], format="extxyz")
+    data = {**tiny["data"], split: str(path), "total_charge": "charge"}
+    with pytest.raises(InputError, match="conservation: shift"):
+        run(tiny | {"data": data}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_training_learns(tiny, tmp_path):

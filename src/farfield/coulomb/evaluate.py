@@ -11,12 +11,10 @@ from farfield.coulomb.padding import Padding
 from farfield.coulomb.parts import Part, join
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
+from farfield.coulomb.space import space_of, summed_cell
 from farfield.coulomb.waves import gather_with_slope, spread
 from farfield.system import System, per_system
 from farfield.units import COULOMB
-
-MARGIN = 2.0
-"""Å around a molecule that belong to its volume in the scale of the error."""
 
 ROUNDING = 32
 """Rounding of a sum over pairs, in units of the last digit of a typical force."""
@@ -30,7 +28,7 @@ class Evaluation:
     potential: Tensor  # (sources,), V: dE/dq
     field: Tensor  # (sources, 3), V/Å: minus the gradient of the potential at the source
     forces: Tensor  # (sources, 3), eV/Å, at fixed charges
-    stress: Tensor  # (systems, 3, 3), eV/Å³; nan in open systems, which have no volume
+    stress: Tensor  # (systems, 3, 3), eV/Å³; nan where an axis is open: there is no volume
     error_estimate: Tensor  # (systems,), eV/Å, expected rms force error
 
     def reordered(self, places: Tensor) -> "Evaluation":
@@ -66,32 +64,23 @@ def evaluate(charged: Charged, cut: list[tuple[Part, Plan | None]], own: Tensor 
     )
     if own is not None:
         potential = potential + own.unsqueeze(1) * charges
-    volume = system.volume()
-    real = torch.where(system.periodic.all(1), volume, float("nan"))
+    real = torch.where(system.periodic.all(1), system.volume(), float("nan"))
     return Evaluation(
         energy=0.5 * per_system(charges * potential, system),
         potential=potential,
         field=field,
         forces=charges.unsqueeze(-1) * field,
         stress=virial / real[:, None, None, None],
-        error_estimate=force_scale(charged, volume) * relative.unsqueeze(1),
+        error_estimate=force_scale(charged) * relative.unsqueeze(1),
     )
 
 
-def force_scale(charged: Charged, volume: Tensor) -> Tensor:
+def force_scale(charged: Charged) -> Tensor:
     """K⟨q²⟩(N/V)^(2/3) ``(systems, channels)`` in eV/Å, what errors are relative to."""
     system = charged.system
     count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
-    periodic = system.periodic.all(1)
-    volume = volume if periodic.all() else torch.where(periodic, volume, _box(system))
-    return COULOMB * per_system(charged.charges.square(), system) / count * (count / volume.unsqueeze(1)) ** (2 / 3)
-
-
-def _box(system: System) -> Tensor:
-    index = system.system_index.unsqueeze(1).expand(-1, 3)
-    zero = system.positions.new_zeros(system.n_systems, 3)
-    high, low = (zero.scatter_reduce(0, index, system.positions, f, include_self=False) for f in ("amax", "amin"))
-    return (high - low + 2 * MARGIN).prod(1)
+    volume = torch.from_numpy(space_of(system).volume).to(charged.charges).unsqueeze(1)
+    return COULOMB * per_system(charged.charges.square(), system) / count * (count / volume) ** (2 / 3)
 
 
 def open_response(charged: Charged) -> Response:
@@ -114,7 +103,7 @@ def periodic_response(charged: Charged, plan: Plan) -> Response:
     far = Response(*mesh.response(charged, plan)) if plan.meshed.any() else _wave_response(charged, plan)
     alpha = plan.splitting.unsqueeze(1)
     total = per_system(charged.charges, charged.system)
-    background = math.pi * total / (charged.system.volume().unsqueeze(1) * alpha.square())
+    background = ewald.neutralising(charged.system, plan) * total
     lone = 2 / math.sqrt(math.pi) * alpha[charged.system.system_index] * charged.charges
     potential = close.potential + far.potential - lone - background[charged.system.system_index]
     eye = torch.eye(3, dtype=alpha.dtype, device=alpha.device)
@@ -127,18 +116,20 @@ def _wave_response(charged: Charged, plan: Plan) -> Response:
     system, padding = charged.system, Padding.of(charged.system)
     phases, waves = ewald.plane_waves(system, padding, plan)
     cosine, sine = spread(phases, padding.pad(charged.charges), waves)
-    weight = ewald.wave_weights(system.cell, plan).unsqueeze(2)
+    weight = ewald.wave_weights(system, plan).unsqueeze(2)
     amplitudes = 2 * weight * cosine, 2 * weight * sine
     potential, slope = gather_with_slope(phases, *amplitudes, waves)  # the slope by the phases
-    to_space = 2 * math.pi * torch.linalg.inv(system.cell).transpose(1, 2)
+    to_space = 2 * math.pi * torch.linalg.inv(summed_cell(system, plan.box)).transpose(1, 2)
     field = -slope @ to_space.unsqueeze(1)
-    virial = _wave_virial(system.cell, plan, weight * (cosine.square() + sine.square()))
+    virial = _wave_virial(system, plan, weight * (cosine.square() + sine.square()))
     return Response(padding.unpad(potential), padding.unpad(field), virial)
 
 
-def _wave_virial(cell: Tensor, plan: Plan, energies: Tensor) -> Tensor:
-    """Strain changes k and V, not the phases: dE_k/dε = E_k (2 k⊗k (1/k² + 1/4α²) - 1)."""
-    k = ewald.wave_vectors(cell, plan)
+def _wave_virial(system: System, plan: Plan, energies: Tensor) -> Tensor:
+    """Strain changes k and V, not the phases: dE_k/dε = E_k (2 k⊗k (1/k² + 1/4α²) - 1); zero but in 3D."""
+    if not bool(system.periodic.all()):
+        return energies.new_zeros(len(energies), energies.shape[2], 3, 3)
+    k = ewald.wave_vectors(system, plan)
     squared = torch.where(plan.multiplicity > 0, k.square().sum(-1), 1.0)
     factor = 2 * (1 / squared + 1 / (4 * plan.splitting.square()).unsqueeze(1))
     eye = torch.eye(3, dtype=k.dtype, device=k.device)

@@ -1,11 +1,12 @@
-"""Fully periodic systems under tin-foil boundary conditions: Ewald's sum (Ann. Phys. 369, 253 (1921)).
+"""Periodic systems: Ewald's sum (Ann. Phys. 369, 253 (1921)), under tin-foil boundary conditions in 3D.
 
 Its far half is summed by waves, here, or by a mesh (mesh.py), as the plan says:
 
     E = K [ ½ Σ' q_i q_j erfc(αr)/r  +  (2π/V) Σ_k |S_k|² exp(-k²/4α²)/k²  -  (α/√π) Σ q²  -  πQ²/(2Vα²) ]
 
-The last term is the point neutralising background. Gaussians of width σ replace erfc(αr)/r by (erf(ar) - erf(αr))/r,
-a = 1/√(2(σ₁²+σ₂²)), and add q²/(2√πσ) each: widths change pair terms only.
+The last term is the point neutralising background. Where axes are open the kernel 4π/k² ends at a radius
+(truncated.py), k = 0 counts, and there is no background. Gaussians of width σ replace erfc(αr)/r by
+(erf(ar) - erf(αr))/r, a = 1/√(2(σ₁²+σ₂²)), and add q²/(2√πσ) each: widths change pair terms only.
 """
 
 import math
@@ -14,12 +15,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from farfield.coulomb import mesh, near
+from farfield.coulomb import mesh, near, truncated
 from farfield.coulomb.near import pair_kernel
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.pairs import half_pairs
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
+from farfield.coulomb.space import summed_cell
 from farfield.coulomb.waves import Waves, gather, spread
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -36,7 +38,7 @@ def wave_energy(charged: Charged, plan: Plan) -> Tensor:
     system, padding = charged.system, Padding.of(charged.system)
     phases, waves = plane_waves(system, padding, plan)
     cosine, sine = spread(phases, padding.pad(charged.charges), waves)
-    weight = wave_weights(system.cell, plan)
+    weight = wave_weights(system, plan)
     return (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
 
 
@@ -44,7 +46,7 @@ def wave_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     """Charges ``(sources, channels)`` to the potential of the far half, own included, in e/Å."""
     system, padding = charged.system, Padding.of(charged.system)
     phases, waves = plane_waves(system, padding, plan)
-    weight = 2 * wave_weights(system.cell, plan).unsqueeze(2)
+    weight = 2 * wave_weights(system, plan).unsqueeze(2)
 
     def potential(charges: Tensor) -> Tensor:
         cosine, sine = spread(phases, padding.pad(charges), waves)
@@ -60,7 +62,7 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     """
     system = charged.system
     far = mesh.operator(charged, plan) if plan.meshed.any() else wave_operator(charged, plan)
-    background = math.pi / (system.volume() * plan.splitting.square()).unsqueeze(1)
+    background = neutralising(system, plan)
     own = (2 / math.sqrt(math.pi) * plan.splitting)[system.system_index].unsqueeze(1)
     pairs = half_pairs(charged, plan.cutoff) if plan.reach > 0 else None
     kernel = None if pairs is None else pair_kernel(charged, plan, pairs).unsqueeze(1)
@@ -83,39 +85,45 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     phases, waves = plane_waves(system, padding, plan)
     mask = padding.mask().to(block.dtype)
     units = torch.diag_embed(mask)
-    weight = 2 * wave_weights(system.cell, plan).unsqueeze(2)
+    weight = 2 * wave_weights(system, plan).unsqueeze(2)
     if phases.requires_grad:
         cosine, sine = spread(phases, units, waves)
         far = gather(phases, weight * cosine, weight * sine, waves)
     else:  # half the work where no graph is asked for
         far = waves.products(weight)
     block = block + mask.unsqueeze(1) * mask.unsqueeze(2) * far
-    background = math.pi / (system.volume() * plan.splitting.square())
-    block = block - background[:, None, None] * mask.unsqueeze(1) * mask.unsqueeze(2)
+    block = block - neutralising(system, plan).unsqueeze(2) * mask.unsqueeze(1) * mask.unsqueeze(2)
     return COULOMB * (block - units * (2 / math.sqrt(math.pi)) * plan.splitting[:, None, None])
 
 
 def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, Waves]:
     """Phases ``(systems, longest, 3)``, differentiable in positions and cell, and the waves of the plan there."""
-    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(system.cell))
+    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(summed_cell(system, plan.box)))
     # whole turns change nothing, and small angles keep their digits
     phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
     return phases, Waves(phases, plan.indices)
 
 
-def wave_vectors(cell: Tensor, plan: Plan) -> Tensor:
-    """Wave vectors k ``(systems, waves, 3)`` in 1/Å."""
-    reciprocal: Tensor = 2 * math.pi * torch.linalg.inv(cell).transpose(1, 2)
+def wave_vectors(system: System, plan: Plan) -> Tensor:
+    """Wave vectors k ``(systems, waves, 3)`` in 1/Å, differentiable in the cell."""
+    reciprocal: Tensor = 2 * math.pi * torch.linalg.inv(summed_cell(system, plan.box)).transpose(1, 2)
     return plan.indices @ reciprocal
 
 
-def wave_weights(cell: Tensor, plan: Plan) -> Tensor:
-    """Weights of |S_k|²: multiplicity · (2π/V) exp(-k²/4α²)/k² ``(systems, waves)``, in 1/Å."""
-    squared = wave_vectors(cell, plan).square().sum(-1)
-    squared = torch.where(plan.multiplicity > 0, squared, 1.0)
+def wave_weights(system: System, plan: Plan) -> Tensor:
+    """Weights of |S_k|²: multiplicity · (2π/V) exp(-k²/4α²)/k² in 3D ``(systems, waves)``, in 1/Å."""
+    cell = summed_cell(system, plan.box)
+    form, squared = truncated.kernel(plan.indices, cell, system.periodic, plan.radius)
     volume: Tensor = torch.linalg.det(cell).abs().unsqueeze(1)
     decay = torch.exp(-squared / (4 * plan.splitting.square()).unsqueeze(1))
-    return plan.multiplicity * (2 * math.pi) * decay / (squared * volume)
+    return plan.multiplicity * form * decay / (2 * volume)
+
+
+def neutralising(system: System, plan: Plan) -> Tensor:
+    """Potential of the background that neutralises one charge, π/(Vα²) ``(systems, 1)`` in 1/Å; none but in 3D."""
+    if not bool(system.periodic.all()):
+        return torch.zeros_like(plan.splitting).unsqueeze(1)
+    return math.pi / (system.volume() * plan.splitting.square()).unsqueeze(1)
 
 
 def self_and_background(charged: Charged, plan: Plan) -> Tensor:
@@ -123,8 +131,7 @@ def self_and_background(charged: Charged, plan: Plan) -> Tensor:
     system, alpha = charged.system, plan.splitting.unsqueeze(1)
     squares = per_system(charged.charges.square(), system)
     total = per_system(charged.charges, system)
-    background = math.pi / 2 * total.square() / (system.volume().unsqueeze(1) * alpha.square())
-    return -alpha / math.sqrt(math.pi) * squares - background
+    return -alpha / math.sqrt(math.pi) * squares - 0.5 * neutralising(system, plan) * total.square()
 
 
 def _real_matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:

@@ -5,8 +5,9 @@ Charges spread by splines of order p have the spectrum Σ_m U(k_m), k_m the alia
     G(k) = (4π/V) exp(-k²/4α²)/k² · A(k),    A = Π_axes U²/(Σ_m U_m²)²
 
 makes the energy right on average over positions (Hockney and Eastwood, Computer Simulation Using Particles, ch. 8); A
-depends on the mesh alone, so that the cell's derivatives are those of Ewald's weights. The mean square of a pair's
-force error, forces being the exact derivatives of the energy, is (1/V²) Σ_k of
+depends on the mesh alone, so that the cell's derivatives are those of Ewald's weights. (Where axes are open 4π/k² ends
+at a radius: truncated.py.) The mean square of a pair's force error, forces being the exact derivatives of the energy,
+is (1/V²) Σ_k of
 
     Σ_m k_m² φ_m² - 2 G Σ_m k_m² φ_m U_m² + G² Σ_m U_m² Σ_m k_m² U_m²,    φ_m = (4π/k_m²) exp(-k_m²/4α²)
 
@@ -17,7 +18,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from farfield.compiled import Array
 from farfield.coulomb.compiled import mesh_sums
+from farfield.coulomb.truncated import kernel
 
 MOST_KEPT = 1 << 23
 """Points of influence functions, of cells met before, beyond which the oldest is forgotten."""
@@ -49,19 +51,30 @@ class Influence:
     """What the transform of the charges is multiplied with; half of k-space, as rfftn has it."""
 
     weight: Tensor  # (a, b, c//2 + 1), G in 1/Å
-    stretch: Tensor  # the same, G · 2(1/k² + 1/4α²): what k⊗k is multiplied with in the strain's derivative
+    stretch: Tensor | None  # in 3D G · 2(1/k² + 1/4α²): what k⊗k is multiplied with in the strain's derivative
 
 
-def influence(cell: Tensor, splitting: Tensor, grid: Grid) -> Influence:
-    """For one system, ``cell`` (3, 3) in Å; kept as long as the cell stays what it is and needs no gradient."""
-    if cell.requires_grad:
-        return _influence(cell, splitting, grid)
-    key = (tuple(cell.flatten().tolist()), float(splitting), grid, cell.dtype, cell.device)
+class Covered(NamedTuple):
+    """What a mesh covers."""
+
+    cell: Tensor  # (3, 3) lattice vectors along periodic axes, those of a box along open ones, Å
+    periodic: Tensor  # (3,)
+    radius: Tensor  # () Å, where the kernel ends across periodic axes
+
+
+def influence(space: Covered, splitting: Tensor, grid: Grid) -> Influence:
+    """For one system; kept as long as its cell stays what it is and needs no gradient."""
+    if space.cell.requires_grad:
+        return _influence(space, splitting, grid)
+    cell, periodic, radius = space
+    values = (*cell.flatten().tolist(), *periodic.tolist(), float(radius), float(splitting))
+    key = (values, grid, cell.dtype, cell.device)
     if key not in _kept:
         while sum(one.weight.numel() for one in _kept.values()) > MOST_KEPT:
             _kept.pop(next(iter(_kept)))
         with torch.inference_mode(False):
-            _kept[key] = _influence(cell.detach().clone(), splitting.detach().clone(), grid)
+            own = Covered(cell.detach().clone(), periodic.clone(), radius.detach().clone())
+            _kept[key] = _influence(own, splitting.detach().clone(), grid)
     return _kept[key]
 
 
@@ -76,9 +89,19 @@ def wave_numbers(grid: Grid, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return one, two, three
 
 
-def _influence(cell: Tensor, splitting: Tensor, grid: Grid) -> Influence:
-    a, b, c = wave_numbers(grid, cell)
-    reciprocal = 2 * math.pi * torch.linalg.inv(cell).T
+def _influence(space: Covered, splitting: Tensor, grid: Grid) -> Influence:
+    numbers = wave_numbers(grid, space.cell)
+    here, there, up = (
+        torch.from_numpy(_modifier(n, grid.spline)[: len(axis)]).to(space.cell) for n, axis in zip(grid.shape, numbers)
+    )
+    shape = here[:, None, None] * there[:, None] * up / torch.linalg.det(space.cell).abs()
+    if not bool(space.periodic.all()):
+        indices = torch.cartesian_prod(*numbers).unsqueeze(0)
+        form, squared = kernel(indices, space.cell[None], space.periodic[None], space.radius[None])
+        decay = torch.exp(squared * (-0.25 / splitting.square()))
+        return Influence(shape * (form * decay).reshape(shape.shape), None)
+    a, b, c = numbers
+    reciprocal = 2 * math.pi * torch.linalg.inv(space.cell).T
     metric = reciprocal @ reciprocal.T
     in_plane = metric[0, 0] * a[:, None] ** 2 + metric[1, 1] * b**2 + 2 * metric[0, 1] * a[:, None] * b
     cross = 2 * (metric[0, 2] * a[:, None] + metric[1, 2] * b)
@@ -86,12 +109,7 @@ def _influence(cell: Tensor, splitting: Tensor, grid: Grid) -> Influence:
     origin = torch.zeros_like(squared)
     origin[0, 0, 0] = 1
     squared = squared + origin
-    here, there, up = (
-        torch.from_numpy(_modifier(n, grid.spline)[: len(axis)]).to(cell) for n, axis in zip(grid.shape, (a, b, c))
-    )
-    shape = here[:, None, None] * there[:, None] * up * (1 - origin)
-    volume = torch.linalg.det(cell).abs()
-    weight = shape * torch.exp(squared * (-0.25 / splitting.square())) / squared * (4 * math.pi / volume)
+    weight = shape * (1 - origin) * torch.exp(squared * (-0.25 / splitting.square())) / squared * (4 * math.pi)
     return Influence(weight, weight * (2 / squared + 0.5 / splitting.square()))
 
 

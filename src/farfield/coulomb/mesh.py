@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.compiled import spectrum as sums
-from farfield.coulomb.grid import Grid, Influence, influence, wave_numbers
+from farfield.coulomb.grid import Covered, Grid, Influence, influence, wave_numbers
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
+from farfield.coulomb.space import summed_cell
 from farfield.coulomb.splines import CHARGES, SLOPES, gather, spread
 from farfield.system import System
 
@@ -24,9 +25,8 @@ AXES = (1, 2, 3)
 def energy(charged: Charged, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in e²/Å, every charge with itself included."""
     found = []
-    for k, rows, grid in _meshes(charged.system, plan):
-        form = influence(charged.system.cell[k], plan.splitting[k], grid)
-        mesh = _spread(charged, k, rows, grid)
+    for _, rows, grid, cell, form in _meshes(charged.system, plan):
+        mesh = _spread(charged, cell, rows, grid)
         found.append(_Energy.apply(mesh, form.weight))  # type: ignore[no-untyped-call]
     return torch.stack(found)
 
@@ -35,10 +35,9 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     """Potential ``(sources, channels)``, field ``(…, 3)`` and dE/dstrain ``(systems, channels, 3, 3)``; no graph."""
     system = charged.system
     potentials, fields, virials = [], [], []
-    for k, rows, grid in _meshes(system, plan):
-        form = influence(system.cell[k], plan.splitting[k], grid)
-        spectrum = torch.fft.rfftn(_spread(charged, k, rows, grid), dim=AXES)
-        inverse = torch.linalg.inv(system.cell[k])
+    for _, rows, grid, cell, form in _meshes(system, plan):
+        spectrum = torch.fft.rfftn(_spread(charged, cell, rows, grid), dim=AXES)
+        inverse = torch.linalg.inv(cell)
         virials.append(multiply(spectrum, form, grid, 2 * torch.pi * inverse.T))
         mesh = _back(spectrum, grid.shape[2])
         felt = gather(system.positions[rows] @ inverse, mesh, (*CHARGES, *SLOPES), spline=grid.spline)
@@ -51,11 +50,10 @@ def potential(charged: Charged, plan: Plan, points: System) -> Tensor:
     """Potential ``(points, channels)`` in e/Å of smeared sources anywhere; differentiable."""
     values = []
     ends = torch.cumsum(points.atoms_per_system, 0).tolist()
-    for k, rows, grid in _meshes(charged.system, plan):
-        form = influence(charged.system.cell[k], plan.splitting[k], grid)
-        mesh = _filtered(_spread(charged, k, rows, grid), form.weight)
+    for k, rows, grid, cell, form in _meshes(charged.system, plan):
+        mesh = _filtered(_spread(charged, cell, rows, grid), form.weight)
         here = points.positions[ends[k] - int(points.atoms_per_system[k]) : ends[k]]
-        fractional = here @ torch.linalg.inv(points.cell[k])
+        fractional = here @ torch.linalg.inv(cell)
         values.append(gather(fractional, mesh, CHARGES, spline=grid.spline)[:, 0])
     return torch.cat(values)
 
@@ -64,8 +62,8 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     """Charges ``(sources, channels)`` to potentials in e/Å, own included; differentiable."""
     system = charged.system
     ready = [
-        (rows, grid, system.positions[rows] @ torch.linalg.inv(system.cell[k]), influence(system.cell[k], alpha, grid))
-        for (k, rows, grid), alpha in zip(_meshes(system, plan), plan.splitting)
+        (rows, grid, system.positions[rows] @ torch.linalg.inv(cell), form)
+        for _, rows, grid, cell, form in _meshes(system, plan)
     ]
 
     def apply(charges: Tensor) -> Tensor:
@@ -79,16 +77,18 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     return apply
 
 
-def _meshes(system: System, plan: Plan) -> Iterator[tuple[int, slice, Grid]]:
-    last = 0
+def _meshes(system: System, plan: Plan) -> Iterator[tuple[int, slice, Grid, Tensor, Influence]]:
+    """Number, rows, mesh, the cell ``(3, 3)`` it covers and influence of each system."""
+    last, cells = 0, summed_cell(system, plan.box)
     for k, (count, grid) in enumerate(zip(system.atoms_per_system.tolist(), plan.grids)):
         assert grid is not None
-        yield k, slice(last, last + count), grid
+        space = Covered(cells[k], system.periodic[k], plan.radius[k])
+        yield k, slice(last, last + count), grid, cells[k], influence(space, plan.splitting[k], grid)
         last += count
 
 
-def _spread(charged: Charged, k: int, rows: slice, grid: Grid) -> Tensor:
-    fractional = charged.system.positions[rows] @ torch.linalg.inv(charged.system.cell[k])
+def _spread(charged: Charged, cell: Tensor, rows: slice, grid: Grid) -> Tensor:
+    fractional = charged.system.positions[rows] @ torch.linalg.inv(cell)
     moments = charged.charges[rows].unsqueeze(1)
     return spread(fractional, moments, CHARGES, shape=grid.shape, spline=grid.spline)
 
@@ -97,7 +97,11 @@ def multiply(spectrum: Tensor, form: Influence, grid: Grid, reciprocal: Tensor) 
     """Multiply with the influence in place; dE/dstrain ``(channels, 3, 3)``, from rows of 2π times the inverse cell's.
 
     Strain changes k and V, not fractional coordinates: dE_k/dε = E_k (2 k⊗k (1/k² + 1/4α²) - 1).
+    Zeros where axes are open and there is no ``stretch``.
     """
+    if form.stretch is None:
+        spectrum.mul_(form.weight)
+        return reciprocal.new_zeros(len(spectrum), 3, 3)
     if spectrum.device.type == "cpu":
         parts = torch.view_as_real(spectrum).flatten(3).numpy()
         found = [sums.multiply(channel, form.weight.numpy(), form.stretch.numpy()) for channel in parts]
@@ -114,6 +118,7 @@ def multiply_reference(spectrum: Tensor, form: Influence, grid: Grid) -> tuple[T
     a, b, c = wave_numbers(grid, form.weight)
     power = torch.view_as_real(spectrum).square().sum(-1)  # (channels, a, b, c)
     power[..., 0] *= 0.5
+    assert form.stretch is not None
     stretch, size = power * form.stretch, form.weight.shape
     n = torch.stack([a[:, None, None].expand(size), b[:, None].expand(size), c.expand(size)])
     moment = torch.einsum("cxyz,ixyz,jxyz->cij", stretch, n, n)

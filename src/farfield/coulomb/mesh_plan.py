@@ -7,13 +7,14 @@ K⟨q²⟩ρ^(2/3), t = α·cutoff (Kolafa and Perram 1992); the mesh what grid.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from farfield.compiled import Array
 from farfield.coulomb.grid import Grid, mesh_error
+from farfield.coulomb.space import Space
 
 SPLINES = (5, 6, 7, 8, 10, 12)
 """Orders tried: the lowest has three continuous derivatives, enough to train on forces."""
@@ -23,6 +24,9 @@ SHARE = 0.6
 
 PAIR, SOURCE, WEIGHT, POINT = 22.0, 150.0, 0.9, 16.0
 """ns, one thread: a pair, a source, each of its mesh points, a point's way through both transforms; measured."""
+
+BEYOND = 0.5
+"""Depths t beyond the cutoff's that smearing is given room for across open axes."""
 
 LARGEST = 1024
 """Points along an axis; more would not fit into memory."""
@@ -36,11 +40,13 @@ class Cut:
     cutoff: float  # Å; 0 where all is left to the mesh
     grid: Grid
     error: float  # expected, relative to K⟨q²⟩(N/V)^(2/3)
+    box: Array  # (3, 3) the cell that the mesh covers, Å
+    radius: float  # Å, where the kernel ends across periodic axes; 0 in 3D
 
 
 @lru_cache(maxsize=256)
 def cheapest_cut(
-    cell: tuple[float, ...],  # nine numbers, row by row, Å
+    space: tuple[tuple[float, ...], ...],  # of one system, as Space.key
     count: int,
     error: float,
     *,
@@ -48,31 +54,36 @@ def cheapest_cut(
     uniform: bool,  # all of one width that nobody differentiates
 ) -> Cut:
     """The plan for ``count`` charges in a cell."""
-    box = np.array(cell).reshape(3, 3)
-    density = count / abs(float(np.linalg.det(box)))
-    best = min(_candidates(box, density, error, widest=widest, uniform=uniform), key=lambda c: _cost(c, count, density))
-    return _confirmed(box, density, error, best)
+    room = Space.from_key(space)
+    density = count / float(room.volume[0])
+    best = min(
+        _candidates(room, density, error, widest=widest, uniform=uniform), key=lambda c: _cost(c, count, density)
+    )
+    return _confirmed(density, error, best)
 
 
-def _candidates(box: Array, density: float, error: float, *, widest: float, uniform: bool) -> Iterator[Cut]:
+def _candidates(room: Space, density: float, error: float, *, widest: float, uniform: bool) -> Iterator[Cut]:
     limit = 0.5 / widest if widest > 0 else math.inf
     spacing = density ** (-1 / 3)
     for cutoff in spacing * np.geomspace(0.8, 8.0, 40):
         alpha = _splitting(float(cutoff), density, error)
         if alpha <= limit:
-            yield from _meshes(box, density, error, (alpha, float(cutoff)))
+            yield from _meshes(room, density, error, (alpha, float(cutoff)))
     if uniform or limit < math.inf:
-        yield from _meshes(box, density, error, (limit, 0.0 if uniform else _cutoff(limit, density, error)))
+        yield from _meshes(room, density, error, (limit, 0.0 if uniform else _cutoff(limit, density, error)))
 
 
-def _meshes(box: Array, density: float, error: float, near: tuple[float, float]) -> Iterator[Cut]:
+def _meshes(room: Space, density: float, error: float, near: tuple[float, float]) -> Iterator[Cut]:
     alpha, cutoff = near
+    tail = _cutoff(alpha, density, error) + BEYOND / alpha
+    boxes, radii = room.box(np.array([tail]))
+    box, radius = boxes[0], float(radii[0])
     lengths = 1 / np.linalg.norm(np.linalg.inv(box), axis=0)  # between opposite faces
     for spline in SPLINES:
         wanted = SHARE * error * density ** (1 / 6) / math.sqrt(alpha)
         spacing = _spacing(spline, wanted) / alpha
         shape = [round_up(max(length / spacing, 4)) for length in lengths]
-        yield Cut(alpha, cutoff, Grid((shape[0], shape[1], shape[2]), spline), error)
+        yield Cut(alpha, cutoff, Grid((shape[0], shape[1], shape[2]), spline), error, box, radius)
 
 
 def _cost(cut: Cut, count: int, density: float) -> float:
@@ -85,17 +96,17 @@ def _cost(cut: Cut, count: int, density: float) -> float:
     return PAIR * pairs + (SOURCE + WEIGHT * points) * count + POINT * size
 
 
-def _confirmed(box: Array, density: float, error: float, cut: Cut) -> Cut:
+def _confirmed(density: float, error: float, cut: Cut) -> Cut:
     """The cut with a mesh fine enough for the cell as it is: skewed cells have closer aliases."""
     grid = cut.grid
     for _ in range(40):
-        far = density ** (-1 / 6) * mesh_error(box, cut.splitting, grid)
+        far = density ** (-1 / 6) * mesh_error(cut.box, cut.splitting, grid)
         if far <= 1.05 * SHARE * error:
             break
         one, two, three = (round_up(n + 1) for n in grid.shape)
         grid = Grid((one, two, three), grid.spline)
     near = _real_error(cut.splitting, cut.cutoff, density) if cut.cutoff else 0.0
-    return Cut(cut.splitting, cut.cutoff, grid, math.hypot(near, far))
+    return replace(cut, grid=grid, error=math.hypot(near, far))
 
 
 def _real_error(alpha: float, cutoff: float, density: float) -> float:

@@ -18,6 +18,7 @@ from farfield.coulomb.kernels import pair_rate, screened, smeared
 from farfield.coulomb.pairs import HalfPairs, PairList, half_pairs, pair_list
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
+from farfield.coulomb.space import summed_cell
 from farfield.system import NeighborList
 
 
@@ -140,7 +141,9 @@ class _Slopes(torch.autograd.Function):
         # Σ d⊗g = Σ r⊗dE/dr + cellᵀ dE/dcell, d⊗g being the strain's derivative
         virial = (weight[..., None, None] * first.virial).sum(1)
         moment = torch.zeros_like(cell).index_add(0, owner, positions.unsqueeze(2) * by_positions.unsqueeze(1))
-        by_cell = torch.linalg.solve(cell.transpose(1, 2), virial - moment)
+        lattice = summed_cell(replace(near.charged.system, cell=cell), near.plan.box)
+        by_cell = torch.linalg.solve(lattice.transpose(1, 2), virial - moment)
+        by_cell = torch.where(near.charged.system.periodic.unsqueeze(2), by_cell, 0.0)
         return by_positions, by_cell, own * first.potential
 
     @staticmethod

@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from farfield.coulomb.sources import Charged
+from farfield.coulomb.space import space_of
 from farfield.errors import InputError
 from farfield.geometry.neighbors import CLOSEST, find_neighbors
 from farfield.system import System
@@ -84,14 +85,15 @@ def refuse_coincident(charged: Charged, squared: Tensor, i: Tensor, j: Tensor) -
 
 def cross_pairs(points: System, sources: System, cutoff: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Points (i) and sources (j) closer than each system's cutoff, and the lattice vectors to add to j."""
+    frame, periodic = space_of(sources).frame, sources.periodic.cpu().numpy()
     empty = np.zeros(0, dtype=np.int64)
     found = [(empty, empty, np.zeros((0, 3)))]
     for k in range(points.n_systems):
         here, there = ((s.system_index == k).nonzero().squeeze(1).cpu().numpy() for s in (points, sources))
         if not len(here) or not len(there) or float(cutoff[k]) == 0:
             continue
-        cell = points.cell[k].detach().cpu().double().numpy()
-        i, j, shift = _images(points.positions, sources.positions, (here, there), cell, float(cutoff[k]))
+        lattice = frame[k], periodic[k]
+        i, j, shift = _images(points.positions, sources.positions, (here, there), lattice, float(cutoff[k]))
         found.append((here[i], there[j], shift))
     columns = [torch.from_numpy(np.concatenate(column)) for column in zip(*found)]
     device, dtype = points.positions.device, points.positions.dtype
@@ -102,19 +104,20 @@ def _images(
     points: Tensor,
     sources: Tensor,
     chosen: tuple[_Array, _Array],
-    cell: _Array,
+    lattice: tuple[_Array, _Array],
     cutoff: float,
 ) -> tuple[_Array, _Array, _Array]:
     """Pairs of wrapped points with all images of wrapped sources that reach into the cell."""
+    cell, periodic = lattice  # unit vectors across the lattice along open axes: no images there, nothing is wrapped
     inverse = np.linalg.inv(cell)
     fractions = [t.detach().cpu().double().numpy()[c] @ inverse for t, c in zip((points, sources), chosen)]
-    home = [np.floor(f) for f in fractions]
+    home = [np.where(periodic, np.floor(f), 0.0) for f in fractions]
     p, s = (f - h for f, h in zip(fractions, home))
-    margin = cutoff * np.linalg.norm(inverse, axis=0)
+    margin = np.where(periodic, cutoff * np.linalg.norm(inverse, axis=0), 0.0)
     ranges = [np.arange(-int(np.ceil(m)), int(np.ceil(m)) + 1) for m in margin]
     grid = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
     replicas = (s[None] + grid[:, None]).reshape(-1, 3)
-    useful = ((replicas > -margin) & (replicas < 1 + margin)).all(1).nonzero()[0]
+    useful = np.flatnonzero((((replicas > -margin) & (replicas < 1 + margin)) | ~periodic).all(1))
     tree = cKDTree(replicas[useful] @ cell)
     near = cKDTree(p @ cell).sparse_distance_matrix(tree, cutoff, output_type="coo_matrix")
     i, replica = near.row.astype(np.int64), useful[near.col]

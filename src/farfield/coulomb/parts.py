@@ -1,4 +1,4 @@
-"""A batch taken apart into what one padded sum can take: one kind of periodicity, sizes not too unlike."""
+"""A batch taken apart into what one padded sum can take: periodic along equally many axes, sizes not too unlike."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +22,9 @@ SPREAD = 4
 MESH_FROM = 1000
 """Atoms of a periodic system from which a mesh beats structure factors."""
 
+OPEN_MESH_FROM = 5000
+"""Atoms of an open system from which a mesh beats the direct sum."""
+
 WORTH_SPLITTING = 1 << 20
 """Padded entries (systems · longest²) from which waste counts more than a second pass."""
 
@@ -41,7 +44,7 @@ def parts(charged: Charged, method: Method, plan: Plan | None = None, *, dense: 
     """The parts of a batch; a plan has settled which systems have a mesh, ``dense`` that none has.
 
     Raises:
-        InputError: slabs and wires; a method that the periodicity does not allow.
+        InputError: a method that the periodicity does not allow.
     """
     for systems, kind in _kinds(charged.system, method, plan, dense=dense):
         for group in _similar(charged.system, systems) if kind != "mesh" else [systems]:
@@ -64,37 +67,28 @@ def join(pieces: list[tuple[Part, Tensor]], rows: int, places: Callable[[Part], 
     return out
 
 
-def refuse_partly_periodic(system: System) -> None:
-    """Raise InputError on slabs and wires."""
-    directions = system.periodic.sum(1)
-    partly = ((directions > 0) & (directions < 3)).nonzero().squeeze(1)
-    if len(partly):
-        where = int(partly[0])
-        raise InputError(
-            f"structure {where} is periodic along {system.periodic[where].tolist()}: this version sums open (F F F) "
-            "and fully periodic (T T T) systems, slabs and wires (one or two periodic axes) come with a later one"
-        )
-
-
 def _kinds(system: System, method: Method, plan: Plan | None, *, dense: bool) -> Iterator[tuple[Tensor, Kind]]:
-    refuse_partly_periodic(system)
-    periodic = system.periodic.all(1)
-    for kind, wrong in ((~periodic, ("ewald", "mesh")), (periodic, ("direct",))):
-        if method in wrong and kind.any():
-            where, what = int(kind.nonzero()[0]), "periodic" if method == "direct" else "open"
-            raise InputError(f'structure {where} is {what}, which method="{method}" cannot sum; use "auto"')
-    meshed = periodic & (torch.zeros_like(periodic) if dense else _wants_mesh(system, method, plan))
-    named: tuple[tuple[Kind, Tensor], ...] = (("direct", ~periodic), ("ewald", periodic & ~meshed), ("mesh", meshed))
-    for name, chosen in named:
-        if chosen.any():
-            yield chosen.nonzero().squeeze(1), name
+    """Systems that are periodic along equally many axes and summed in one way."""
+    dimensions = system.periodic.sum(1)
+    meshed = torch.zeros_like(dimensions, dtype=torch.bool) if dense else _wants_mesh(system, method, plan)
+    if method == "direct" and (dimensions > 0).any():
+        where = int((dimensions > 0).nonzero()[0])
+        raise InputError(f'structure {where} is periodic, which method="direct" cannot sum; use "auto"')
+    for count in sorted(set(dimensions.tolist()), reverse=True):
+        here = dimensions == count
+        rest: Kind = "ewald" if count or method == "ewald" else "direct"
+        named: tuple[tuple[Kind, Tensor], ...] = (("mesh", here & meshed), (rest, here & ~meshed))
+        for name, chosen in named:
+            if chosen.any():
+                yield chosen.nonzero().squeeze(1), name
 
 
 def _wants_mesh(system: System, method: Method, plan: Plan | None) -> Tensor:
     if plan is not None:
         return plan.meshed
     if method == "auto":
-        return system.atoms_per_system >= MESH_FROM
+        periodic = system.periodic.any(1)
+        return system.atoms_per_system >= torch.where(periodic, MESH_FROM, OPEN_MESH_FROM)
     return torch.full_like(system.atoms_per_system, method == "mesh", dtype=torch.bool)
 
 

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.grid import Grid
-from farfield.coulomb.mesh_plan import cheapest_cut
+from farfield.coulomb.mesh_plan import BEYOND, cheapest_cut
 from farfield.coulomb.sources import Charged
-from farfield.errors import InputError
+from farfield.coulomb.space import space_of
+from farfield.system import System
 
 PAIR_COST = 5.0
 """Time of one pair (each pair counted twice, search included) over that of one atom with one wave; measured."""
@@ -43,6 +44,8 @@ class Plan:
     multiplicity: Tensor  # (systems, waves): 2 for a wave and its opposite, 0 where padded
     error: Tensor  # (systems,) expected, relative to K⟨q²⟩(N/V)^(2/3)
     grids: tuple[Grid | None, ...]  # the mesh of each system that has one instead of waves
+    box: Tensor  # (systems, 3, 3) vectors instead of the lattice's along open axes, Å
+    radius: Tensor  # (systems,) where the kernel ends across periodic axes, Å; 0 in 3D
 
     @property
     def meshed(self) -> Tensor:
@@ -64,6 +67,8 @@ class Plan:
             self.multiplicity[systems][:, used],
             self.error[systems],
             tuple(self.grids[k] for k in systems.tolist()),
+            self.box[systems],
+            self.radius[systems],
         )
 
 
@@ -72,11 +77,11 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
     waves = max((plan.indices.shape[1] for _, plan in pieces), default=0)
     whole = Plan(
         like.new_ones(count), like.new_zeros(count), like.new_zeros(count, waves, 3), like.new_zeros(count, waves),
-        like.new_zeros(count), (None,) * count,
+        like.new_zeros(count), (None,) * count, like.new_zeros(count, 3, 3), like.new_zeros(count),
     )  # fmt: skip
     grids = list(whole.grids)
     for systems, plan in pieces:
-        for name in ("splitting", "cutoff", "error"):
+        for name in ("splitting", "cutoff", "error", "box", "radius"):
             getattr(whole, name)[systems] = getattr(plan, name)
         for name in ("indices", "multiplicity"):
             getattr(whole, name)[systems, : plan.indices.shape[1]] = getattr(plan, name)
@@ -85,19 +90,18 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
     return replace(whole, grids=tuple(grids))
 
 
-def make_mesh_plan(charged: Charged, error: float) -> Plan:
-    """The cheapest meshes that reach ``error``, for fully periodic systems.
+def make_mesh_plan(charged: Charged, error: float, points: System | None = None) -> Plan:
+    """The cheapest meshes that reach ``error``, for systems periodic along equally many axes; wide enough for points.
 
     Raises:
         InputError: a cell without volume.
     """
     system = charged.system
-    cell = system.cell.detach().to("cpu", torch.float64).numpy()
-    check_volume(np.abs(np.linalg.det(cell)), cell)
+    space = space_of(system, points)
     sizes = system.atoms_per_system.clamp_min(1).tolist()
     cuts = [
-        cheapest_cut(tuple(box.reshape(-1).tolist()), count, error, widest=float(widest), uniform=bool(uniform))
-        for box, count, widest, uniform in zip(cell, sizes, *_widths(charged))
+        cheapest_cut(space.of(k).key(), count, error, widest=float(widest), uniform=bool(uniform))
+        for k, (count, widest, uniform) in enumerate(zip(sizes, *_widths(charged)))
     ]
     like = system.positions
     return Plan(
@@ -107,46 +111,43 @@ def make_mesh_plan(charged: Charged, error: float) -> Plan:
         multiplicity=like.new_zeros(len(cuts), 0),
         error=like.new_tensor([cut.error for cut in cuts]),
         grids=tuple(cut.grid for cut in cuts),
+        box=like.new_tensor(np.stack([cut.box for cut in cuts])),
+        radius=like.new_tensor([cut.radius for cut in cuts]),
     )
 
 
-def make_plan(charged: Charged, error: float) -> Plan:
-    """The cheapest cuts that reach ``error``, for fully periodic systems.
+def make_plan(charged: Charged, error: float, points: System | None = None) -> Plan:
+    """The cheapest waves that reach ``error``, for systems periodic along equally many axes; wide enough for points.
 
     Raises:
         InputError: a cell without volume.
     """
     system = charged.system
-    cell = system.cell.detach().to("cpu", torch.float64).numpy()
-    volume = np.abs(np.linalg.det(cell))
-    check_volume(volume, cell)
-    count = np.maximum(system.atoms_per_system.cpu().numpy(), 1)
-    alpha, bare = _splitting(count, volume, *_widths(charged))
-    t = _depth(alpha, count / volume, SAFETY * error)
-    indices, multiplicity = _waves(cell, 2 * alpha * t)
+    space = space_of(system, points)
+    count, volume, widths = np.maximum(system.atoms_per_system.cpu().numpy(), 1), space.volume, _widths(charged)
+    summed = volume  # of the cells for the waves, wider than the volume where axes are open
+    for _ in range(4 if space.open.any() else 1):
+        alpha, bare = _splitting(count, volume * summed, *widths)
+        t = _depth(alpha, count / volume, SAFETY * error)
+        box, radius = space.box((t + BEYOND) / alpha)
+        summed = np.abs(np.linalg.det(box))
+    indices, multiplicity = _waves(box, 2 * alpha * t, origin=bool(space.open.any()))
     expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
     device, dtype = system.positions.device, system.positions.dtype
-    columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected)
+    columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected, box, radius)
     moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
-    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], (None,) * system.n_systems)
+    grids: tuple[Grid | None, ...] = (None,) * system.n_systems
+    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], grids, moved[5], moved[6])
 
 
-def check_volume(volume: _Array, cell: _Array) -> None:
-    """Raise unless every cell spans a volume."""
-    flat = ~(volume > 1e-9 * np.linalg.norm(cell, axis=2).prod(1)) | ~np.isfinite(volume)
-    if flat.any():
-        k = int(flat.nonzero()[0][0])
-        raise InputError(f"structure {k} is periodic but its cell {cell[k].tolist()} has the volume {volume[k]} Å³")
-
-
-def _splitting(count: _Array, volume: _Array, widest: _Array, uniform: _Array) -> tuple[_Array, _Array]:
+def _splitting(count: _Array, volumes: _Array, widest: _Array, uniform: _Array) -> tuple[_Array, _Array]:
     """α that balances the two halves, and where the waves alone do it more cheaply.
 
-    Gaussians need α ≤ 1/(2σ), so that their own tail too ends within the cutoff; at equality, and one width for
-    all, nothing is left of the real-space sum.
+    ``volumes`` is that of the sources times that of the waves' cell. Gaussians need α ≤ 1/(2σ), so that their own tail
+    too ends within the cutoff; at equality, and one width for all, nothing is left of the real-space sum.
     """
     pair_cost = np.where(widest > 0, GAUSSIAN_PAIR_COST, PAIR_COST)
-    balanced = (2 * math.pi**3 * pair_cost * count / volume**2) ** (1 / 6)
+    balanced = (2 * math.pi**3 * pair_cost * count / volumes) ** (1 / 6)
     with np.errstate(divide="ignore"):
         limit = np.where(widest > 0, 0.5 / widest, np.inf)
     bare = uniform & (limit < 2 ** (1 / 3) * balanced)
@@ -161,8 +162,11 @@ def _depth(alpha: _Array, density: _Array, error: float) -> _Array:
     return t
 
 
-def _waves(cell: _Array, longest: _Array) -> tuple[_Array, _Array]:
-    """Integer triples of one half of k-space with 0 < |k| ≤ longest (1/Å), packed to the front of each row."""
+def _waves(cell: _Array, longest: _Array, *, origin: bool) -> tuple[_Array, _Array]:
+    """Integer triples of one half of k-space with 0 < |k| ≤ longest (1/Å), packed to the front of each row.
+
+    The ``origin`` too, and first, where space is open.
+    """
     bounds = np.ceil(longest[:, None] * np.linalg.norm(cell, axis=2) / (2 * math.pi)).astype(int).max(0, initial=0)
     axes = [np.arange(0, bounds[0] + 1), *(np.arange(-n, n + 1) for n in bounds[1:])]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
@@ -172,7 +176,11 @@ def _waves(cell: _Array, longest: _Array) -> tuple[_Array, _Array]:
     most = int(inside.sum(1).max(initial=0))
     order = np.argsort(~inside, axis=1, kind="stable")[:, :most]
     kept = np.take_along_axis(inside, order, 1)
-    return grid[order] * kept[..., None].astype(float), 2.0 * kept
+    indices, multiplicity = grid[order] * kept[..., None].astype(float), 2.0 * kept
+    if not origin:
+        return indices, multiplicity
+    nothing = np.zeros((len(cell), 1, 3))
+    return np.concatenate([nothing, indices], 1), np.concatenate([nothing[..., 0] + 1, multiplicity], 1)
 
 
 def _widths(charged: Charged) -> tuple[_Array, _Array]:

@@ -1,7 +1,5 @@
 """The potential of sources at points that carry no charge themselves."""
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -52,8 +50,7 @@ def periodic_potential(charged: Charged, plan: Plan, points: System) -> Tensor:
     near = _real_potential(charged, plan, points)
     summed = mesh.potential if plan.meshed.any() else _wave_potential
     far = summed(charged, plan, points)
-    volume = charged.system.volume() * plan.splitting.square()
-    background = math.pi * per_system(charged.charges, charged.system) / volume.unsqueeze(1)
+    background = ewald.neutralising(charged.system, plan) * per_system(charged.charges, charged.system)
     return COULOMB * (near + far - background[points.system_index])
 
 
@@ -75,7 +72,7 @@ def _wave_potential(charged: Charged, plan: Plan, points: System) -> Tensor:
     padding = Padding.of(charged.system)
     phases, waves = ewald.plane_waves(charged.system, padding, plan)
     cosine, sine = spread(phases, padding.pad(charged.charges), waves)
-    weight = 2 * ewald.wave_weights(charged.system.cell, plan).unsqueeze(2)
+    weight = 2 * ewald.wave_weights(charged.system, plan).unsqueeze(2)
     there = Padding.of(points)
     point_phases, _ = ewald.plane_waves(points, there, plan)
     at_points = Waves(point_phases, plan.indices)

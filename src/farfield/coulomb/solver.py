@@ -14,6 +14,7 @@ from farfield.coulomb.padding import Padding
 from farfield.coulomb.parts import Method, Part, join, parts
 from farfield.coulomb.plan import Plan, join_plans, make_mesh_plan, make_plan
 from farfield.coulomb.sources import Charged, Sources, elsewhere, on_atoms, place, refuse_multipoles
+from farfield.coulomb.sources import part as subset
 from farfield.errors import InputError
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -26,17 +27,19 @@ _TIGHTEST = {torch.float64: 1e-10, torch.float32: 2e-5}
 
 @dataclass(frozen=True)
 class Coulomb:
-    """Electrostatics of charges, points or Gaussians, of open and fully periodic systems in one batch.
+    """Electrostatics of charges, points or Gaussians, periodic along any axes or none, all kinds in one batch.
 
-    Periodic sums are tin-foil, charged cells have the point neutralising background. Point charges have no
-    self-energy; a Gaussian of width σ has K q²/(2√πσ), which ``self_energy=False`` leaves out.
+    Sums over three periodic axes are tin-foil, charged cells have the point neutralising background. Along open axes
+    there are no images, whatever the cell says: slabs and wires need no vacuum, and charged ones no background (their
+    potential is -2π|z| and -2 ln r, r in Å, times charge per area and length). Point charges have no self-energy; a
+    Gaussian of width σ has K q²/(2√πσ), which ``self_energy=False`` leaves out.
 
     Args:
         error: rms force error over K⟨q²⟩(N/V)^(2/3), V the cell (or the molecule's box with 2 Å around it):
             1e-2 to 1e-10 in float64, to 2e-5 in float32 (asked for more, float32 gives that).
-        method: "auto" takes the direct sum for open systems, for periodic ones structure factors while they are
-            small ("ewald", exact derivatives of every order, best for batches of training) and a particle mesh
-            beyond ("mesh", time linear in the atoms).
+        method: "auto" takes the direct sum for open systems of some thousand atoms, for periodic ones structure factors
+            while they are small ("ewald", exact derivatives of every order, best for batches of training), and a
+            particle mesh beyond ("mesh", time linear in the atoms).
 
     Raises:
         InputError: an error or a method it does not have.
@@ -66,7 +69,7 @@ class Coulomb:
         """Energy, differentiable to any order in positions, cell, charges and widths; by a mesh to the third at least.
 
         Raises:
-            InputError: shapes, values that are not finite, negative widths, coincident charges, slabs and wires.
+            InputError: shapes, values that are not finite, negative widths, coincident charges.
         """
         refuse_multipoles(dipoles, quadrupoles)
         charged, _ = _take(system, charges, widths, sources)
@@ -118,7 +121,8 @@ class Coulomb:
         index = _point_index(system, points, point_system_index)
         step = max(POINT_BLOCK // max(len(sources.positions), 1), 1)
         charged, _ = elsewhere(system, sources)
-        cut = [(part, self._cuts(part, None)) for part in parts(charged, self.method)]
+        everywhere, _ = place(system, points, index)
+        cut = [(part, self._cuts(part, None, everywhere)) for part in parts(charged, self.method)]
         blocks = [slice(first, first + step) for first in range(0, max(len(points), 1), step)]
         values = torch.cat([probe.potential(cut, *place(system, points[rows], index[rows])) for rows in blocks])
         return values if _has_channels(None, sources) else values.squeeze(1)
@@ -160,7 +164,7 @@ class Coulomb:
         charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
         padding = Padding.of(system)
         pieces = []
-        for part in parts(charged, self.method, plan):
+        for part in parts(charged, "auto", dense=True):
             cuts, local = self._cuts(part, plan), Padding.of(part.charged.system)
             pair = direct.matrix(part.charged, local) if cuts is None else ewald.matrix(part.charged, cuts, local)
             missing = padding.longest - local.longest
@@ -188,14 +192,15 @@ class Coulomb:
         """Å within which ``energy`` needs pairs of this batch; attach a list that long and it searches none."""
         return self.plan(system, widths).reach
 
-    def _cuts(self, part: Part, plan: Plan | None) -> Plan | None:
-        """The plan of a periodic part; None for an open one."""
+    def _cuts(self, part: Part, plan: Plan | None, points: System | None = None) -> Plan | None:
+        """The plan of a part, wide enough for ``points`` of the batch; None where the sum is direct."""
         if part.kind == "direct":
             return None
         if plan is not None:
             return plan if part.whole else plan.part(part.systems)
         make = make_mesh_plan if part.kind == "mesh" else make_plan
-        return make(part.charged, self._reachable(part.charged))
+        some = None if points is None else subset(points, part.systems)[0]
+        return make(part.charged, self._reachable(part.charged), some)
 
     def _reachable(self, charged: Charged) -> float:
         return max(self.error, _TIGHTEST.get(charged.system.positions.dtype, 2e-5))

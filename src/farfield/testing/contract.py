@@ -13,7 +13,7 @@ from farfield.errors import InputError
 from farfield.model import Model, load, save
 from farfield.prediction import Prediction
 from farfield.system import System, concatenate
-from farfield.testing.structures import crystal, far_apart, molecule, one_atom
+from farfield.testing.structures import crystal, far_apart, molecule, one_atom, slab, wire
 
 
 def check_paradigm(model: Model) -> None:
@@ -39,7 +39,7 @@ def check_rotation(model: Model) -> None:
     """Energies do not turn, forces do; mirror images are alike."""
     turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64))[0]
     for matrix in (turn, turn @ torch.diag(turn.new_tensor([1.0, 1.0, -1.0]))):
-        for system in (molecule(model), crystal(model)):
+        for system in (molecule(model), crystal(model), slab(model), wire(model)):
             turned = replace(system, positions=system.positions @ matrix.T, cell=system.cell @ matrix.T)
             here, there = model(system), model(turned)
             _equal(there.energy, here.energy)
@@ -66,9 +66,18 @@ def check_periodic_images(model: Model) -> None:
         _equal(_energy(model, other), _energy(model, system), 1e-8)
 
 
+def check_open_axes(model: Model) -> None:
+    """There are no images along open axes, however near the cell says they are."""
+    for system in (molecule(model), slab(model), wire(model)):
+        cell = torch.where(system.periodic.unsqueeze(2), system.cell, 0.9 * crystal(model).cell)
+        here, there = model(system), model(replace(system, cell=cell))
+        _equal(there.energy, here.energy)
+        _equal(there.forces, here.forces)
+
+
 def check_forces_are_the_slope(model: Model) -> None:
     """F = -dE/dR to 1e-6."""
-    for system in (molecule(model), crystal(model)):
+    for system in (molecule(model), crystal(model), slab(model), wire(model)):
         generator = torch.Generator().manual_seed(5)
         way = torch.randn(system.positions.shape, generator=generator, dtype=torch.float64)
         way = way / way.norm()
@@ -91,8 +100,15 @@ def check_stress_is_the_slope(model: Model) -> None:
 
 
 def check_batch_is_one_by_one(model: Model) -> None:
-    """A batch equals its members one by one, molecules and crystals together."""
-    members = [molecule(model), crystal(model), one_atom(model), molecule(model, atoms=4, seed=7)]
+    """A batch equals its members one by one, molecules, slabs and crystals together."""
+    members = [
+        molecule(model),
+        crystal(model),
+        slab(model),
+        wire(model),
+        one_atom(model),
+        molecule(model, atoms=4, seed=7),
+    ]
     together = model(concatenate(members))
     _equal(together.energy, torch.cat([_energy(model, member) for member in members]))
     _equal(together.forces, torch.cat([_given(model(member).forces) for member in members]))
@@ -162,6 +178,7 @@ CHECKS: list[Callable[[Model], None]] = [
     check_rotation,
     check_permutation,
     check_periodic_images,
+    check_open_axes,
     check_forces_are_the_slope,
     check_stress_is_the_slope,
     check_batch_is_one_by_one,

@@ -1,6 +1,7 @@
 """Small structures that every model of some elements can be tried on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import ase
 import numpy as np
@@ -26,6 +27,18 @@ def crystal(model: Model, *, atoms: int = 6, seed: int = 1) -> System:
     cell = np.diag([5.4, 5.9, 6.3]) + rng.normal(scale=0.4, size=(3, 3))
     positions = _apart(rng, atoms, np.array([4.2, 4.7, 5.2]))
     return _system(model, ase.Atoms(_elements(model, atoms, rng), positions, cell=cell, pbc=True))
+
+
+def slab(model: Model, *, atoms: int = 6, seed: int = 1) -> System:
+    """The contents of the crystal, periodic along two axes; its third vector is still in the cell."""
+    found = crystal(model, atoms=atoms, seed=seed)
+    return replace(found, periodic=torch.tensor([[True, True, False]]))
+
+
+def wire(model: Model, *, atoms: int = 6, seed: int = 1) -> System:
+    """The same, periodic along one axis."""
+    found = crystal(model, atoms=atoms, seed=seed)
+    return replace(found, periodic=torch.tensor([[False, True, False]]))
 
 
 def one_atom(model: Model) -> System:
