@@ -2,5 +2,6 @@
 
 from farfield.coulomb.solver import Coulomb
 from farfield.coulomb.sources import Sources
+from farfield.coulomb.stepper import Solver
 
-__all__ = ["Coulomb", "Sources"]
+__all__ = ["Coulomb", "Solver", "Sources"]

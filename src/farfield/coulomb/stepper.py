@@ -1,0 +1,84 @@
+"""A Coulomb sum of one system after the other, each a little different: what holds is kept."""
+
+from typing import Any, NamedTuple
+
+import torch
+
+from farfield.coulomb.evaluate import Evaluation
+from farfield.coulomb.plan import Plan
+from farfield.coulomb.solver import Coulomb
+from farfield.coulomb.space import Space, space_of
+from farfield.geometry.kept import KeptNeighbors
+from farfield.system import System
+
+STRETCH = 0.01
+"""Part by which a cell may have changed in any direction before its sums are planned anew."""
+
+
+class Solver:
+    """``Coulomb`` for the steps of a simulation: plan, mesh and neighbours stay until cell or positions demand others.
+
+    Within one plan the energy is a smooth function of positions and cell; ``plans`` and ``searches`` count how often
+    either was made.
+
+    Args:
+        coulomb: what is summed, and how exactly.
+        skin: Å beyond the cutoff that neighbours are listed for.
+    """
+
+    def __init__(self, coulomb: Coulomb | None = None, *, skin: float = 1.0) -> None:
+        self.coulomb = coulomb or Coulomb()
+        self.plans = self.searches = 0
+        self._kept = KeptNeighbors(skin)
+        self._plan: Plan | None = None
+        self._made_for: _MadeFor | None = None
+
+    def evaluate(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> Evaluation:
+        """As ``Coulomb.evaluate``, on the atoms of a system."""
+        system, plan = self._prepared(system, widths)
+        return self.coulomb.evaluate(system, widths=widths, plan=plan, **sources)
+
+    def energy(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> torch.Tensor:
+        """As ``Coulomb.energy``, on the atoms of a system; differentiable."""
+        system, plan = self._prepared(system, widths)
+        return self.coulomb.energy(system, widths=widths, plan=plan, **sources)
+
+    def _prepared(self, system: System, widths: torch.Tensor | float | None) -> tuple[System, Plan]:
+        room, plan = space_of(system), self._plan
+        if plan is None or not self._holds(system, room, widths):
+            plan = self._plan = self.coulomb.plan(system, widths)
+            self._made_for = _MadeFor(system, room, None if widths is None else torch.as_tensor(widths))
+            self.plans += 1
+        if plan.reach == 0:
+            return system, plan
+        before = self._kept.known
+        system = self._kept.attach(system, plan.reach)
+        self.searches += self._kept.known is not before
+        return system, plan
+
+    def _holds(self, system: System, room: Space, widths: torch.Tensor | float | None) -> bool:
+        assert self._made_for is not None
+        then, before, old = self._made_for
+        if system.system_index.shape != then.system_index.shape or system.periodic.shape != then.periodic.shape:
+            return False
+        if (then.positions.dtype, then.positions.device) != (system.positions.dtype, system.positions.device):
+            return False
+        if not (torch.equal(then.system_index, system.system_index) and torch.equal(then.periodic, system.periodic)):
+            return False
+        if not (room.extents == before.extents).all() or (old is None) != (widths is None):
+            return False
+        if old is not None and widths is not None:
+            new = torch.as_tensor(widths)
+            if new.requires_grad != old.requires_grad or not torch.equal(new.detach(), old.detach()):
+                return False
+        one, two = (torch.from_numpy(frame) for frame in (before.frame, room.frame))
+        stretch = torch.linalg.svdvals(torch.linalg.solve(one, two)) - 1
+        return bool((stretch.abs() <= STRETCH).all())
+
+
+class _MadeFor(NamedTuple):
+    """What a plan was made for."""
+
+    system: System
+    room: Space
+    widths: torch.Tensor | None
