@@ -5,7 +5,8 @@ Perram 1992, here for any cell), and both together, over K⟨q²⟩ρ^(2/3) with
 
     error = √(8α/t) ρ^(-1/6) exp(-t²)
 
-so that one number t fixes the accuracy and α is free to balance the costs.
+so that one number t fixes the accuracy and α is free to balance the costs. Dipoles leave this times k_max²/3 ρ^(-2/3),
+over K⟨μ²⟩ρ^(4/3), quadrupoles times 2k_max⁴/135 ρ^(-4/3), over K⟨Θ:Θ⟩ρ²; a plan reaches what is asked for each alone.
 """
 
 import math
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from farfield.coulomb.grid import Grid
 from farfield.coulomb.mesh_plan import cheapest_cut
+from farfield.coulomb.multipoles import steepened
 from farfield.coulomb.sources import Charged
 from farfield.errors import InputError
 
@@ -41,7 +43,7 @@ class Plan:
     cutoff: Tensor  # (systems,) Å; 0 where all is left to the waves
     indices: Tensor  # (systems, waves, 3) integers of one half of k-space, zeros where padded
     multiplicity: Tensor  # (systems, waves): 2 for a wave and its opposite, 0 where padded
-    error: Tensor  # (systems,) expected, relative to K⟨q²⟩(N/V)^(2/3)
+    error: Tensor  # (systems,) expected, relative to K⟨q²⟩(N/V)^(2/3), or the like of dipoles and quadrupoles
     grids: tuple[Grid | None, ...]  # the mesh of each system that has one instead of waves
 
     @property
@@ -95,8 +97,11 @@ def make_mesh_plan(charged: Charged, error: float) -> Plan:
     cell = system.cell.detach().to("cpu", torch.float64).numpy()
     check_volume(np.abs(np.linalg.det(cell)), cell)
     sizes = system.atoms_per_system.clamp_min(1).tolist()
+    rank = charged.moments.rank
     cuts = [
-        cheapest_cut(tuple(box.reshape(-1).tolist()), count, error, widest=float(widest), uniform=bool(uniform))
+        cheapest_cut(
+            tuple(box.reshape(-1).tolist()), count, error, widest=float(widest), uniform=bool(uniform), rank=rank
+        )
         for box, count, widest, uniform in zip(cell, sizes, *_widths(charged))
     ]
     like = system.positions
@@ -122,9 +127,11 @@ def make_plan(charged: Charged, error: float) -> Plan:
     check_volume(volume, cell)
     count = np.maximum(system.atoms_per_system.cpu().numpy(), 1)
     alpha, bare = _splitting(count, volume, *_widths(charged))
-    t = _depth(alpha, count / volume, SAFETY * error)
+    rank = charged.moments.rank
+    t = _depth(alpha, count / volume, SAFETY * error, rank)
     indices, multiplicity = _waves(cell, 2 * alpha * t)
     expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
+    expected = expected * steepened(2 * alpha * t, count / volume, rank)
     device, dtype = system.positions.device, system.positions.dtype
     columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected)
     moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
@@ -153,11 +160,12 @@ def _splitting(count: _Array, volume: _Array, widest: _Array, uniform: _Array) -
     return np.where(bare, limit, np.minimum(balanced, limit)), bare
 
 
-def _depth(alpha: _Array, density: _Array, error: float) -> _Array:
-    """The t that solves error = √(8α/t) ρ^(-1/6) exp(-t²)."""
+def _depth(alpha: _Array, density: _Array, error: float, rank: int) -> _Array:
+    """The t that solves error = √(8α/t) ρ^(-1/6) exp(-t²), for dipoles and quadrupoles times their own factor."""
     t = np.full_like(alpha, math.sqrt(-math.log(error)))
-    for _ in range(8):
-        t = np.sqrt(np.maximum(np.log(np.sqrt(8 * alpha / t) * density ** (-1 / 6) / error), 1.0))
+    for _ in range(8 + 8 * rank):
+        factor = steepened(2 * alpha * t, density, rank)
+        t = np.sqrt(np.maximum(np.log(np.sqrt(8 * alpha / t) * density ** (-1 / 6) * factor / error), 1.0))
     return t
 
 
