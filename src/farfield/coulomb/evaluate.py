@@ -30,7 +30,7 @@ class Evaluation:
     potential: Tensor  # (sources,), V: dE/dq
     field: Tensor  # (sources, 3), V/Å: minus the gradient of the potential at the source, -dE/dμ
     forces: Tensor  # (sources, 3), eV/Å, at fixed charges, dipoles and quadrupoles
-    stress: Tensor  # (systems, 3, 3), eV/Å³, at fixed moments (dipoles do not turn with the strain); nan in open systems, which have no volume
+    stress: Tensor  # (systems, 3, 3), eV/Å³, at fixed moments; nan in open systems, which have no volume
     error_estimate: Tensor  # (systems,), eV/Å, expected rms force error
 
     def reordered(self, places: Tensor) -> "Evaluation":

@@ -55,7 +55,7 @@ def structure_factors(
         return spread(phases, padding.pad(moments.charges), here)
     channels = moments.charges.shape[1]
     columns = padding.pad(moments.columns()).flatten(2)
-    cosine, sine = (x.unflatten(2, (-1, channels)) for x in spread(phases, columns, here))
+    cosine, sine = (x.reshape(*x.shape[:2], -1, channels) for x in spread(phases, columns, here))
     k = wave_vectors(charged.system.cell, plan).unsqueeze(3)
     real = cosine[:, :, 0] - (k * sine[:, :, 1:4]).sum(2)
     imaginary = sine[:, :, 0] + (k * cosine[:, :, 1:4]).sum(2)

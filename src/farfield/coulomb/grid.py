@@ -117,7 +117,8 @@ def _modifier(points: int, spline: int) -> Array:
 def mesh_error(cell: Array, splitting: float, grid: Grid, rank: int = 0) -> float:
     """Rms force error that the mesh leaves random charges, over K⟨q²⟩√(N/V), in Å^(-1/2).
 
-    Of ``rank`` 1 that of dipoles alone, over K⟨μ²⟩√(N/V), of 2 that of quadrupoles, over K⟨Θ:Θ⟩√(N/V). k-space is sampled by Gauss' rule; terms of opposite sign are combined by hand, so that nothing cancels.
+    Of ``rank`` 1 that of dipoles alone, over K⟨μ²⟩√(N/V), of 2 that of quadrupoles, over K⟨Θ:Θ⟩√(N/V). k-space is
+    sampled by Gauss' rule; terms of opposite sign are combined by hand, so that nothing cancels.
     """
     places, measure = _samples()
     # waves beyond 9α carry nothing, however fine the mesh

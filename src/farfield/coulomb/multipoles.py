@@ -33,7 +33,7 @@ class Moments:
     """What sources carry, channel by channel."""
 
     charges: Tensor  # (sources, channels), e
-    dipoles: Tensor | None = None  # (sources, channels, 3), e·Å
+    dipoles: Tensor | None = None  # (sources, channels, 3), e·Å; there where quadrupoles are
     quadrupoles: Tensor | None = None  # (sources, channels, 3, 3), Θ/3, e·Å²
 
     @property
@@ -43,15 +43,17 @@ class Moments:
 
     def at(self, places: Tensor) -> "Moments":
         """Those of some sources; differentiable."""
-        return Moments(*(x if x is None else x.index_select(0, places) for x in vars(self).values()))
+        dipoles, quadrupoles = (
+            None if x is None else x.index_select(0, places) for x in (self.dipoles, self.quadrupoles)
+        )
+        return Moments(self.charges.index_select(0, places), dipoles, quadrupoles)
 
     def columns(self, frame: Tensor | None = None, rows: slice = slice(None)) -> Tensor:
         """Coefficients of 1, ∂ and ∂∂ (as in SYMMETRIC) by r, or by r @ frame: ``(sources, 1, 4 or 10, channels)``."""
-        charges = self.charges[rows]
-        found = [charges.unsqueeze(1)]
-        if self.rank > 0:
-            dipoles = charges.new_zeros(*charges.shape, 3) if self.dipoles is None else self.dipoles[rows]
-            found.append((dipoles if frame is None else dipoles @ frame).transpose(1, 2))
+        found = [self.charges[rows].unsqueeze(1)]
+        if self.dipoles is not None:
+            dipoles = self.dipoles[rows] if frame is None else self.dipoles[rows] @ frame
+            found.append(dipoles.transpose(1, 2))
         if self.quadrupoles is not None:
             tensor = self.quadrupoles[rows] if frame is None else frame.T @ self.quadrupoles[rows] @ frame
             found.append(torch.stack([(1 if a == b else 2) * tensor[..., a, b] for a, b in SYMMETRIC], 1))
@@ -74,7 +76,7 @@ def steepened(k: Number, density: Number, rank: int) -> Number:
 
     The scales are K⟨q²⟩ρ^(2/3), K⟨μ²⟩ρ^(4/3) and K⟨Θ:Θ⟩ρ², for a density ρ in 1/Å³.
     """
-    factors = [share * (k * density ** (-1 / 3)) ** (2 * l) for l, share in enumerate(ORIENTED[: rank + 1])]
+    factors = [share * (k * density ** (-1 / 3)) ** (2 * rank) for rank, share in enumerate(ORIENTED[: rank + 1])]
     largest: Number = reduce(np.maximum, factors)
     return largest
 

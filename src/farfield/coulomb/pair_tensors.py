@@ -24,27 +24,23 @@ BLOCK = 1 << 18
 
 
 def pair_energies(one: Moments, two: Moments, vector: Tensor, kernels: list[Tensor]) -> Tensor:
-    """Energies ``(pairs, channels)`` of ``one`` with ``two`` at ``vector`` (pairs, 3) from it; B_n each ``(pairs,)``."""
+    """Energies ``(pairs, channels)`` of ``one`` with ``two``, d ``(pairs, 3)`` from it; each B_n is ``(pairs,)``."""
     d = vector.unsqueeze(1)
     b = [kernel.unsqueeze(1) for kernel in kernels]
     total = b[0] * one.charges * two.charges
-    q_one, q_two = one.charges, two.charges
-    along_one, along_two = (None if m.dipoles is None else (m.dipoles * d).sum(-1) for m in (one, two))
-    if along_one is not None and along_two is not None:
-        assert one.dipoles is not None
-        assert two.dipoles is not None
-        first = q_two * along_one - q_one * along_two + (one.dipoles * two.dipoles).sum(-1)
-        total = total + b[1] * first - b[2] * along_one * along_two
+    if one.dipoles is None or two.dipoles is None:
+        return total
+    along_one, along_two = (one.dipoles * d).sum(-1), (two.dipoles * d).sum(-1)
+    first = two.charges * along_one - one.charges * along_two + (one.dipoles * two.dipoles).sum(-1)
+    total = total + b[1] * first - b[2] * along_one * along_two
     if one.quadrupoles is None or two.quadrupoles is None:
         return total
-    turned_one, turned_two = ((m.quadrupoles @ d.unsqueeze(-1)).squeeze(-1) for m in (one, two))
+    turned_one, turned_two = ((tensors @ d.unsqueeze(-1)).squeeze(-1) for tensors in (one.quadrupoles, two.quadrupoles))
     twice_one, twice_two = (turned_one * d).sum(-1), (turned_two * d).sum(-1)
-    double = (one.quadrupoles * two.quadrupoles).sum((-1, -2))
-    second = q_one * twice_two + q_two * twice_one + 2 * double
-    third = -4 * (turned_one * turned_two).sum(-1)
-    if along_one is not None and along_two is not None:
-        second = second + 2 * ((two.dipoles * turned_one).sum(-1) - (one.dipoles * turned_two).sum(-1))
-        third = third + along_one * twice_two - along_two * twice_one
+    second = one.charges * twice_two + two.charges * twice_one
+    second = second + 2 * ((two.dipoles * turned_one).sum(-1) - (one.dipoles * turned_two).sum(-1))
+    second = second + 2 * (one.quadrupoles * two.quadrupoles).sum((-1, -2))
+    third = along_one * twice_two - along_two * twice_one - 4 * (turned_one * turned_two).sum(-1)
     return total + b[2] * second + b[3] * third + b[4] * twice_one * twice_two
 
 

@@ -46,10 +46,8 @@ def open_potential(charged: Charged, points: System) -> Tensor:
     squared = vector.square().sum(-1)
     _refuse_on_top(charged, squared.detach(), i, j)
     rank = charged.moments.rank
-    if charged.widths is None:
-        kernels = bare_orders(squared, rank)
-    else:
-        kernels = smeared_orders(squared, _rate(charged, j), rank)
+    points_only = charged.widths is None
+    kernels = bare_orders(squared, rank) if points_only else smeared_orders(squared, _rate(charged, j), rank)
     return COULOMB * _summed(charged, kernels, vector, (i, j), points.n_atoms)
 
 

@@ -127,14 +127,17 @@ class Coulomb:
         return values if _has_channels((None, None, None), sources) else values.squeeze(1)
 
     def matrix(self, system: System, widths: Tensor | float | None = None) -> list[Tensor]:
-        """d²E/dqdq, of charges alone, of each system, ``(n, n)`` in V/e, Gaussian self-energies on the diagonal; differentiable."""
+        """d²E/dqdq of each system, ``(n, n)`` in V/e, Gaussian self-energies on the diagonal; differentiable.
+
+        Of charges alone: dipoles and quadrupoles have no matrix here.
+        """
         padded, mask = self.padded_matrix(system, widths)
         return [block[:n, :n] for block, n in zip(padded, mask.sum(1).tolist())]
 
     def operator(
         self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
     ) -> Callable[[Tensor], Tensor]:
-        """The matrix as a function, of charges alone: charges ``(atoms,)`` in e to potentials in V; differentiable in everything.
+        """The matrix (of charges alone) as a function, charges ``(atoms,)`` in e to potentials in V; differentiable.
 
         Prepared once and applied often it costs no more than an energy each time: the way to iterate on charges.
         """
@@ -173,9 +176,7 @@ class Coulomb:
             block = block + torch.diag_embed(padding.pad(own_hardness(charged.widths)))
         return block, padding.mask()
 
-    def plan(
-        self, system: System, widths: Tensor | float | None = None, *, dense: bool = False, rank: int = 0
-    ) -> Plan:
+    def plan(self, system: System, widths: Tensor | float | None = None, *, dense: bool = False, rank: int = 0) -> Plan:
         """How the periodic sums will be cut; pass it back as ``plan=`` and the energy is smooth in the cell.
 
         ``rank`` is what will be summed: 0 charges, 1 dipoles too, 2 quadrupoles too. With ``dense`` all by structure

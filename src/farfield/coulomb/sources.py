@@ -66,7 +66,7 @@ class Charged:
     widths: Tensor | None  # (sources,) Å, None if all are points
     uniform: bool = False  # one width per system that nobody differentiates
     atoms: bool = True  # the sources are the atoms
-    dipoles: Tensor | None = None  # (sources, channels, 3), e·Å
+    dipoles: Tensor | None = None  # (sources, channels, 3), e·Å; there where quadrupoles are
     quadrupoles: Tensor | None = None  # (sources, channels, 3, 3), Θ/3, e·Å²
 
     @property
@@ -77,9 +77,12 @@ class Charged:
     def part(self, systems: Tensor) -> "tuple[Charged, Tensor]":
         """The sources of some systems (ascending indices), and their places among all."""
         small, places = part(self.system, systems)
-        named = ("charges", "widths", "dipoles", "quadrupoles")
-        kept = {name: None if (value := getattr(self, name)) is None else value[places] for name in named}
-        return replace(self, system=small, **kept), places
+        widths, dipoles, quadrupoles = (
+            None if x is None else x[places] for x in (self.widths, self.dipoles, self.quadrupoles)
+        )
+        charges = self.charges[places]
+        kept = replace(self, system=small, charges=charges, widths=widths, dipoles=dipoles, quadrupoles=quadrupoles)
+        return kept, places
 
 
 def on_atoms(
@@ -170,15 +173,14 @@ def _charged(
 ) -> Charged:
     dtype, device = system.positions.dtype, system.positions.device
     charges, dipoles, quadrupoles = (None if x is None else x.to(device, dtype) for x in given)
-    # an axis of channels for those that have none, zeros for charges that were not given
-    if dipoles is not None and dipoles.ndim == 2:
-        dipoles = dipoles.unsqueeze(1)
+    # an axis of channels for those that have none, zeros for lower moments that were not given
     if quadrupoles is not None:
         quadrupoles = traceless(quadrupoles if quadrupoles.ndim == 4 else quadrupoles.unsqueeze(1))
-    if charges is None:
-        like = dipoles if dipoles is not None else quadrupoles
-        assert like is not None
-        charges = like.new_zeros(like.shape[:2])
+        dipoles = quadrupoles.new_zeros(quadrupoles.shape[:3]) if dipoles is None else dipoles
+    if dipoles is not None:
+        dipoles = dipoles if dipoles.ndim == 3 else dipoles.unsqueeze(1)
+        charges = dipoles.new_zeros(dipoles.shape[:2]) if charges is None else charges
+    assert charges is not None
     charges = charges.unsqueeze(1) if charges.ndim == 1 else charges
     sigma, uniform = None, False
     if widths is not None:
