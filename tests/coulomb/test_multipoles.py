@@ -442,6 +442,8 @@ def test_single_precision(method, gaussian, scene):
     for name in ("energy", "potential", "field", "forces"):
         one, other = getattr(found, name).double(), getattr(exact, name)
         assert float((one - other).norm()) < 1e-4 * float(other.norm())
+    reached = float((found.forces - exact.forces).square().sum(1).mean().sqrt())
+    assert reached < 3 * float(found.error_estimate)
 
 
 TENSOR = torch.zeros(2, 3, 3)
@@ -469,6 +471,14 @@ def test_wrong_input_is_named(case, crystal):
     ):
         with pytest.raises(InputError, match=message):
             ask()
+
+
+def test_plans_for_charges_are_refused(scene):
+    system, moments, _, coulomb, _ = scene("ewald", rank=1)
+    for ask in (coulomb.energy, coulomb.evaluate):
+        with pytest.raises(InputError, match="rank=1"):
+            ask(system, **moments, plan=coulomb.plan(system))
+    assert coulomb.reach(system, rank=2) > coulomb.reach(system, rank=1) > coulomb.reach(system)
 
 
 def test_coincident_dipoles_are_named(crystal):

@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.evaluate import ROUNDING, Evaluation, force_scale
+from farfield.coulomb.parts import Part, join
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
+from farfield.system import per_system
 
-EnergyAndError = Callable[[Charged, Plan | None], tuple[Tensor, Tensor]]
+Cuts = list[tuple[Part, Plan | None]]
 
 
-def evaluate_multipoles(charged: Charged, plan: Plan | None, energy_and_error: EnergyAndError) -> Evaluation:
-    """Detached; ``energy_and_error`` gives ``(systems, channels)`` in eV and the plans' errors ``(systems,)``."""
+def evaluate_multipoles(
+    charged: Charged, plan: Plan | None, summed: Callable[[Charged, Plan | None], tuple[Tensor, Cuts]]
+) -> Evaluation:
+    """Detached; ``summed`` gives the energy ``(systems, channels)`` in eV and how the parts were cut."""
     with torch.inference_mode(False), torch.enable_grad():
         fixed: Charged = _ordinary(charged)
         system, like = fixed.system, fixed.charges
@@ -24,18 +28,22 @@ def evaluate_multipoles(charged: Charged, plan: Plan | None, energy_and_error: E
         variables = [x.clone().requires_grad_() for x in (like, dipoles, system.positions, strain)]
         moved = replace(system, positions=variables[2]).strained(variables[3])
         variable = replace(fixed, system=moved, charges=variables[0], dipoles=variables[1])
-        energy, error = energy_and_error(variable, _ordinary(plan))
+        energy, cut = summed(variable, _ordinary(plan))
         potential, slope, by_positions, virial = _slopes(energy, variables)
     volume = system.volume()
     real = torch.where(system.periodic.all(1), volume, float("nan"))
-    error = error.detach() + ROUNDING * torch.finfo(volume.dtype).eps
+    errors = [(part, volume.new_zeros(len(part.systems)) if cuts is None else cuts.error) for part, cuts in cut]
+    expected = force_scale(fixed, volume) * join(errors, system.n_systems, lambda part: part.systems).unsqueeze(1)
+    count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
+    strength = (per_system(by_positions.square().sum(-1), system) / count).sqrt()
     return Evaluation(
         energy=energy.detach(),
         potential=potential,
         field=-slope,
         forces=-by_positions,
         stress=virial / real[:, None, None, None],
-        error_estimate=force_scale(fixed, volume) * error.unsqueeze(1),
+        # steep forces round by their own size, however small the scale of dilute sources
+        error_estimate=expected + ROUNDING * torch.finfo(volume.dtype).eps * strength,
     )
 
 

@@ -45,6 +45,7 @@ class Plan:
     multiplicity: Tensor  # (systems, waves): 2 for a wave and its opposite, 0 where padded
     error: Tensor  # (systems,) expected, relative to K⟨q²⟩(N/V)^(2/3), or the like of dipoles and quadrupoles
     grids: tuple[Grid | None, ...]  # the mesh of each system that has one instead of waves
+    rank: int = 0  # of the moments it is accurate for: 1 with dipoles, 2 with quadrupoles
 
     @property
     def meshed(self) -> Tensor:
@@ -66,6 +67,7 @@ class Plan:
             self.multiplicity[systems][:, used],
             self.error[systems],
             tuple(self.grids[k] for k in systems.tolist()),
+            self.rank,
         )
 
 
@@ -84,7 +86,7 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
             getattr(whole, name)[systems, : plan.indices.shape[1]] = getattr(plan, name)
         for k, grid in zip(systems.tolist(), plan.grids):
             grids[k] = grid
-    return replace(whole, grids=tuple(grids))
+    return replace(whole, grids=tuple(grids), rank=min((plan.rank for _, plan in pieces), default=2))
 
 
 def make_mesh_plan(charged: Charged, error: float) -> Plan:
@@ -112,6 +114,7 @@ def make_mesh_plan(charged: Charged, error: float) -> Plan:
         multiplicity=like.new_zeros(len(cuts), 0),
         error=like.new_tensor([cut.error for cut in cuts]),
         grids=tuple(cut.grid for cut in cuts),
+        rank=rank,
     )
 
 
@@ -135,7 +138,7 @@ def make_plan(charged: Charged, error: float) -> Plan:
     device, dtype = system.positions.device, system.positions.dtype
     columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected)
     moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
-    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], (None,) * system.n_systems)
+    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], (None,) * system.n_systems, rank)
 
 
 def check_volume(volume: _Array, cell: _Array) -> None:

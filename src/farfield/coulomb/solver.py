@@ -11,7 +11,7 @@ from torch import Tensor
 
 from farfield.coulomb import direct, ewald, probe
 from farfield.coulomb.evaluate import Evaluation, evaluate
-from farfield.coulomb.evaluate_multipoles import evaluate_multipoles
+from farfield.coulomb.evaluate_multipoles import Cuts, evaluate_multipoles
 from farfield.coulomb.multipoles import Moments
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.parts import Method, Part, join, parts
@@ -39,6 +39,7 @@ class Coulomb:
     Args:
         error: rms force error over K [⟨q²⟩ρ^(2/3) + ⟨μ²⟩ρ^(4/3) + ⟨Θ:Θ⟩ρ²], ρ = N/V, V the cell (or the molecule's box
             with 2 Å around it): 1e-2 to 1e-10 in float64, to 2e-5 in float32 (asked for more, float32 gives that).
+            Multipoles much closer than ρ^(-1/3) feel forces far above this scale, rounded to 1e-6 of them in float32.
         method: "auto" takes the direct sum for open systems, for periodic ones structure factors while they are
             small ("ewald", exact derivatives of every order, best for batches of training) and a particle mesh
             beyond ("mesh", time linear in the atoms).
@@ -72,10 +73,10 @@ class Coulomb:
 
         Raises:
             InputError: shapes, values that are not finite, negative widths, coincident charges, quadrupoles that are
-                not symmetric and traceless, slabs and wires.
+                not symmetric and traceless, slabs and wires, a plan of a lower rank.
         """
         charged, _ = _take(system, (charges, dipoles, quadrupoles), widths, sources)
-        energy, _ = self._energy(charged, plan, self_energy=self_energy)
+        energy, _ = self._summed(charged, plan, self_energy=self_energy)
         return energy if _has_channels((charges, dipoles, quadrupoles), sources) else energy.squeeze(1)
 
     def evaluate(
@@ -97,7 +98,7 @@ class Coulomb:
         with torch.no_grad():
             charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
             if charged.moments.rank > 0:
-                result = evaluate_multipoles(charged, plan, partial(self._energy, self_energy=self_energy))
+                result = evaluate_multipoles(charged, plan, partial(self._summed, self_energy=self_energy))
             else:
                 cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
                 own = own_hardness(charged.widths) if self_energy and charged.widths is not None else None
@@ -196,27 +197,25 @@ class Coulomb:
         """Å within which ``energy`` needs pairs of this batch; attach a list that long and it searches none."""
         return self.plan(system, widths, rank=rank).reach
 
-    def _energy(self, charged: Charged, plan: Plan | None, *, self_energy: bool) -> tuple[Tensor, Tensor]:
-        """Energy ``(systems, channels)`` in eV, and the error the plan expects ``(systems,)``."""
-        energies, errors = [], []
-        for part in parts(charged, self.method, plan):
-            cuts = self._cuts(part, plan)
-            energies.append((part, direct.energy(part.charged) if cuts is None else ewald.energy(part.charged, cuts)))
-            errors.append((part, part.charged.charges.new_zeros(len(part.systems)) if cuts is None else cuts.error))
-        count = charged.system.n_systems
-        energy, error = (join(pieces, count, lambda part: part.systems) for pieces in (energies, errors))
+    def _summed(self, charged: Charged, plan: Plan | None, *, self_energy: bool) -> tuple[Tensor, Cuts]:
+        """Energy ``(systems, channels)`` in eV, and how the parts were cut."""
+        cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
+        pieces = [(p, direct.energy(p.charged) if cuts is None else ewald.energy(p.charged, cuts)) for p, cuts in cut]
+        energy = join(pieces, charged.system.n_systems, lambda part: part.systems)
         if self_energy and charged.widths is not None:
             own = 0.5 * own_hardness(charged.widths).unsqueeze(1) * charged.charges.square()
             if charged.moments.rank > 0:
                 own = own + own_of_gaussians(charged.moments, charged.widths)
             energy = energy + per_system(own, charged.system)
-        return energy, error
+        return energy, cut
 
     def _cuts(self, part: Part, plan: Plan | None) -> Plan | None:
         """The plan of a periodic part; None for an open one."""
         if part.kind == "direct":
             return None
         if plan is not None:
+            if part.charged.moments.rank > plan.rank:
+                raise InputError(f"the plan is one of rank {plan.rank}: make it with rank={part.charged.moments.rank}")
             return plan if part.whole else plan.part(part.systems)
         make = make_mesh_plan if part.kind == "mesh" else make_plan
         return make(part.charged, self._reachable(part.charged))
