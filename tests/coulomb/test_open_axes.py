@@ -305,3 +305,76 @@ def test_a_bad_slab_is_refused(some):
     flat[0, 1] = flat[0, 0]
     with pytest.raises(InputError, match="volume"):
         Coulomb().energy(System(**{**vars(system), "cell": flat}), charges=charges)
+
+
+ZETA3 = 1.202056903159594
+SQUARE = 9.033621683100950  # Σ' (n² + m²)^(-3/2) = 4 ζ(3/2) β(3/2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("pbc", "dipole", "expected"),
+    [
+        (WIRE, [1, 0, 0], ZETA3),  # across a chain, ½ · 2 ζ(3)
+        (WIRE, [0, 1, 0], -2 * ZETA3),  # along it
+        (SLAB, [0, 0, 1], SQUARE / 2),  # out of a square plane
+        (SLAB, [1, 0, 0], -SQUARE / 4),  # in it
+    ],
+)
+def test_dipole_lattices(pbc, dipole, expected, method):
+    system = _system([[0.3, 0.2, 0.1]], 3.0 * np.eye(3), pbc)
+    energy = Coulomb(error=1e-10, method=method).energy(system, dipoles=torch.tensor([dipole]).double())
+    assert float(energy) * 27 / COULOMB == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("pbc", [SLAB, WIRE])
+def test_multipoles_are_limits_of_charges(pbc, method, some, rng):
+    """Of two, or three: differences of the potential, along a line."""
+    system, charges = some(pbc, 4)
+    where, along = system.positions[0] + torch.tensor([0.1, -0.2, 2.9]).double(), torch.tensor([0.6, 0.0, 0.8]).double()
+    exact = Coulomb(error=1e-10, method=method)
+    for kind in ("dipole", "quadrupole"):
+        found = []
+        for step in (0.08, 0.04, 0.02):
+            steps, weights = ((-1, 1), (-0.5, 0.5)) if kind == "dipole" else ((-1, 0, 1), (1, -2, 1))
+            places = torch.stack([where + step * k * along for k in steps])
+            strength = torch.tensor(weights).double() / step ** (1 if kind == "dipole" else 2)
+            index = torch.zeros(4 + len(steps), dtype=torch.long)
+            sources = Sources(torch.cat([system.positions, places]), index, torch.cat([charges, 0 * strength]))
+            found.append(float(exact.evaluate(system, sources=sources).potential[4:] @ strength))
+        one, two = ((4 * b - a) / 3 for a, b in itertools.pairwise(found))
+        limit = (16 * two - one) / 15
+        pure = torch.zeros(5, 3).double(), torch.zeros(5, 3, 3).double()
+        if kind == "dipole":
+            pure[0][4] = along
+        else:  # ⅓Θ:∇∇ of a harmonic potential is its second derivative along a
+            pure[1][4] = 3 * torch.outer(along, along) - torch.eye(3).double()
+        sources = Sources(
+            torch.cat([system.positions, where[None]]), torch.zeros(5, dtype=torch.long),
+            torch.cat([charges, torch.zeros(1)]), *pure,
+        )  # fmt: skip
+        alone = Sources(where[None], torch.zeros(1, dtype=torch.long), torch.zeros(1).double(), *(x[4:] for x in pure))
+        bare = exact.energy(system, charges=charges)
+        energy = exact.energy(system, sources=sources) - bare - exact.energy(system, sources=alone)
+        assert float(energy) == pytest.approx(limit, rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("pbc", [SLAB, WIRE])
+def test_derivatives_of_multipoles(pbc, method, some, rng):
+    system, charges = some(pbc, 2)
+    coulomb = Coulomb(error=1e-10 if method == "mesh" else 1e-6, method=method)
+    plan = coulomb.plan(system, rank=2)
+    tensor = torch.from_numpy(rng.normal(size=(2, 3, 3)))
+    tensor = tensor + tensor.mT
+    tensor = tensor - tensor.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(3)
+
+    def energy(positions, strain, charges, dipoles):
+        moved = system.with_positions(positions).strained(strain)
+        return coulomb.energy(moved, charges=charges, dipoles=dipoles, quadrupoles=tensor, plan=plan)
+
+    strain, dipoles = 0.01 * torch.ones(1, 3, 3).double(), torch.from_numpy(rng.normal(size=(2, 3)))
+    inputs = [x.clone().requires_grad_() for x in (system.positions, strain, charges, dipoles)]
+    assert gradcheck(energy, inputs, eps=1e-5, atol=1e-4, rtol=1e-5)
+    assert gradgradcheck(energy, inputs, eps=1e-5, atol=1e-3, rtol=1e-4, fast_mode=True)

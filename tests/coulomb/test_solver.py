@@ -243,8 +243,6 @@ WRONG = {
     "no charges": (dict(), "give charges="),
     "negative width": (dict(charges=torch.ones(2), widths=-0.5), "width is -0.5"),
     "width per atom": (dict(charges=torch.ones(2), widths=torch.ones(3)), r"widths have shape \(3,\)"),
-    "dipoles": (dict(charges=torch.ones(2), dipoles=torch.ones(2, 3)), "dipoles were given"),
-    "quadrupoles": (dict(charges=torch.ones(2), quadrupoles=torch.ones(2, 3, 3)), "charges only so far"),
 }
 
 

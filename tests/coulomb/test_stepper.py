@@ -53,3 +53,8 @@ def test_another_system_is_planned_anew(walk):
     solver.evaluate(swollen, charges=charges, widths=0.4)
     solver.evaluate(swollen, charges=charges, widths=torch.full((64,), 0.4).double())
     assert solver.plans == 5
+    dipoles = 0.1 * torch.ones(64, 3).double()
+    found = solver.evaluate(swollen, charges=charges, dipoles=dipoles)
+    expected = Coulomb(error=1e-5).evaluate(swollen, charges=charges, dipoles=dipoles)
+    torch.testing.assert_close(found.forces, expected.forces, atol=1e-4, rtol=0)
+    assert solver.plans == 6

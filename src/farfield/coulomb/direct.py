@@ -7,6 +7,7 @@ from torch import Tensor
 
 from farfield.coulomb.kernels import pair_rate, smeared
 from farfield.coulomb.padding import Padding
+from farfield.coulomb.pair_tensors import open_energy
 from farfield.coulomb.pairs import refuse_coincident
 from farfield.coulomb.sources import Charged
 from farfield.geometry.neighbors import CLOSEST
@@ -15,6 +16,8 @@ from farfield.units import COULOMB
 
 def energy(charged: Charged) -> Tensor:
     """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
+    if charged.moments.rank > 0:
+        return COULOMB * open_energy(charged)
     padding = Padding.of(charged.system)
     charges = padding.pad(charged.charges)
     return 0.5 * (charges * (matrix(charged, padding) @ charges)).sum(1)

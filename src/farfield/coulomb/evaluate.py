@@ -26,9 +26,9 @@ class Evaluation:
 
     energy: Tensor  # (systems,), eV
     potential: Tensor  # (sources,), V: dE/dq
-    field: Tensor  # (sources, 3), V/Å: minus the gradient of the potential at the source
-    forces: Tensor  # (sources, 3), eV/Å, at fixed charges
-    stress: Tensor  # (systems, 3, 3), eV/Å³; nan where an axis is open: there is no volume
+    field: Tensor  # (sources, 3), V/Å: minus the gradient of the potential at the source, -dE/dμ
+    forces: Tensor  # (sources, 3), eV/Å, at fixed charges, dipoles and quadrupoles
+    stress: Tensor  # (systems, 3, 3), eV/Å³, at fixed moments; nan where an axis is open: there is no volume
     error_estimate: Tensor  # (systems,), eV/Å, expected rms force error
 
     def reordered(self, places: Tensor) -> "Evaluation":
@@ -76,11 +76,17 @@ def evaluate(charged: Charged, cut: list[tuple[Part, Plan | None]], own: Tensor 
 
 
 def force_scale(charged: Charged) -> Tensor:
-    """K⟨q²⟩(N/V)^(2/3) ``(systems, channels)`` in eV/Å, what errors are relative to."""
+    """K [⟨q²⟩ρ^(2/3) + ⟨μ²⟩ρ^(4/3) + ⟨Θ:Θ⟩ρ²] ``(systems, channels)`` in eV/Å, what errors are relative to."""
     system = charged.system
     count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
-    volume = torch.from_numpy(space_of(system).volume).to(charged.charges).unsqueeze(1)
-    return COULOMB * per_system(charged.charges.square(), system) / count * (count / volume) ** (2 / 3)
+    density = count / torch.from_numpy(space_of(system).volume).to(charged.charges).unsqueeze(1)
+    scale = per_system(charged.charges.square(), system) / count * density ** (2 / 3)
+    if charged.dipoles is not None:
+        scale = scale + per_system(charged.dipoles.square().sum(-1), system) / count * density ** (4 / 3)
+    if charged.quadrupoles is not None:
+        tensors = 9 * charged.quadrupoles.square().sum((-1, -2))
+        scale = scale + per_system(tensors, system) / count * density**2
+    return COULOMB * scale
 
 
 def open_response(charged: Charged) -> Response:

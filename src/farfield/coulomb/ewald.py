@@ -6,7 +6,8 @@ Its far half is summed by waves, here, or by a mesh (mesh.py), as the plan says:
 
 The last term is the point neutralising background. Where axes are open the kernel 4π/k² ends at a radius
 (truncated.py), k = 0 counts, and there is no background. Gaussians of width σ replace erfc(αr)/r by
-(erf(ar) - erf(αr))/r, a = 1/√(2(σ₁²+σ₂²)), and add q²/(2√πσ) each: widths change pair terms only.
+(erf(ar) - erf(αr))/r, a = 1/√(2(σ₁²+σ₂²)), and add q²/(2√πσ) each: widths change pair terms only. Multipoles take the
+operators L = q + μ·∇ + Q:∇∇ in the place of q, in every term but the last, which is of the charges alone.
 """
 
 import math
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb import mesh, near, truncated
+from farfield.coulomb.multipoles import SYMMETRIC
 from farfield.coulomb.near import pair_kernel
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.pairs import half_pairs
@@ -30,16 +32,40 @@ from farfield.units import COULOMB
 def energy(charged: Charged, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
     far = mesh.energy(charged, plan) if plan.meshed.any() else wave_energy(charged, plan)
-    return COULOMB * (near.energy(charged, plan) + far + self_and_background(charged, plan))
+    total = near.energy(charged, plan) + far + self_and_background(charged, plan)
+    if (moments := charged.moments).rank > 0:
+        own = moments.own_energy(plan.splitting[charged.system.system_index])
+        total = total - per_system(own, charged.system)
+    return COULOMB * total
 
 
 def wave_energy(charged: Charged, plan: Plan) -> Tensor:
     """Far half ``(systems, channels)`` in e²/Å, every charge with itself included."""
     system, padding = charged.system, Padding.of(charged.system)
     phases, waves = plane_waves(system, padding, plan)
-    cosine, sine = spread(phases, padding.pad(charged.charges), waves)
+    cosine, sine = structure_factors(charged, plan, padding, (phases, waves))
     weight = wave_weights(system, plan)
     return (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
+
+
+def structure_factors(
+    charged: Charged, plan: Plan, padding: Padding, waves: tuple[Tensor, Waves]
+) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part ``(systems, waves, channels)`` of Σ (q + ik·μ - k·Q·k) exp(ik·r)."""
+    moments, (phases, here) = charged.moments, waves
+    if moments.rank == 0:
+        return spread(phases, padding.pad(moments.charges), here)
+    channels = moments.charges.shape[1]
+    columns = padding.pad(moments.columns()).flatten(2)
+    cosine, sine = (x.reshape(*x.shape[:2], -1, channels) for x in spread(phases, columns, here))
+    k = wave_vectors(charged.system, plan).unsqueeze(3)
+    real = cosine[:, :, 0] - (k * sine[:, :, 1:4]).sum(2)
+    imaginary = sine[:, :, 0] + (k * cosine[:, :, 1:4]).sum(2)
+    if moments.rank > 1:
+        twice = torch.stack([k[:, :, a] * k[:, :, b] for a, b in SYMMETRIC], 2)
+        real = real - (twice * cosine[:, :, 4:]).sum(2)
+        imaginary = imaginary - (twice * sine[:, :, 4:]).sum(2)
+    return real, imaginary
 
 
 def wave_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:

@@ -11,7 +11,10 @@ is (1/V²) Σ_k of
 
     Σ_m k_m² φ_m² - 2 G Σ_m k_m² φ_m U_m² + G² Σ_m U_m² Σ_m k_m² U_m²,    φ_m = (4π/k_m²) exp(-k_m²/4α²)
 
-(Ballenegger, Cerdà and Holm, J. Chem. Theory Comput. 8, 936 (2012)).
+(Ballenegger, Cerdà and Holm, J. Chem. Theory Comput. 8, 936 (2012)). Dipoles and quadrupoles, spread with the
+derivatives of the splines, bring the mean f of |L exp(ik·r)|² over their orientations for either partner:
+
+    Σ_m k_m² φ_m² f_m² - 2 G Σ_m k_m² φ_m U_m² f_m² + G² Σ_m U_m² f_m Σ_m k_m² U_m² f_m
 """
 
 import math
@@ -26,6 +29,7 @@ from torch import Tensor
 
 from farfield.compiled import Array
 from farfield.coulomb.compiled import mesh_sums
+from farfield.coulomb.multipoles import ORIENTED
 from farfield.coulomb.truncated import kernel
 
 MOST_KEPT = 1 << 23
@@ -128,10 +132,11 @@ def _modifier(points: int, spline: int) -> Array:
     return modifier
 
 
-def mesh_error(cell: Array, splitting: float, grid: Grid) -> float:
+def mesh_error(cell: Array, splitting: float, grid: Grid, rank: int = 0) -> float:
     """Rms force error that the mesh leaves random charges, over K⟨q²⟩√(N/V), in Å^(-1/2).
 
-    k-space is sampled by Gauss' rule; terms of opposite sign are combined by hand, so that nothing cancels.
+    Of ``rank`` 1 that of dipoles alone, over K⟨μ²⟩√(N/V), of 2 that of quadrupoles, over K⟨Θ:Θ⟩√(N/V). k-space is
+    sampled by Gauss' rule; terms of opposite sign are combined by hand, so that nothing cancels.
     """
     places, measure = _samples()
     # waves beyond 9α carry nothing, however fine the mesh
@@ -151,15 +156,27 @@ def mesh_error(cell: Array, splitting: float, grid: Grid) -> float:
         squared = np.square((fractions + m) @ reciprocal).sum(-1)
         return squared, 4 * math.pi * np.exp(-squared / (4 * splitting**2)) / squared
 
+    aliases = [m for m in product(_ALIASES, _ALIASES, _ALIASES) if any(m)]
+    spread = {m: power[m[0]][:, 0] * power[m[1]][:, 1] * power[m[2]][:, 2] for m in aliases}
     squared, kernel = alias((0, 0, 0))
     weight = kernel * kept / whole
-    total = squared * kernel**2 * lost * (1 + kept - kept**2)
-    for m in product(_ALIASES, _ALIASES, _ALIASES):
-        if any(m):
-            squared, kernel = alias(m)
-            u = power[m[0]][:, 0] * power[m[1]][:, 1] * power[m[2]][:, 2]
-            total += squared * (kernel**2 - 2 * weight * kernel * u + weight**2 * whole * u)
+    if rank == 0:
+        felt = np.ones_like(whole)  # Σ U² f / Σ U²
+        total = squared * kernel**2 * lost * (1 + kept - kept**2)
+    else:
+        stray = sum(_oriented(alias(m)[0], rank) * spread[m] for m in aliases) / whole
+        here = _oriented(squared, rank)
+        felt = here * kept + stray
+        total = squared * kernel**2 * here * (here * (lost * (1 + kept)) ** 2 + stray * kept**3)
+    for m in aliases:
+        squared, kernel = alias(m)
+        u, f = spread[m], _oriented(squared, rank)
+        total += squared * f * (f * (kernel**2 - 2 * weight * kernel * u) + weight**2 * whole * felt * u)
     return math.sqrt(float(measure @ total) * math.prod(grid.shape) / abs(float(np.linalg.det(cell))))
+
+
+def _oriented(squared: Array, rank: int) -> Array:
+    return ORIENTED[rank] * squared**rank
 
 
 @lru_cache(maxsize=1)

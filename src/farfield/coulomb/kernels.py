@@ -25,20 +25,38 @@ _POINT = 1e-8
 
 def screened(squared: Tensor, rate: Tensor, order: int = 0) -> Tensor:
     """B_n of erfc(rate·r)/r from r² (Å²) and rate (1/Å, not differentiated), in 1/Å^(2n+1)."""
-    value: Tensor = _Screened.apply(squared, rate, 0, None, None)  # type: ignore[no-untyped-call]
-    for n in range(1, order + 1):
+    return screened_orders(squared, rate, order)[-1]
+
+
+def screened_orders(squared: Tensor, rate: Tensor, highest: int) -> list[Tensor]:
+    """B_0 to B_highest of erfc(rate·r)/r."""
+    values: list[Tensor] = [_Screened.apply(squared, rate, 0, None, None)]  # type: ignore[no-untyped-call]
+    for n in range(1, highest + 1):
         gauss = torch.exp(-(rate * rate) * squared)
-        value = _Screened.apply(squared, rate, n, value.detach(), gauss)  # type: ignore[no-untyped-call]
-    return value
+        values.append(_Screened.apply(squared, rate, n, values[-1].detach(), gauss))  # type: ignore[no-untyped-call]
+    return values
 
 
 def smeared(squared: Tensor, rate: Tensor, order: int = 0) -> Tensor:
     """B_n of erf(rate·r)/r from r² (Å²) and rate (1/Å), smooth down to r = 0, in 1/Å^(2n+1)."""
-    value: Tensor = _Smeared.apply(squared, rate, 0, None, None)  # type: ignore[no-untyped-call]
-    for n in range(1, order + 1):
+    return smeared_orders(squared, rate, order)[-1]
+
+
+def smeared_orders(squared: Tensor, rate: Tensor, highest: int) -> list[Tensor]:
+    """B_0 to B_highest of erf(rate·r)/r."""
+    values: list[Tensor] = [_Smeared.apply(squared, rate, 0, None, None)]  # type: ignore[no-untyped-call]
+    for n in range(1, highest + 1):
         gauss = torch.exp(-(rate * rate) * squared).detach()
-        value = _Smeared.apply(squared, rate, n, value.detach(), gauss)  # type: ignore[no-untyped-call]
-    return value
+        values.append(_Smeared.apply(squared, rate, n, values[-1].detach(), gauss))  # type: ignore[no-untyped-call]
+    return values
+
+
+def bare_orders(squared: Tensor, highest: int) -> list[Tensor]:
+    """B_0 to B_highest of 1/r."""
+    values = [squared.rsqrt()]
+    for n in range(highest):
+        values.append((2 * n + 1) * values[-1] / squared)
+    return values
 
 
 def pair_rate(variance: Tensor, other: Tensor) -> Tensor:
@@ -56,8 +74,7 @@ class _Screened(torch.autograd.Function):
             gauss = torch.exp(-(rate * rate) * squared)
             value = torch.erfc(rate * distance).div_(distance)
         else:
-            weight = (2 * rate * rate) ** order / (rate * math.sqrt(math.pi))
-            value = torch.addcmul((2 * order - 1) * below, weight, gauss).div_(squared)
+            value = torch.addcmul((2 * order - 1) * below, _weight(rate, order), gauss).div_(squared)
         ctx.order = order
         ctx.save_for_backward(squared, rate, value, gauss)
         return value
@@ -79,8 +96,7 @@ class _Smeared(torch.autograd.Function):
             gauss = torch.exp(-(rate * rate) * squared)
             value = torch.erf(rate * distance).div_(distance)
         else:
-            weight = (2 * rate * rate) ** order / (rate * math.sqrt(math.pi))
-            value = torch.addcmul((2 * order - 1) * below, weight, gauss, value=-1).div_(squared)
+            value = torch.addcmul((2 * order - 1) * below, _weight(rate, order), gauss, value=-1).div_(squared)
         _mend_near(value, squared, rate, order)
         ctx.order = order
         ctx.save_for_backward(squared, rate, value, gauss)
@@ -95,9 +111,15 @@ class _Smeared(torch.autograd.Function):
             higher = _Smeared.apply(squared, rate, order + 1, value.detach(), gauss)  # type: ignore[no-untyped-call]
             to_squared = -0.5 * grad * higher
         if ctx.needs_input_grad[1]:
-            slope = (2 / math.sqrt(math.pi)) * (2 * rate * rate) ** order * torch.exp(-(rate * rate) * squared)
+            slope = 2 * rate * _weight(rate, order) * torch.exp(-(rate * rate) * squared)
             to_rate = (grad * slope).sum_to_size(rate.shape)
         return to_squared, to_rate, None, None, None
+
+
+def _weight(rate: Tensor, order: int) -> Tensor:
+    """(2a²)^n/(√π a), finite for points too, where it meets an exponential that is zero."""
+    weight = (2 * rate * rate) ** order / (rate * math.sqrt(math.pi))
+    return weight if order < 4 else weight.clamp_max(torch.finfo(rate.dtype).max)
 
 
 def _mend_near(value: Tensor, squared: Tensor, rate: Tensor, order: int) -> None:

@@ -16,7 +16,7 @@ from farfield.coulomb.grid import Covered, Grid, Influence, influence, wave_numb
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
-from farfield.coulomb.splines import CHARGES, SLOPES, gather, spread
+from farfield.coulomb.splines import CHARGES, CURVATURES, SLOPES, gather, spread
 from farfield.system import System
 
 AXES = (1, 2, 3)
@@ -88,9 +88,14 @@ def _meshes(system: System, plan: Plan) -> Iterator[tuple[int, slice, Grid, Tens
 
 
 def _spread(charged: Charged, cell: Tensor, rows: slice, grid: Grid) -> Tensor:
-    fractional = charged.system.positions[rows] @ torch.linalg.inv(cell)
-    moments = charged.charges[rows].unsqueeze(1)
-    return spread(fractional, moments, CHARGES, shape=grid.shape, spline=grid.spline)
+    inverse = torch.linalg.inv(cell)
+    fractional = charged.system.positions[rows] @ inverse
+    if charged.moments.rank == 0:
+        moments = charged.charges[rows].unsqueeze(1)
+        return spread(fractional, moments, CHARGES, shape=grid.shape, spline=grid.spline)
+    orders = (*CHARGES, *SLOPES, *CURVATURES)
+    moments = charged.moments.columns(inverse, rows)
+    return spread(fractional, moments, orders[: moments.shape[1]], shape=grid.shape, spline=grid.spline)
 
 
 def multiply(spectrum: Tensor, form: Influence, grid: Grid, reciprocal: Tensor) -> Tensor:

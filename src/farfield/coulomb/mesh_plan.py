@@ -2,7 +2,8 @@
 
 Both halves leave the same share of the error. Real space leaves random charges 2 ρ^(-1/6) √(α/t) exp(-t²) over
 K⟨q²⟩ρ^(2/3), t = α·cutoff (Kolafa and Perram 1992); the mesh what grid.py says. For a cube of spacing h the latter is
-ρ^(-1/6) √α times a function of αh and p alone: tabulated once it finds h, which the real cell then confirms.
+ρ^(-1/6) √α times a function of αh and p alone: tabulated once it finds h, which the real cell then confirms. Where
+there are dipoles or quadrupoles too, each of the ranks is asked for this error over its own scale (plan.py).
 """
 
 import math
@@ -14,10 +15,11 @@ import numpy as np
 
 from farfield.compiled import Array
 from farfield.coulomb.grid import Grid, mesh_error
+from farfield.coulomb.multipoles import steepened
 from farfield.coulomb.space import Space
 
 SPLINES = (5, 6, 7, 8, 10, 12)
-"""Orders tried: the lowest has three continuous derivatives, enough to train on forces."""
+"""Orders tried: the lowest has three continuous derivatives, enough to train on forces; one more for each rank."""
 
 SHARE = 0.6
 """Of the error asked, what either half aims at: charges are not quite random."""
@@ -52,38 +54,47 @@ def cheapest_cut(
     *,
     widest: float,  # Å, of all Gaussians; 0 for points
     uniform: bool,  # all of one width that nobody differentiates
+    rank: int = 0,  # 1 with dipoles, 2 with quadrupoles
 ) -> Cut:
     """The plan for ``count`` charges in a cell."""
     room = Space.from_key(space)
-    density = count / float(room.volume[0])
-    best = min(
-        _candidates(room, density, error, widest=widest, uniform=uniform), key=lambda c: _cost(c, count, density)
-    )
-    return _confirmed(density, error, best)
+    asked = _Asked(count / float(room.volume[0]), error, rank)
+    candidates = _candidates(room, asked, widest=widest, uniform=uniform)
+    return _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked.density)))
 
 
-def _candidates(room: Space, density: float, error: float, *, widest: float, uniform: bool) -> Iterator[Cut]:
+@dataclass(frozen=True)
+class _Asked:
+    density: float  # 1/Å³
+    error: float
+    rank: int
+
+
+def _candidates(room: Space, asked: _Asked, *, widest: float, uniform: bool) -> Iterator[Cut]:
     limit = 0.5 / widest if widest > 0 else math.inf
-    spacing = density ** (-1 / 3)
+    spacing = asked.density ** (-1 / 3)
     for cutoff in spacing * np.geomspace(0.8, 8.0, 40):
-        alpha = _splitting(float(cutoff), density, error)
+        alpha = _splitting(float(cutoff), asked)
         if alpha <= limit:
-            yield from _meshes(room, density, error, (alpha, float(cutoff)))
+            yield from _meshes(room, asked, (alpha, float(cutoff)))
     if uniform or limit < math.inf:
-        yield from _meshes(room, density, error, (limit, 0.0 if uniform else _cutoff(limit, density, error)))
+        yield from _meshes(room, asked, (limit, 0.0 if uniform else _cutoff(limit, asked)))
 
 
-def _meshes(room: Space, density: float, error: float, near: tuple[float, float]) -> Iterator[Cut]:
+def _meshes(room: Space, asked: _Asked, near: tuple[float, float]) -> Iterator[Cut]:
     alpha, cutoff = near
-    tail = _cutoff(alpha, density, error) + BEYOND / alpha
+    tail = _cutoff(alpha, asked) + BEYOND / alpha
     boxes, radii = room.box(np.array([tail]))
     box, radius = boxes[0], float(radii[0])
     lengths = 1 / np.linalg.norm(np.linalg.inv(box), axis=0)  # between opposite faces
     for spline in SPLINES:
-        wanted = SHARE * error * density ** (1 / 6) / math.sqrt(alpha)
-        spacing = _spacing(spline, wanted) / alpha
+        if spline < SPLINES[0] + asked.rank:
+            continue
+        wanted = SHARE * asked.error * asked.density ** (1 / 6) / math.sqrt(alpha)
+        gain = asked.density ** (1 / 3) / alpha
+        spacing = min(_spacing(spline, wanted * gain ** (2 * r), r) for r in range(asked.rank + 1)) / alpha
         shape = [round_up(max(length / spacing, 4)) for length in lengths]
-        yield Cut(alpha, cutoff, Grid((shape[0], shape[1], shape[2]), spline), error, box, radius)
+        yield Cut(alpha, cutoff, Grid((shape[0], shape[1], shape[2]), spline), asked.error, box, radius)
 
 
 def _cost(cut: Cut, count: int, density: float) -> float:
@@ -96,49 +107,58 @@ def _cost(cut: Cut, count: int, density: float) -> float:
     return PAIR * pairs + (SOURCE + WEIGHT * points) * count + POINT * size
 
 
-def _confirmed(density: float, error: float, cut: Cut) -> Cut:
+def _confirmed(asked: _Asked, cut: Cut) -> Cut:
     """The cut with a mesh fine enough for the cell as it is: skewed cells have closer aliases."""
     grid = cut.grid
     for _ in range(40):
-        far = density ** (-1 / 6) * mesh_error(cut.box, cut.splitting, grid)
-        if far <= 1.05 * SHARE * error:
+        far = max(
+            asked.density ** (-1 / 6 - 2 / 3 * rank) * mesh_error(cut.box, cut.splitting, grid, rank)
+            for rank in range(asked.rank + 1)
+        )
+        if far <= 1.05 * SHARE * asked.error:
             break
         one, two, three = (round_up(n + 1) for n in grid.shape)
         grid = Grid((one, two, three), grid.spline)
-    near = _real_error(cut.splitting, cut.cutoff, density) if cut.cutoff else 0.0
+    near = _real_error(cut.splitting, cut.cutoff, asked) if cut.cutoff else 0.0
     return replace(cut, grid=grid, error=math.hypot(near, far))
 
 
-def _real_error(alpha: float, cutoff: float, density: float) -> float:
+def _real_error(alpha: float, cutoff: float, asked: _Asked) -> float:
     t = alpha * cutoff
-    return 2 * math.pow(density, -1 / 6) * math.sqrt(alpha / t) * math.exp(-t * t)
+    factor = steepened(2 * alpha * t, asked.density, asked.rank)
+    return 2 * math.pow(asked.density, -1 / 6) * math.sqrt(alpha / t) * math.exp(-t * t) * factor
 
 
-def _splitting(cutoff: float, density: float, error: float) -> float:
-    """α that leaves beyond the cutoff its share: 2 ρ^(-1/6) exp(-t²)/√cutoff."""
-    ratio = 2 * density ** (-1 / 6) / math.sqrt(cutoff) / (SHARE * error)
-    return math.sqrt(max(math.log(ratio), 1.0)) / cutoff
+def _splitting(cutoff: float, asked: _Asked) -> float:
+    """α that leaves beyond the cutoff its share: 2 ρ^(-1/6) exp(-t²)/√cutoff, times what the rank adds."""
+    ratio = 2 * asked.density ** (-1 / 6) / math.sqrt(cutoff) / (SHARE * asked.error)
+    t = math.sqrt(max(math.log(ratio), 1.0))
+    for _ in range(20 if asked.rank else 0):
+        factor = steepened(2 * t * t / cutoff, asked.density, asked.rank)
+        t = math.sqrt(max(math.log(ratio * factor), 1.0))
+    return t / cutoff
 
 
-def _cutoff(alpha: float, density: float, error: float) -> float:
+def _cutoff(alpha: float, asked: _Asked) -> float:
     t = 3.0
     for _ in range(20):
-        t = math.sqrt(max(math.log(2 * density ** (-1 / 6) * math.sqrt(alpha / t) / (SHARE * error)), 1.0))
+        ratio = 2 * asked.density ** (-1 / 6) * math.sqrt(alpha / t) / (SHARE * asked.error)
+        t = math.sqrt(max(math.log(ratio * steepened(2 * alpha * t, asked.density, asked.rank)), 1.0))
     return t / alpha
 
 
-@lru_cache(maxsize=16)
-def _universal(spline: int) -> tuple[Array, Array]:
-    """Logarithms of αh, rising, and of the error of a cubic mesh over K⟨q²⟩√(ρα)."""
+@lru_cache(maxsize=32)
+def _universal(spline: int, rank: int) -> tuple[Array, Array]:
+    """Logarithms of αh, rising, and of the error of a cubic mesh over K⟨q²⟩√(ρα); of dipoles alone, or quadrupoles."""
     spread = np.geomspace(0.1, 2.5, 16)
     points = 16
-    errors = [mesh_error(np.eye(3) * points * h, 1.0, Grid((points,) * 3, spline)) for h in spread]
+    errors = [mesh_error(np.eye(3) * points * h, 1.0, Grid((points,) * 3, spline), rank) for h in spread]
     return np.log(spread), np.maximum.accumulate(np.log(errors))
 
 
-def _spacing(spline: int, wanted: float) -> float:
+def _spacing(spline: int, wanted: float, rank: int) -> float:
     """αh at which the mesh leaves ``wanted``."""
-    spread, errors = _universal(spline)
+    spread, errors = _universal(spline, rank)
     return float(np.exp(np.interp(math.log(wanted), errors, spread)))
 
 

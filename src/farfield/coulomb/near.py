@@ -1,8 +1,8 @@
 """The real-space half of Ewald and mesh sums, E = ½ Σ' q_i q_j erfc(αr)/r in e²/Å, closed under differentiation.
 
 Gaussians replace erfc(αr)/r by (erf(ar) - erf(αr))/r, a = 1/√(2(σ₁²+σ₂²)). On a processor energies, first and second
-derivatives are compiled sums over the list; what lies beyond (third derivatives, derivatives by widths, other
-devices) is autograd over plain torch, which is also what the compiled sums are tested against.
+derivatives are compiled sums over the list; what lies beyond (third derivatives, derivatives by widths, multipoles,
+other devices) is autograd over plain torch, which is also what the compiled sums are tested against.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from farfield.compiled import numbers
 from farfield.coulomb.compiled import pair_sums
-from farfield.coulomb.kernels import pair_rate, screened, smeared
+from farfield.coulomb.kernels import pair_rate, screened, screened_orders, smeared, smeared_orders
+from farfield.coulomb.pair_tensors import pair_energies
 from farfield.coulomb.pairs import HalfPairs, PairList, half_pairs, pair_list
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
@@ -54,8 +55,12 @@ def energy_reference(charged: Charged, plan: Plan, listed: PairList | None = Non
     """``energy`` in plain torch."""
     system, charges = charged.system, charged.charges
     pairs = half_pairs(charged, plan.cutoff, listed)
-    kernel = pair_kernel(charged, plan, pairs)
-    products = charges.index_select(0, pairs.i) * charges.index_select(0, pairs.j) * kernel.unsqueeze(1)
+    if (moments := charged.moments).rank > 0:
+        kernels = pair_kernels(charged, plan, pairs, 2 * moments.rank)
+        products = pair_energies(moments.at(pairs.i), moments.at(pairs.j), pairs.vector, kernels)
+    else:
+        kernel = pair_kernel(charged, plan, pairs)
+        products = charges.index_select(0, pairs.i) * charges.index_select(0, pairs.j) * kernel.unsqueeze(1)
     total = charges.new_zeros(system.n_systems, charges.shape[1])
     return total.index_add(0, system.system_index[pairs.i], products)
 
@@ -68,6 +73,17 @@ def pair_kernel(charged: Charged, plan: Plan, pairs: HalfPairs, order: int = 0) 
     variance = charged.widths.square()
     rate = pair_rate(variance.index_select(0, pairs.i), variance.index_select(0, pairs.j))
     return smeared(pairs.squared, rate, order) - smeared(pairs.squared, split, order)
+
+
+def pair_kernels(charged: Charged, plan: Plan, pairs: HalfPairs, highest: int) -> list[Tensor]:
+    """Real-space kernels B_0 to B_highest of pairs, each ``(pairs,)``."""
+    split = plan.splitting[charged.system.system_index[pairs.i]]
+    if charged.widths is None:
+        return screened_orders(pairs.squared, split, highest)
+    variance = charged.widths.square()
+    rate = pair_rate(variance.index_select(0, pairs.i), variance.index_select(0, pairs.j))
+    both = (smeared_orders(pairs.squared, one, highest) for one in (rate, split))
+    return [near - far for near, far in zip(*both)]
 
 
 @dataclass(frozen=True)
@@ -178,7 +194,7 @@ def _once(attached: NeighborList | None, listed: PairList) -> pair_sums.Listed:
 
 def _compiled(charged: Charged) -> bool:
     by_widths = charged.widths is not None and charged.widths.requires_grad
-    return charged.charges.device.type == "cpu" and not by_widths
+    return charged.charges.device.type == "cpu" and not by_widths and charged.moments.rank == 0
 
 
 def _response_reference(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:

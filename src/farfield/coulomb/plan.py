@@ -5,7 +5,8 @@ Perram 1992, here for any cell), and both together, over K⟨q²⟩ρ^(2/3) with
 
     error = √(8α/t) ρ^(-1/6) exp(-t²)
 
-so that one number t fixes the accuracy and α is free to balance the costs.
+so that one number t fixes the accuracy and α is free to balance the costs. Dipoles leave this times k_max²/3 ρ^(-2/3),
+over K⟨μ²⟩ρ^(4/3), quadrupoles times 2k_max⁴/135 ρ^(-4/3), over K⟨Θ:Θ⟩ρ²; a plan reaches what is asked for each alone.
 """
 
 import math
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from farfield.coulomb.grid import Grid
 from farfield.coulomb.mesh_plan import BEYOND, cheapest_cut
+from farfield.coulomb.multipoles import steepened
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import space_of
 from farfield.system import System
@@ -42,10 +44,11 @@ class Plan:
     cutoff: Tensor  # (systems,) Å; 0 where all is left to the waves
     indices: Tensor  # (systems, waves, 3) integers of one half of k-space, zeros where padded
     multiplicity: Tensor  # (systems, waves): 2 for a wave and its opposite, 0 where padded
-    error: Tensor  # (systems,) expected, relative to K⟨q²⟩(N/V)^(2/3)
+    error: Tensor  # (systems,) expected, relative to K⟨q²⟩(N/V)^(2/3), or the like of dipoles and quadrupoles
     grids: tuple[Grid | None, ...]  # the mesh of each system that has one instead of waves
     box: Tensor  # (systems, 3, 3) vectors instead of the lattice's along open axes, Å
     radius: Tensor  # (systems,) where the kernel ends across periodic axes, Å; 0 in 3D
+    rank: int = 0  # of the moments it is accurate for: 1 with dipoles, 2 with quadrupoles
 
     @property
     def meshed(self) -> Tensor:
@@ -69,6 +72,7 @@ class Plan:
             tuple(self.grids[k] for k in systems.tolist()),
             self.box[systems],
             self.radius[systems],
+            self.rank,
         )
 
 
@@ -87,7 +91,7 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
             getattr(whole, name)[systems, : plan.indices.shape[1]] = getattr(plan, name)
         for k, grid in zip(systems.tolist(), plan.grids):
             grids[k] = grid
-    return replace(whole, grids=tuple(grids))
+    return replace(whole, grids=tuple(grids), rank=min((plan.rank for _, plan in pieces), default=2))
 
 
 def make_mesh_plan(charged: Charged, error: float, points: System | None = None) -> Plan:
@@ -99,8 +103,9 @@ def make_mesh_plan(charged: Charged, error: float, points: System | None = None)
     system = charged.system
     space = space_of(system, points)
     sizes = system.atoms_per_system.clamp_min(1).tolist()
+    rank = charged.moments.rank
     cuts = [
-        cheapest_cut(space.of(k).key(), count, error, widest=float(widest), uniform=bool(uniform))
+        cheapest_cut(space.of(k).key(), count, error, widest=float(widest), uniform=bool(uniform), rank=rank)
         for k, (count, widest, uniform) in enumerate(zip(sizes, *_widths(charged)))
     ]
     like = system.positions
@@ -113,6 +118,7 @@ def make_mesh_plan(charged: Charged, error: float, points: System | None = None)
         grids=tuple(cut.grid for cut in cuts),
         box=like.new_tensor(np.stack([cut.box for cut in cuts])),
         radius=like.new_tensor([cut.radius for cut in cuts]),
+        rank=rank,
     )
 
 
@@ -123,21 +129,22 @@ def make_plan(charged: Charged, error: float, points: System | None = None) -> P
         InputError: a cell without volume.
     """
     system = charged.system
-    space = space_of(system, points)
+    space, rank = space_of(system, points), charged.moments.rank
     count, volume, widths = np.maximum(system.atoms_per_system.cpu().numpy(), 1), space.volume, _widths(charged)
     summed = volume  # of the cells for the waves, wider than the volume where axes are open
     for _ in range(4 if space.open.any() else 1):
         alpha, bare = _splitting(count, volume * summed, *widths)
-        t = _depth(alpha, count / volume, SAFETY * error)
+        t = _depth(alpha, count / volume, SAFETY * error, rank)
         box, radius = space.box((t + BEYOND) / alpha)
         summed = np.abs(np.linalg.det(box))
     indices, multiplicity = _waves(box, 2 * alpha * t, origin=bool(space.open.any()))
     expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
+    expected = expected * steepened(2 * alpha * t, count / volume, rank)
     device, dtype = system.positions.device, system.positions.dtype
     columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected, box, radius)
     moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
     grids: tuple[Grid | None, ...] = (None,) * system.n_systems
-    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], grids, moved[5], moved[6])
+    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], grids, moved[5], moved[6], rank)
 
 
 def _splitting(count: _Array, volumes: _Array, widest: _Array, uniform: _Array) -> tuple[_Array, _Array]:
@@ -154,11 +161,12 @@ def _splitting(count: _Array, volumes: _Array, widest: _Array, uniform: _Array) 
     return np.where(bare, limit, np.minimum(balanced, limit)), bare
 
 
-def _depth(alpha: _Array, density: _Array, error: float) -> _Array:
-    """The t that solves error = √(8α/t) ρ^(-1/6) exp(-t²)."""
+def _depth(alpha: _Array, density: _Array, error: float, rank: int) -> _Array:
+    """The t that solves error = √(8α/t) ρ^(-1/6) exp(-t²), for dipoles and quadrupoles times their own factor."""
     t = np.full_like(alpha, math.sqrt(-math.log(error)))
-    for _ in range(8):
-        t = np.sqrt(np.maximum(np.log(np.sqrt(8 * alpha / t) * density ** (-1 / 6) / error), 1.0))
+    for _ in range(8 + 8 * rank):
+        factor = steepened(2 * alpha * t, density, rank)
+        t = np.sqrt(np.maximum(np.log(np.sqrt(8 * alpha / t) * density ** (-1 / 6) * factor / error), 1.0))
     return t
 
 

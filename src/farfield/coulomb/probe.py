@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb import ewald, mesh
-from farfield.coulomb.kernels import pair_rate, screened, smeared
+from farfield.coulomb.kernels import bare_orders, pair_rate, screened_orders, smeared_orders
 from farfield.coulomb.padding import Padding
+from farfield.coulomb.pair_tensors import potentials
 from farfield.coulomb.pairs import cross_pairs
 from farfield.coulomb.parts import Part
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged, part
-from farfield.coulomb.waves import Waves, gather, spread
+from farfield.coulomb.waves import Waves, gather
 from farfield.errors import InputError
 from farfield.geometry.neighbors import CLOSEST
 from farfield.system import System, per_system
@@ -39,10 +40,13 @@ def open_potential(charged: Charged, points: System) -> Tensor:
     first = (torch.cumsum(sizes, 0) - sizes)[points.system_index]
     count = sizes[points.system_index]
     j = torch.arange(len(i), device=sizes.device) + (first - (torch.cumsum(count, 0) - count))[i]
-    squared = (charged.system.positions[j] - points.positions[i]).square().sum(-1)
+    vector = charged.system.positions[j] - points.positions[i]
+    squared = vector.square().sum(-1)
     _refuse_on_top(charged, squared.detach(), i, j)
-    kernel = squared.rsqrt() if charged.widths is None else smeared(squared, _rate(charged, j))
-    return COULOMB * _summed(charged, kernel, i, j, points.n_atoms)
+    rank = charged.moments.rank
+    points_only = charged.widths is None
+    kernels = bare_orders(squared, rank) if points_only else smeared_orders(squared, _rate(charged, j), rank)
+    return COULOMB * _summed(charged, kernels, vector, (i, j), points.n_atoms)
 
 
 def periodic_potential(charged: Charged, plan: Plan, points: System) -> Tensor:
@@ -58,20 +62,22 @@ def _real_potential(charged: Charged, plan: Plan, points: System) -> Tensor:
     system = charged.system
     i, j, shift = cross_pairs(points, system, plan.cutoff)
     images = torch.einsum("pa,pab->pb", shift, system.cell[points.system_index[i]])
-    squared = (system.positions[j] + images - points.positions[i]).square().sum(-1)
+    vector = system.positions[j] + images - points.positions[i]
+    squared, rank = vector.square().sum(-1), charged.moments.rank
     _refuse_on_top(charged, squared.detach(), i, j)
     split = plan.splitting[points.system_index[i]]
     if charged.widths is None:
-        kernel = screened(squared, split)
+        kernels = screened_orders(squared, split, rank)
     else:
-        kernel = smeared(squared, _rate(charged, j)) - smeared(squared, split)
-    return _summed(charged, kernel, i, j, points.n_atoms)
+        both = (smeared_orders(squared, rate, rank) for rate in (_rate(charged, j), split))
+        kernels = [near - far for near, far in zip(*both)]
+    return _summed(charged, kernels, vector, (i, j), points.n_atoms)
 
 
 def _wave_potential(charged: Charged, plan: Plan, points: System) -> Tensor:
     padding = Padding.of(charged.system)
     phases, waves = ewald.plane_waves(charged.system, padding, plan)
-    cosine, sine = spread(phases, padding.pad(charged.charges), waves)
+    cosine, sine = ewald.structure_factors(charged, plan, padding, (phases, waves))
     weight = 2 * ewald.wave_weights(charged.system, plan).unsqueeze(2)
     there = Padding.of(points)
     point_phases, _ = ewald.plane_waves(points, there, plan)
@@ -85,8 +91,11 @@ def _rate(charged: Charged, j: Tensor) -> Tensor:
     return pair_rate(variance, torch.zeros_like(variance))
 
 
-def _summed(charged: Charged, kernel: Tensor, i: Tensor, j: Tensor, count: int) -> Tensor:
-    values = kernel.unsqueeze(1) * charged.charges[j]
+def _summed(
+    charged: Charged, kernels: list[Tensor], vector: Tensor, pairs: tuple[Tensor, Tensor], count: int
+) -> Tensor:
+    i, j = pairs
+    values = potentials(charged.moments.at(j), vector, kernels)
     return values.new_zeros(count, values.shape[1]).index_add(0, i, values)
 
 

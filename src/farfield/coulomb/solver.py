@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 import torch
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from farfield.coulomb import direct, ewald, probe
 from farfield.coulomb.evaluate import Evaluation, evaluate
+from farfield.coulomb.evaluate_multipoles import Cuts, evaluate_multipoles
+from farfield.coulomb.multipoles import Moments
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.parts import Method, Part, join, parts
 from farfield.coulomb.plan import Plan, join_plans, make_mesh_plan, make_plan
-from farfield.coulomb.sources import Charged, Sources, elsewhere, on_atoms, place, refuse_multipoles
+from farfield.coulomb.sources import Charged, Sources, elsewhere, on_atoms, place
 from farfield.coulomb.sources import part as subset
 from farfield.errors import InputError
 from farfield.system import System, per_system
@@ -22,21 +25,26 @@ from farfield.units import COULOMB
 POINT_BLOCK = 1 << 23
 """Pairs of a point and a source summed at once by ``potential_at``."""
 
+_Given = tuple[Tensor | None, Tensor | None, Tensor | None]
+
 _TIGHTEST = {torch.float64: 1e-10, torch.float32: 2e-5}
 
 
 @dataclass(frozen=True)
 class Coulomb:
-    """Electrostatics of charges, points or Gaussians, periodic along any axes or none, all kinds in one batch.
+    """Electrostatics of charges, dipoles and quadrupoles, points or Gaussians, periodic along any axes or none.
 
-    Sums over three periodic axes are tin-foil, charged cells have the point neutralising background. Along open axes
-    there are no images, whatever the cell says: slabs and wires need no vacuum, and charged ones no background (their
-    potential is -2π|z| and -2 ln r, r in Å, times charge per area and length). Point charges have no self-energy; a
-    Gaussian of width σ has K q²/(2√πσ), which ``self_energy=False`` leaves out.
+    All kinds of systems in one batch. Sums over three periodic axes are tin-foil, charged cells have the point
+    neutralising background. Along open axes there are no images, whatever the cell says: slabs and wires need no
+    vacuum, and charged ones no background (their potential is -2π|z| and -2 ln r, r in Å, times charge per area and
+    length). Points have no self-energy; a Gaussian of width σ has K [q²/(2√πσ) + μ²/(12√πσ³) + Θ:Θ/(180√πσ⁵)], which
+    ``self_energy=False`` leaves out.
 
     Args:
-        error: rms force error over K⟨q²⟩(N/V)^(2/3), V the cell (or the molecule's box with 2 Å around it):
-            1e-2 to 1e-10 in float64, to 2e-5 in float32 (asked for more, float32 gives that).
+        error: rms force error over K [⟨q²⟩ρ^(2/3) + ⟨μ²⟩ρ^(4/3) + ⟨Θ:Θ⟩ρ²], ρ = N/V, V the cell (along open axes the
+            extent of the atoms and 2 Å on either side): 1e-2 to 1e-10 in float64, to 2e-5 in float32 (asked for more,
+            float32 gives that). Multipoles much closer than ρ^(-1/3) feel forces far above this scale, rounded to 1e-6
+            of them in float32.
         method: "auto" takes the direct sum for open systems of some thousand atoms, for periodic ones structure factors
             while they are small ("ewald", exact derivatives of every order, best for batches of training), and a
             particle mesh beyond ("mesh", time linear in the atoms).
@@ -59,29 +67,22 @@ class Coulomb:
         system: System,
         *,
         charges: Tensor | None = None,  # (atoms,) or (atoms, channels), e
-        dipoles: Tensor | None = None,
-        quadrupoles: Tensor | None = None,
+        dipoles: Tensor | None = None,  # (atoms, 3) or (atoms, channels, 3), e·Å
+        quadrupoles: Tensor | None = None,  # (atoms, 3, 3) or (atoms, channels, 3, 3), e·Å², symmetric and traceless
         widths: Tensor | float | None = None,  # Å, one number or (atoms,)
         self_energy: bool = True,
         sources: Sources | None = None,  # instead of charges on the atoms
         plan: Plan | None = None,  # from ``plan``; made anew otherwise
     ) -> Tensor:  # (systems,) or (systems, channels), eV
-        """Energy, differentiable to any order in positions, cell, charges and widths; by a mesh to the third at least.
+        """Energy, differentiable to any order in positions, cell, moments and widths; by a mesh to the third at least.
 
         Raises:
-            InputError: shapes, values that are not finite, negative widths, coincident charges.
+            InputError: shapes, values that are not finite, negative widths, coincident charges, quadrupoles that are
+                not symmetric and traceless, a plan of a lower rank.
         """
-        refuse_multipoles(dipoles, quadrupoles)
-        charged, _ = _take(system, charges, widths, sources)
-        pieces = []
-        for part in parts(charged, self.method, plan):
-            cuts = self._cuts(part, plan)
-            pieces.append((part, direct.energy(part.charged) if cuts is None else ewald.energy(part.charged, cuts)))
-        energy = join(pieces, system.n_systems, lambda part: part.systems)
-        if self_energy and charged.widths is not None:
-            own = 0.5 * own_hardness(charged.widths).unsqueeze(1)
-            energy = energy + per_system(own * charged.charges.square(), charged.system)
-        return energy if _has_channels(charges, sources) else energy.squeeze(1)
+        charged, _ = _take(system, (charges, dipoles, quadrupoles), widths, sources)
+        energy, _ = self._summed(charged, plan, self_energy=self_energy)
+        return energy if _has_channels((charges, dipoles, quadrupoles), sources) else energy.squeeze(1)
 
     def evaluate(
         self,
@@ -95,16 +96,21 @@ class Coulomb:
         sources: Sources | None = None,
         plan: Plan | None = None,
     ) -> Evaluation:
-        """Energy, potential, field, forces and stress in one pass without a graph; arguments as for ``energy``."""
-        refuse_multipoles(dipoles, quadrupoles)
+        """Energy, potential, field, forces and stress, without a graph left behind; arguments as for ``energy``.
+
+        Charges alone take one pass; with dipoles or quadrupoles these are derivatives of the energy by autograd.
+        """
         with torch.no_grad():
-            charged, order = _take(system, charges, widths, sources)
-            cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
-            own = own_hardness(charged.widths) if self_energy and charged.widths is not None else None
-            result = evaluate(charged, cut, own)
+            charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
+            if charged.moments.rank > 0:
+                result = evaluate_multipoles(charged, plan, partial(self._summed, self_energy=self_energy))
+            else:
+                cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
+                own = own_hardness(charged.widths) if self_energy and charged.widths is not None else None
+                result = evaluate(charged, cut, own)
         if order is not None:
             result = result.reordered(torch.argsort(order))
-        return result if _has_channels(charges, sources) else result.single_channel()
+        return result if _has_channels((charges, dipoles, quadrupoles), sources) else result.single_channel()
 
     def potential_at(
         self,
@@ -125,17 +131,20 @@ class Coulomb:
         cut = [(part, self._cuts(part, None, everywhere)) for part in parts(charged, self.method)]
         blocks = [slice(first, first + step) for first in range(0, max(len(points), 1), step)]
         values = torch.cat([probe.potential(cut, *place(system, points[rows], index[rows])) for rows in blocks])
-        return values if _has_channels(None, sources) else values.squeeze(1)
+        return values if _has_channels((None, None, None), sources) else values.squeeze(1)
 
     def matrix(self, system: System, widths: Tensor | float | None = None) -> list[Tensor]:
-        """d²E/dqdq of each system, ``(n, n)`` in V/e, Gaussian self-energies on the diagonal; differentiable."""
+        """d²E/dqdq of each system, ``(n, n)`` in V/e, Gaussian self-energies on the diagonal; differentiable.
+
+        Of charges alone: dipoles and quadrupoles have no matrix here.
+        """
         padded, mask = self.padded_matrix(system, widths)
         return [block[:n, :n] for block, n in zip(padded, mask.sum(1).tolist())]
 
     def operator(
         self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
     ) -> Callable[[Tensor], Tensor]:
-        """The matrix as a function, charges ``(atoms,)`` in e to potentials in V; differentiable in everything.
+        """The matrix (of charges alone) as a function, charges ``(atoms,)`` in e to potentials in V; differentiable.
 
         Prepared once and applied often it costs no more than an energy each time: the way to iterate on charges.
         """
@@ -174,13 +183,15 @@ class Coulomb:
             block = block + torch.diag_embed(padding.pad(own_hardness(charged.widths)))
         return block, padding.mask()
 
-    def plan(self, system: System, widths: Tensor | float | None = None, *, dense: bool = False) -> Plan:
+    def plan(self, system: System, widths: Tensor | float | None = None, *, dense: bool = False, rank: int = 0) -> Plan:
         """How the periodic sums will be cut; pass it back as ``plan=`` and the energy is smooth in the cell.
 
-        With ``dense`` all by structure factors, so that matrix and operator agree to rounding. The rows of open
-        systems stay empty.
+        ``rank`` is what will be summed: 0 charges, 1 dipoles too, 2 quadrupoles too. With ``dense`` all by structure
+        factors, so that matrix and operator agree to rounding. The rows of open systems stay empty.
         """
-        charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
+        like, n = system.positions, system.n_atoms
+        dipoles = like.new_zeros(n, 3) if rank > 0 else None
+        charged = on_atoms(system, like.new_ones(n), widths, dipoles, like.new_zeros(n, 3, 3) if rank > 1 else None)
         method = "auto" if dense else self.method
         cut = [(part, self._cuts(part, None)) for part in parts(charged, method, dense=dense)]
         pieces = [(part.systems, plan) for part, plan in cut if plan is not None]
@@ -188,15 +199,29 @@ class Coulomb:
             return pieces[0][1]
         return join_plans(pieces, system.n_systems, system.positions)
 
-    def reach(self, system: System, widths: Tensor | float | None = None) -> float:
+    def reach(self, system: System, widths: Tensor | float | None = None, *, rank: int = 0) -> float:
         """Å within which ``energy`` needs pairs of this batch; attach a list that long and it searches none."""
-        return self.plan(system, widths).reach
+        return self.plan(system, widths, rank=rank).reach
+
+    def _summed(self, charged: Charged, plan: Plan | None, *, self_energy: bool) -> tuple[Tensor, Cuts]:
+        """Energy ``(systems, channels)`` in eV, and how the parts were cut."""
+        cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
+        pieces = [(p, direct.energy(p.charged) if cuts is None else ewald.energy(p.charged, cuts)) for p, cuts in cut]
+        energy = join(pieces, charged.system.n_systems, lambda part: part.systems)
+        if self_energy and charged.widths is not None:
+            own = 0.5 * own_hardness(charged.widths).unsqueeze(1) * charged.charges.square()
+            if charged.moments.rank > 0:
+                own = own + own_of_gaussians(charged.moments, charged.widths)
+            energy = energy + per_system(own, charged.system)
+        return energy, cut
 
     def _cuts(self, part: Part, plan: Plan | None, points: System | None = None) -> Plan | None:
         """The plan of a part, wide enough for ``points`` of the batch; None where the sum is direct."""
         if part.kind == "direct":
             return None
         if plan is not None:
+            if part.charged.moments.rank > plan.rank:
+                raise InputError(f"the plan is one of rank {plan.rank}: make it with rank={part.charged.moments.rank}")
             return plan if part.whole else plan.part(part.systems)
         make = make_mesh_plan if part.kind == "mesh" else make_plan
         some = None if points is None else subset(points, part.systems)[0]
@@ -212,19 +237,26 @@ def own_hardness(widths: Tensor) -> Tensor:
     return torch.where(point, 0.0, COULOMB / (math.sqrt(math.pi) * torch.where(point, 1.0, widths)))
 
 
+def own_of_gaussians(moments: Moments, widths: Tensor) -> Tensor:
+    """Energy of each Gaussian dipole and quadrupole with itself ``(sources, channels)`` in eV; 0 for points."""
+    point = widths <= 0
+    return COULOMB * moments.own_energy(torch.where(point, 0.0, 0.5 / torch.where(point, 1.0, widths)))
+
+
 def _take(
-    system: System, charges: Tensor | None, widths: Tensor | float | None, sources: Sources | None
+    system: System, moments: _Given, widths: Tensor | float | None, sources: Sources | None
 ) -> tuple[Charged, Tensor | None]:
+    charges, dipoles, quadrupoles = moments
     if sources is None:
-        return on_atoms(system, charges, widths), None
-    if charges is not None or widths is not None:
+        return on_atoms(system, charges, widths, dipoles, quadrupoles), None
+    if widths is not None or any(one is not None for one in moments):
         raise InputError("give either charges=… (and widths=…) on the atoms or sources=Sources(…), not both")
     return elsewhere(system, sources)
 
 
-def _has_channels(charges: Tensor | None, sources: Sources | None) -> bool:
-    given = charges if sources is None else sources.charges
-    return given is not None and given.ndim == 2
+def _has_channels(moments: _Given, sources: Sources | None) -> bool:
+    given = moments if sources is None else (sources.charges, sources.dipoles, sources.quadrupoles)
+    return any(one is not None and one.ndim == 2 + rank for rank, one in enumerate(given))
 
 
 def _point_index(system: System, points: Tensor, index: Tensor | None) -> Tensor:

@@ -1,28 +1,39 @@
-"""What carries charge, and where: on the atoms, or anywhere."""
+"""What carries charges, dipoles and quadrupoles, and where: on the atoms, or anywhere."""
 
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from farfield.coulomb.multipoles import (
+    Moments,
+    refuse_unlike_channels,
+    refuse_wrong_dipoles,
+    refuse_wrong_quadrupoles,
+    traceless,
+)
 from farfield.errors import InputError
 from farfield.system import NeighborList, System
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Charges anywhere, any number per system.
+    """Charges, dipoles and quadrupoles anywhere, any number per system; give at least one of the three.
+
+    All of one source sit at its place. Those left out are zero; a width is that of all three.
 
     Args:
         positions: ``(sources, 3)``, Å.
         system_index: ``(sources,)`` int64, the system each belongs to, in any order.
         charges: ``(sources,)`` or ``(sources, channels)``, e; channels do not see each other.
-        dipoles: ``(sources, 3)``, e·Å; not in this version.
-        quadrupoles: ``(sources, 3, 3)``, e·Å²; not in this version.
+        dipoles: ``(sources, 3)`` or ``(sources, channels, 3)``, e·Å.
+        quadrupoles: ``(sources, 3, 3)`` or ``(sources, channels, 3, 3)``, e·Å², symmetric and traceless:
+            Buckingham's ½ Σ q (3 r⊗r - r²).
         widths: Gaussian widths σ in Å, one number or ``(sources,)``; None or 0 for points.
 
     Raises:
-        InputError: a shape that does not fit, a value that is not finite, a negative width, or multipoles.
+        InputError: a shape that does not fit, a value that is not finite, a negative width, a quadrupole that is not
+            symmetric and traceless.
     """
 
     positions: Tensor
@@ -33,7 +44,6 @@ class Sources:
     widths: Tensor | float | None = None
 
     def __post_init__(self) -> None:
-        refuse_multipoles(self.dipoles, self.quadrupoles)
         count = len(self.positions)
         if tuple(self.positions.shape) != (count, 3):
             raise InputError(f"Sources.positions has shape {tuple(self.positions.shape)}, expected (sources, 3)")
@@ -41,46 +51,65 @@ class Sources:
             raise InputError(f"Sources.system_index has shape {tuple(self.system_index.shape)}, expected ({count},)")
         if not torch.isfinite(self.positions.detach()).all():
             raise InputError("Sources.positions has values that are not finite")
-        if self.charges is None:
-            raise InputError("Sources need charges=… (charges only so far)")
-        check_charges(self.charges, count)
+        if self.charges is None and self.dipoles is None and self.quadrupoles is None:
+            raise InputError("Sources need charges=…, dipoles=… or quadrupoles=…")
+        _check_moments(self.charges, self.dipoles, self.quadrupoles, count)
         check_widths(self.widths, count)
 
 
 @dataclass(frozen=True)
 class Charged:
-    """Charges ready for the sums: ``system`` places them (its atoms are the sources), values and widths beside it."""
+    """Sources ready for the sums: ``system`` places them (its atoms are the sources), moments and widths beside it."""
 
     system: System
     charges: Tensor  # (sources, channels), e
     widths: Tensor | None  # (sources,) Å, None if all are points
     uniform: bool = False  # one width per system that nobody differentiates
     atoms: bool = True  # the sources are the atoms
+    dipoles: Tensor | None = None  # (sources, channels, 3), e·Å; there where quadrupoles are
+    quadrupoles: Tensor | None = None  # (sources, channels, 3, 3), Θ/3, e·Å²
+
+    @property
+    def moments(self) -> Moments:
+        """Charges, dipoles and quadrupoles."""
+        return Moments(self.charges, self.dipoles, self.quadrupoles)
 
     def part(self, systems: Tensor) -> "tuple[Charged, Tensor]":
-        """The charges of some systems (ascending indices), and their places among all."""
+        """The sources of some systems (ascending indices), and their places among all."""
         small, places = part(self.system, systems)
-        widths = None if self.widths is None else self.widths[places]
-        return replace(self, system=small, charges=self.charges[places], widths=widths), places
+        widths, dipoles, quadrupoles = (
+            None if x is None else x[places] for x in (self.widths, self.dipoles, self.quadrupoles)
+        )
+        charges = self.charges[places]
+        kept = replace(self, system=small, charges=charges, widths=widths, dipoles=dipoles, quadrupoles=quadrupoles)
+        return kept, places
 
 
-def on_atoms(system: System, charges: Tensor | None, widths: Tensor | float | None) -> Charged:
-    """Charges that sit on the atoms."""
-    if charges is None:
-        raise InputError("give charges=… (atoms,) in e, or sources=Sources(…)")
-    check_charges(charges, system.n_atoms)
+def on_atoms(
+    system: System,
+    charges: Tensor | None,
+    widths: Tensor | float | None,
+    dipoles: Tensor | None = None,
+    quadrupoles: Tensor | None = None,
+) -> Charged:
+    """Charges, dipoles and quadrupoles that sit on the atoms."""
+    if charges is None and dipoles is None and quadrupoles is None:
+        raise InputError("give charges=… (atoms,) in e, dipoles=…, quadrupoles=…, or sources=Sources(…)")
+    _check_moments(charges, dipoles, quadrupoles, system.n_atoms)
     check_widths(widths, system.n_atoms)
-    return _charged(system, charges, widths, atoms=True)
+    return _charged(system, (charges, dipoles, quadrupoles), widths, atoms=True)
 
 
 def elsewhere(system: System, sources: Sources) -> tuple[Charged, Tensor]:
-    """Charges at places of their own, sorted by system, and the order ``(sources,)`` that sorted them."""
+    """Sources at places of their own, sorted by system, and the order ``(sources,)`` that sorted them."""
     placed, order = place(system, sources.positions, sources.system_index)
-    assert sources.charges is not None
     widths = sources.widths
     if isinstance(widths, Tensor) and widths.ndim:
         widths = widths[order]
-    return _charged(placed, sources.charges[order], widths, atoms=False), order
+    charges, dipoles, quadrupoles = (
+        None if x is None else x[order] for x in (sources.charges, sources.dipoles, sources.quadrupoles)
+    )
+    return _charged(placed, (charges, dipoles, quadrupoles), widths, atoms=False), order
 
 
 def place(system: System, positions: Tensor, index: Tensor) -> tuple[System, Tensor]:
@@ -126,24 +155,40 @@ def check_widths(widths: Tensor | float | None, count: int) -> None:
         raise InputError(f"a Gaussian width is {value} Å; widths must be finite and not negative (0 is a point)")
 
 
-def refuse_multipoles(dipoles: Tensor | None, quadrupoles: Tensor | None) -> None:
-    """Raise if dipoles or quadrupoles were given."""
-    for name, value in (("dipoles", dipoles), ("quadrupoles", quadrupoles)):
-        if value is not None:
-            raise InputError(f"{name} were given, but this version sums charges only so far; leave {name} out")
+def _check_moments(charges: Tensor | None, dipoles: Tensor | None, quadrupoles: Tensor | None, count: int) -> None:
+    if charges is not None:
+        check_charges(charges, count)
+    if dipoles is not None or quadrupoles is not None:
+        refuse_wrong_dipoles(dipoles, count)
+        refuse_wrong_quadrupoles(quadrupoles, count)
+        refuse_unlike_channels(charges, dipoles, quadrupoles)
 
 
-def _charged(system: System, charges: Tensor, widths: Tensor | float | None, *, atoms: bool) -> Charged:
+def _charged(
+    system: System,
+    given: tuple[Tensor | None, Tensor | None, Tensor | None],
+    widths: Tensor | float | None,
+    *,
+    atoms: bool,
+) -> Charged:
     dtype, device = system.positions.dtype, system.positions.device
-    values = charges.to(device, dtype)
-    values = values.unsqueeze(1) if values.ndim == 1 else values
+    charges, dipoles, quadrupoles = (None if x is None else x.to(device, dtype) for x in given)
+    # an axis of channels for those that have none, zeros for lower moments that were not given
+    if quadrupoles is not None:
+        quadrupoles = traceless(quadrupoles if quadrupoles.ndim == 4 else quadrupoles.unsqueeze(1))
+        dipoles = quadrupoles.new_zeros(quadrupoles.shape[:3]) if dipoles is None else dipoles
+    if dipoles is not None:
+        dipoles = dipoles if dipoles.ndim == 3 else dipoles.unsqueeze(1)
+        charges = dipoles.new_zeros(dipoles.shape[:2]) if charges is None else charges
+    assert charges is not None
+    charges = charges.unsqueeze(1) if charges.ndim == 1 else charges
     sigma, uniform = None, False
     if widths is not None:
         sigma = torch.as_tensor(widths, dtype=dtype, device=device).expand(system.n_atoms)
         uniform = not sigma.requires_grad and (sigma.numel() == 0 or bool((sigma == sigma[0]).all()))
         if not sigma.requires_grad and not bool((sigma > 0).any()):
             sigma = None
-    return Charged(system, values, sigma, uniform and sigma is not None, atoms)
+    return Charged(system, charges, sigma, uniform and sigma is not None, atoms, dipoles, quadrupoles)
 
 
 def part(system: System, systems: Tensor) -> tuple[System, Tensor]:

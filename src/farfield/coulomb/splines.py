@@ -6,7 +6,7 @@
 W is the product of cardinal B-splines of order p along the axes (Essmann et al., J. Chem. Phys. 103, 8577 (1995)), ∂ᵒ
 takes ``o = (a, b, c)`` derivatives by the source's fractional coordinates. The gradient of either by the coordinates is
 a gather of higher orders, so that autograd runs to any order the spline is smooth enough for: p - 2 along an axis.
-Charges have the one order (0, 0, 0); a dipole's components would have the three first ones.
+Charges have the one order (0, 0, 0), a dipole's components the three first ones, a quadrupole's the six second ones.
 
 Both are registered with torch as ``farfield::spread`` and ``farfield::gather``: compiled loops on the processor, plain
 torch elsewhere.
@@ -31,6 +31,9 @@ CHARGES: Orders = ((0, 0, 0),)
 
 SLOPES: Orders = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
 """First derivatives."""
+
+CURVATURES: Orders = ((2, 0, 0), (0, 2, 0), (0, 0, 2), (1, 1, 0), (1, 0, 1), (0, 1, 1))
+"""Second derivatives, in the order of ``multipoles.SYMMETRIC``."""
 
 BLOCK = 1 << 24
 """Weights that the plain-torch reference writes out at once."""

@@ -35,18 +35,21 @@ class Solver:
 
     def evaluate(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> Evaluation:
         """As ``Coulomb.evaluate``, on the atoms of a system."""
-        system, plan = self._prepared(system, widths)
+        system, plan = self._prepared(system, widths, sources)
         return self.coulomb.evaluate(system, widths=widths, plan=plan, **sources)
 
     def energy(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> torch.Tensor:
         """As ``Coulomb.energy``, on the atoms of a system; differentiable."""
-        system, plan = self._prepared(system, widths)
+        system, plan = self._prepared(system, widths, sources)
         return self.coulomb.energy(system, widths=widths, plan=plan, **sources)
 
-    def _prepared(self, system: System, widths: torch.Tensor | float | None) -> tuple[System, Plan]:
+    def _prepared(
+        self, system: System, widths: torch.Tensor | float | None, given: dict[str, Any]
+    ) -> tuple[System, Plan]:
         room, plan = space_of(system), self._plan
-        if plan is None or not self._holds(system, room, widths):
-            plan = self._plan = self.coulomb.plan(system, widths)
+        rank = 2 if given.get("quadrupoles") is not None else int(given.get("dipoles") is not None)
+        if plan is None or plan.rank < rank or not self._holds(system, room, widths):
+            plan = self._plan = self.coulomb.plan(system, widths, rank=rank)
             self._made_for = _MadeFor(system, room, None if widths is None else torch.as_tensor(widths))
             self.plans += 1
         if plan.reach == 0:

@@ -1,0 +1,67 @@
+"""``evaluate`` where there are dipoles or quadrupoles: the derivatives of the energy, by autograd."""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb.evaluate import ROUNDING, Evaluation, force_scale
+from farfield.coulomb.parts import Part, join
+from farfield.coulomb.plan import Plan
+from farfield.coulomb.sources import Charged
+from farfield.system import per_system
+
+Cuts = list[tuple[Part, Plan | None]]
+
+
+def evaluate_multipoles(
+    charged: Charged, plan: Plan | None, summed: Callable[[Charged, Plan | None], tuple[Tensor, Cuts]]
+) -> Evaluation:
+    """Detached; ``summed`` gives the energy ``(systems, channels)`` in eV and how the parts were cut."""
+    with torch.inference_mode(False), torch.enable_grad():
+        fixed: Charged = _ordinary(charged)
+        system, like = fixed.system, fixed.charges
+        dipoles = like.new_zeros(*like.shape, 3) if fixed.dipoles is None else fixed.dipoles
+        strain = like.new_zeros(system.n_systems, 3, 3)
+        variables = [x.clone().requires_grad_() for x in (like, dipoles, system.positions, strain)]
+        moved = replace(system, positions=variables[2]).strained(variables[3])
+        variable = replace(fixed, system=moved, charges=variables[0], dipoles=variables[1])
+        energy, cut = summed(variable, _ordinary(plan))
+        potential, slope, by_positions, virial = _slopes(energy, variables)
+    real = torch.where(system.periodic.all(1), system.volume(), float("nan"))
+    errors = [(part, real.new_zeros(len(part.systems)) if cuts is None else cuts.error) for part, cuts in cut]
+    expected = force_scale(fixed) * join(errors, system.n_systems, lambda part: part.systems).unsqueeze(1)
+    count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
+    strength = (per_system(by_positions.square().sum(-1), system) / count).sqrt()
+    return Evaluation(
+        energy=energy.detach(),
+        potential=potential,
+        field=-slope,
+        forces=-by_positions,
+        stress=virial / real[:, None, None, None],
+        # steep forces round by their own size, however small the scale of dilute sources
+        error_estimate=expected + ROUNDING * torch.finfo(real.dtype).eps * strength,
+    )
+
+
+def _slopes(energy: Tensor, variables: list[Tensor]) -> tuple[Tensor, ...]:
+    """Derivatives of each channel by charges, dipoles, positions and strain; channels follow the first axis."""
+    channels = energy.shape[1]
+    found = [
+        torch.autograd.grad(energy[:, c].sum(), variables, retain_graph=c + 1 < channels, materialize_grads=True)
+        for c in range(channels)
+    ]
+    own = [torch.stack([slopes[k][:, c] for c, slopes in enumerate(found)], 1) for k in (0, 1)]
+    return *own, *(torch.stack([slopes[k] for slopes in found], 1) for k in (2, 3))
+
+
+def _ordinary(value: Any) -> Any:
+    """Detached, and out of inference mode, whose tensors cannot be differentiated through."""
+    if isinstance(value, Tensor):
+        return value.detach().clone() if value.is_inference() else value.detach()
+    if is_dataclass(value) and not isinstance(value, type):
+        kept = {field.name: _ordinary(getattr(value, field.name)) for field in fields(value)}
+        return replace(value, **kept)
+    return value
