@@ -1,7 +1,8 @@
 """Who feels whom: Coulomb energies, potentials, fields and matrices of charges, open or periodic."""
 
+from farfield.coulomb.scaling import PairScaling
 from farfield.coulomb.solver import Coulomb
 from farfield.coulomb.sources import Sources
 from farfield.coulomb.stepper import Solver
 
-__all__ = ["Coulomb", "Solver", "Sources"]
+__all__ = ["Coulomb", "PairScaling", "Solver", "Sources"]

@@ -50,8 +50,13 @@ class Response:
     error: Tensor | float = 0.0  # (systems,), relative to K⟨q²⟩(N/V)^(2/3)
 
 
-def evaluate(charged: Charged, cut: list[tuple[Part, Plan | None]], own: Tensor | None) -> Evaluation:
-    """The whole batch from its parts; ``own`` is d²E/dq² of each source with itself ``(sources,)``, V/e."""
+def evaluate(
+    charged: Charged,
+    cut: list[tuple[Part, Plan | None]],
+    own: Tensor | None,  # (sources,) d²E/dq² of each source with itself, V/e
+    around: tuple[Tensor, Tensor, Tensor] | None,  # potential, field and dE/dstrain from what surrounds the crystal
+) -> Evaluation:
+    """The whole batch from its parts."""
     found = [(p, open_response(p.charged) if plan is None else periodic_response(p.charged, plan)) for p, plan in cut]
     system, charges = charged.system, charged.charges
     potential, field = (
@@ -64,6 +69,8 @@ def evaluate(charged: Charged, cut: list[tuple[Part, Plan | None]], own: Tensor 
     )
     if own is not None:
         potential = potential + own.unsqueeze(1) * charges
+    if around is not None:
+        potential, field, virial = (x + more for x, more in zip((potential, field, virial), around))
     real = torch.where(system.periodic.all(1), system.volume(), float("nan"))
     return Evaluation(
         energy=0.5 * per_system(charges * potential, system),

@@ -70,7 +70,7 @@ def open_energy(charged: Charged) -> Tensor:
         vector = system.positions.index_select(0, j) - system.positions.index_select(0, i)
         squared = torch.linalg.vecdot(vector, vector)
         refuse_coincident(charged, squared.detach(), i, j)
-        return pair_energies(moments.at(i), moments.at(j), vector, _radial(charged, squared, i, j))
+        return pair_energies(moments.at(i), moments.at(j), vector, radial(charged, squared, i, j))
 
     for first in range(0, len(i), BLOCK):
         some = i[first : first + BLOCK], j[first : first + BLOCK]
@@ -89,7 +89,8 @@ def all_pairs(padding: Padding) -> tuple[Tensor, Tensor]:
     return rows[system * padding.longest + first], rows[system * padding.longest + second]
 
 
-def _radial(charged: Charged, squared: Tensor, i: Tensor, j: Tensor) -> list[Tensor]:
+def radial(charged: Charged, squared: Tensor, i: Tensor, j: Tensor) -> list[Tensor]:
+    """B_0, B_1, … of pairs in open space, each ``(pairs,)``, as many as their moments need."""
     highest = 2 * charged.moments.rank
     if charged.widths is None:
         return bare_orders(squared, highest)

@@ -2,20 +2,21 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from farfield.coulomb import direct, ewald, probe
+from farfield.coulomb import direct, ewald, probe, scaling, surrounding
 from farfield.coulomb.evaluate import Evaluation, evaluate
 from farfield.coulomb.evaluate_multipoles import Cuts, evaluate_multipoles
 from farfield.coulomb.multipoles import Moments
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.parts import Method, Part, join, parts
 from farfield.coulomb.plan import Plan, join_plans, make_mesh_plan, make_plan
+from farfield.coulomb.scaling import PairScaling
 from farfield.coulomb.sources import Charged, Sources, elsewhere, on_atoms, place
 from farfield.coulomb.sources import part as subset
 from farfield.errors import InputError
@@ -26,6 +27,8 @@ POINT_BLOCK = 1 << 23
 """Pairs of a point and a source summed at once by ``potential_at``."""
 
 _Given = tuple[Tensor | None, Tensor | None, Tensor | None]
+
+Boundary = Literal["tinfoil", "vacuum"]
 
 _TIGHTEST = {torch.float64: 1e-10, torch.float32: 2e-5}
 
@@ -48,19 +51,24 @@ class Coulomb:
         method: "auto" takes the direct sum for open systems of some thousand atoms, for periodic ones structure factors
             while they are small ("ewald", exact derivatives of every order, best for batches of training), and a
             particle mesh beyond ("mesh", time linear in the atoms).
+        boundary: what a sphere of periodic cells is surrounded by, "tinfoil" (a conductor) or "vacuum", which adds
+            2πK M²/3V, M the dipole of a neutral cell with the atoms where they are given.
 
     Raises:
-        InputError: an error or a method it does not have.
+        InputError: an error, a method or a boundary it does not have.
     """
 
     error: float = 1e-5
     method: Method = "auto"
+    boundary: Boundary = "tinfoil"
 
     def __post_init__(self) -> None:
         if not 1e-10 <= self.error <= 1e-2:
             raise InputError(f"Coulomb(error={self.error}): the error asked must lie in 1e-10 to 1e-2")
         if self.method not in get_args(Method):
             raise InputError(f'Coulomb(method={self.method!r}): there are "auto", "direct", "ewald" and "mesh"')
+        if self.boundary not in get_args(Boundary):
+            raise InputError(f'Coulomb(boundary={self.boundary!r}): there are "tinfoil" and "vacuum"')
 
     def energy(
         self,
@@ -72,6 +80,7 @@ class Coulomb:
         widths: Tensor | float | None = None,  # Å, one number or (atoms,)
         self_energy: bool = True,
         sources: Sources | None = None,  # instead of charges on the atoms
+        pairs: PairScaling | None = None,  # exclusions and damping
         plan: Plan | None = None,  # from ``plan``; made anew otherwise
     ) -> Tensor:  # (systems,) or (systems, channels), eV
         """Energy, differentiable to any order in positions, cell, moments and widths; by a mesh to the third at least.
@@ -80,8 +89,8 @@ class Coulomb:
             InputError: shapes, values that are not finite, negative widths, coincident charges, quadrupoles that are
                 not symmetric and traceless, a plan of a lower rank.
         """
-        charged, _ = _take(system, (charges, dipoles, quadrupoles), widths, sources)
-        energy, _ = self._summed(charged, plan, self_energy=self_energy)
+        charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
+        energy, _ = self._summed(charged, plan, self_energy=self_energy, pairs=_sorted(pairs, order))
         return energy if _has_channels((charges, dipoles, quadrupoles), sources) else energy.squeeze(1)
 
     def evaluate(
@@ -94,20 +103,24 @@ class Coulomb:
         widths: Tensor | float | None = None,
         self_energy: bool = True,
         sources: Sources | None = None,
+        pairs: PairScaling | None = None,
         plan: Plan | None = None,
     ) -> Evaluation:
         """Energy, potential, field, forces and stress, without a graph left behind; arguments as for ``energy``.
 
-        Charges alone take one pass; with dipoles or quadrupoles these are derivatives of the energy by autograd.
+        Charges alone take one pass; with dipoles, quadrupoles or scaled pairs these are derivatives of the energy by
+        autograd, and a plan is one of rank 1 or more.
         """
         with torch.no_grad():
             charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
-            if charged.moments.rank > 0:
-                result = evaluate_multipoles(charged, plan, partial(self._summed, self_energy=self_energy))
+            if charged.moments.rank > 0 or pairs is not None:
+                summed = partial(self._summed, self_energy=self_energy, pairs=_sorted(pairs, order))
+                result = evaluate_multipoles(charged, plan, summed)
             else:
                 cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
                 own = own_hardness(charged.widths) if self_energy and charged.widths is not None else None
-                result = evaluate(charged, cut, own)
+                around = surrounding.felt(charged) if self.boundary == "vacuum" else None
+                result = evaluate(charged, cut, own, around)
         if order is not None:
             result = result.reordered(torch.argsort(order))
         return result if _has_channels((charges, dipoles, quadrupoles), sources) else result.single_channel()
@@ -131,6 +144,9 @@ class Coulomb:
         cut = [(part, self._cuts(part, None, everywhere)) for part in parts(charged, self.method)]
         blocks = [slice(first, first + step) for first in range(0, max(len(points), 1), step)]
         values = torch.cat([probe.potential(cut, *place(system, points[rows], index[rows])) for rows in blocks])
+        if self.boundary == "vacuum":
+            there, order = place(system, points, index)
+            values = values.index_add(0, order, surrounding.potential(charged, there))
         return values if _has_channels((None, None, None), sources) else values.squeeze(1)
 
     def matrix(self, system: System, widths: Tensor | float | None = None) -> list[Tensor]:
@@ -160,6 +176,8 @@ class Coulomb:
             column = charges.unsqueeze(1)
             pieces = [(part, apply(column if part.whole else column[part.places])) for part, apply in prepared]
             found = join(pieces, system.n_atoms, lambda part: part.places).squeeze(1)
+            if self.boundary == "vacuum":
+                found = found + surrounding.potential(replace(charged, charges=column), system).squeeze(1)
             return found if own is None else found + own * charges
 
         return potential
@@ -181,6 +199,8 @@ class Coulomb:
         block = join(pieces, system.n_systems, lambda part: part.systems)
         if charged.widths is not None:
             block = block + torch.diag_embed(padding.pad(own_hardness(charged.widths)))
+        if self.boundary == "vacuum":
+            block = block + surrounding.matrix(system, padding)
         return block, padding.mask()
 
     def plan(self, system: System, widths: Tensor | float | None = None, *, dense: bool = False, rank: int = 0) -> Plan:
@@ -203,7 +223,9 @@ class Coulomb:
         """Å within which ``energy`` needs pairs of this batch; attach a list that long and it searches none."""
         return self.plan(system, widths, rank=rank).reach
 
-    def _summed(self, charged: Charged, plan: Plan | None, *, self_energy: bool) -> tuple[Tensor, Cuts]:
+    def _summed(
+        self, charged: Charged, plan: Plan | None, *, self_energy: bool, pairs: PairScaling | None
+    ) -> tuple[Tensor, Cuts]:
         """Energy ``(systems, channels)`` in eV, and how the parts were cut."""
         cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
         pieces = [(p, direct.energy(p.charged) if cuts is None else ewald.energy(p.charged, cuts)) for p, cuts in cut]
@@ -213,6 +235,10 @@ class Coulomb:
             if charged.moments.rank > 0:
                 own = own + own_of_gaussians(charged.moments, charged.widths)
             energy = energy + per_system(own, charged.system)
+        if self.boundary == "vacuum":
+            energy = energy + surrounding.energy(charged)
+        if pairs is not None:
+            energy = energy + scaling.energy(charged, pairs)
         return energy, cut
 
     def _cuts(self, part: Part, plan: Plan | None, points: System | None = None) -> Plan | None:
@@ -252,6 +278,10 @@ def _take(
     if widths is not None or any(one is not None for one in moments):
         raise InputError("give either charges=… (and widths=…) on the atoms or sources=Sources(…), not both")
     return elsewhere(system, sources)
+
+
+def _sorted(pairs: PairScaling | None, order: Tensor | None) -> PairScaling | None:
+    return pairs if pairs is None or order is None else pairs.reordered(order)
 
 
 def _has_channels(moments: _Given, sources: Sources | None) -> bool:

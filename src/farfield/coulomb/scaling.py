@@ -1,0 +1,103 @@
+"""Pairs that do not feel each other in full: exclusions, and the damping of close multipoles (Thole).
+
+The sums take every pair as it is; what a listed pair's interaction is short of it, Σ_n (λ_n - 1) B_n G_n with the bare
+radial functions B_n and the contractions G_n of pair_tensors.py, is added here. λ = 0 excludes a pair. One λ_n per
+order damps as Thole does: Gaussian widths belong to B_n, λ_n to the pair.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb.pair_tensors import pair_energies, radial
+from farfield.coulomb.sources import Charged
+from farfield.errors import InputError
+from farfield.units import COULOMB
+
+
+@dataclass(frozen=True)
+class PairScaling:
+    """Factors of the interactions of some pairs, each listed once.
+
+    Args:
+        i: ``(pairs,)`` int64, sources of the batch.
+        j: ``(pairs,)`` int64, in the same systems.
+        scale: ``(pairs,)``, or ``(pairs, orders)`` with a column λ_n for every B_n: one for charges, three with
+            dipoles, five with quadrupoles. Or a function of r² ``(pairs,)`` in Å² that returns either; forces are
+            derivatives of it too.
+        shift: ``(pairs, 3)`` lattice vectors added to j; None for none.
+
+    Raises:
+        InputError: shapes that do not fit, factors that are not finite, a source paired with itself.
+    """
+
+    i: Tensor
+    j: Tensor
+    scale: Tensor | Callable[[Tensor], Tensor]
+    shift: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.i)
+        for name, value, shape in (("i", self.i, (count,)), ("j", self.j, (count,)), ("shift", self.shift, (count, 3))):
+            if value is not None and tuple(value.shape) != shape:
+                raise InputError(f"PairScaling.{name} has shape {tuple(value.shape)}, expected {shape}")
+        if isinstance(self.scale, Tensor):
+            _refuse_wrong(self.scale, count)
+        same = self.i == self.j if self.shift is None else (self.i == self.j) & (self.shift == 0).all(1)
+        if same.any():
+            raise InputError(f"PairScaling has source {int(self.i[same][0])} paired with itself")
+
+    def reordered(self, order: Tensor) -> "PairScaling":
+        """For sources that were sorted by ``order``."""
+        number = torch.argsort(order)
+        return replace(self, i=number[self.i], j=number[self.j])
+
+
+def energy(charged: Charged, scaling: PairScaling) -> Tensor:
+    """What to add ``(systems, channels)``, in eV; differentiable.
+
+    Raises:
+        InputError: sources that are not there or in different systems, too few factors.
+    """
+    system, moments = charged.system, charged.moments
+    i, j = scaling.i, scaling.j
+    _refuse_strangers(charged, scaling)
+    owner = system.system_index[i]
+    vector = system.positions.index_select(0, j) - system.positions.index_select(0, i)
+    if scaling.shift is not None:
+        vector = vector + torch.einsum("pa,pab->pb", scaling.shift.to(vector), system.cell[owner])
+    squared = torch.linalg.vecdot(vector, vector)
+    scale = scaling.scale if isinstance(scaling.scale, Tensor) else scaling.scale(squared)
+    orders = 2 * moments.rank + 1
+    _refuse_wrong(scale, len(i), orders)
+    missing = (scale.to(vector).unsqueeze(1) if scale.ndim == 1 else scale.to(vector)) - 1
+    columns = missing.expand(-1, orders) if scale.ndim == 1 else missing
+    kernels = [columns[:, n] * b for n, b in enumerate(radial(charged, squared, i, j))]
+    energies = pair_energies(moments.at(i), moments.at(j), vector, kernels)
+    total = energies.new_zeros(system.n_systems, energies.shape[1])
+    return COULOMB * total.index_add(0, owner, energies)
+
+
+def _refuse_strangers(charged: Charged, scaling: PairScaling) -> None:
+    last, index = len(charged.charges) - 1, charged.system.system_index
+    if not len(scaling.i):
+        return
+    for name, row in (("i", scaling.i), ("j", scaling.j)):
+        if int(row.min()) < 0 or int(row.max()) > last:
+            raise InputError(f"PairScaling.{name} must lie in 0 to {last}, got {int(row.min())} to {int(row.max())}")
+    apart = index[scaling.i] != index[scaling.j]
+    if apart.any():
+        k = int(apart.nonzero()[0])
+        raise InputError(f"PairScaling pairs sources {int(scaling.i[k])} and {int(scaling.j[k])} of different systems")
+
+
+def _refuse_wrong(scale: Tensor, count: int, orders: int = 1) -> None:
+    fits = tuple(scale.shape) == (count,) or (scale.ndim == 2 and len(scale) == count and scale.shape[1] >= orders)
+    if not fits:
+        raise InputError(
+            f"PairScaling.scale has shape {tuple(scale.shape)}, expected ({count},) or ({count}, {orders} or more)"
+        )
+    if not torch.isfinite(scale.detach()).all():
+        raise InputError("PairScaling.scale has values that are not finite")

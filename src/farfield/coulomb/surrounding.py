@@ -1,0 +1,78 @@
+"""A crystal grown as a sphere in vacuum instead of in a conductor: ½ c M², c = 4πK/3V, M the dipole of the cell.
+
+(De Leeuw, Perram and Smith, Proc. R. Soc. A 373, 27 (1980).) M is that of the positions as they are given: whole
+molecules, and an ion moved by a lattice vector counts. Open axes have their vacuum already.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb.padding import Padding
+from farfield.coulomb.sources import Charged
+from farfield.errors import InputError
+from farfield.system import System, per_system
+from farfield.units import COULOMB
+
+NEUTRAL = 1e-4
+"""e; cells of a larger total charge have no dipole of their own."""
+
+
+def energy(charged: Charged) -> Tensor:
+    """``(systems, channels)`` in eV.
+
+    Raises:
+        InputError: a periodic cell that is not neutral.
+    """
+    return 0.5 * _strength(charged.system).unsqueeze(1) * dipole(charged).square().sum(-1)
+
+
+def dipole(charged: Charged) -> Tensor:
+    """M ``(systems, channels, 3)`` in e·Å.
+
+    Raises:
+        InputError: a periodic cell that is not neutral.
+    """
+    system = charged.system
+    excess = per_system(charged.charges.detach(), system).abs().amax(1)
+    charged_cells = (excess > NEUTRAL) & system.periodic.all(1)
+    if charged_cells.any():
+        k = int(charged_cells.nonzero()[0])
+        raise InputError(
+            f'structure {k} has the total charge {float(excess[k]):.4g} e: with boundary="vacuum" cells must be '
+            "neutral, as the dipole of a charged one depends on the origin"
+        )
+    moments = charged.charges.unsqueeze(-1) * system.positions.unsqueeze(1)
+    if charged.dipoles is not None:
+        moments = moments + charged.dipoles
+    return per_system(moments, system)
+
+
+def felt(charged: Charged) -> tuple[Tensor, Tensor, Tensor]:
+    """Potential ``(sources, channels)``, V, field ``(…, 3)``, V/Å, and dE/dstrain ``(systems, channels, 3, 3)``, eV."""
+    system, moment, strength = charged.system, dipole(charged), _strength(charged.system)
+    pull = strength[:, None, None] * moment
+    virial = pull.unsqueeze(-1) * moment.unsqueeze(-2)
+    half = 0.5 * torch.diagonal(virial, dim1=-2, dim2=-1).sum(-1)
+    eye = torch.eye(3, dtype=virial.dtype, device=virial.device)
+    field = -pull[system.system_index]
+    return potential(charged, system), field, virial - half[..., None, None] * eye
+
+
+def potential(charged: Charged, points: System) -> Tensor:
+    """At the atoms of ``points``, sorted by system ``(points, channels)``, in V."""
+    pull = _strength(charged.system)[:, None, None] * dipole(charged)
+    return (pull[points.system_index] * points.positions.unsqueeze(1)).sum(-1)
+
+
+def matrix(system: System, padding: Padding) -> Tensor:
+    """d²E/dqdq ``(systems, longest, longest)`` in V/e, of use for charges that sum to zero."""
+    places = padding.pad(system.positions)
+    return _strength(system)[:, None, None] * (places @ places.transpose(1, 2))
+
+
+def _strength(system: System) -> Tensor:
+    """C ``(systems,)`` in V/(e·Å²); 0 where an axis is open."""
+    crystal = system.periodic.all(1)
+    return torch.where(crystal, 4 * math.pi * COULOMB / 3 / torch.where(crystal, system.volume(), 1.0), 0.0)
