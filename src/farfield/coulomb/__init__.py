@@ -1,8 +1,9 @@
 """Who feels whom: Coulomb energies, potentials, fields and matrices of charges, open or periodic."""
 
 from farfield.coulomb.scaling import PairScaling
+from farfield.coulomb.shells import Shells, shell_energy
 from farfield.coulomb.solver import Coulomb
 from farfield.coulomb.sources import Sources
 from farfield.coulomb.stepper import Solver
 
-__all__ = ["Coulomb", "PairScaling", "Solver", "Sources"]
+__all__ = ["Coulomb", "PairScaling", "Shells", "Solver", "Sources", "shell_energy"]

@@ -137,7 +137,7 @@ def make_plan(charged: Charged, error: float, points: System | None = None) -> P
         t = _depth(alpha, count / volume, SAFETY * error, rank)
         box, radius = space.box((t + BEYOND) / alpha)
         summed = np.abs(np.linalg.det(box))
-    indices, multiplicity = _waves(box, 2 * alpha * t, origin=bool(space.open.any()))
+    indices, multiplicity = half_of_waves(box, 2 * alpha * t, origin=bool(space.open.any()))
     expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
     expected = expected * steepened(2 * alpha * t, count / volume, rank)
     device, dtype = system.positions.device, system.positions.dtype
@@ -170,7 +170,7 @@ def _depth(alpha: _Array, density: _Array, error: float, rank: int) -> _Array:
     return t
 
 
-def _waves(cell: _Array, longest: _Array, *, origin: bool) -> tuple[_Array, _Array]:
+def half_of_waves(cell: _Array, longest: _Array, *, origin: bool) -> tuple[_Array, _Array]:
     """Integer triples of one half of k-space with 0 < |k| ≤ longest (1/Å), packed to the front of each row.
 
     The ``origin`` too, and first, where space is open.
