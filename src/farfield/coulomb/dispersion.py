@@ -1,0 +1,131 @@
+"""The same sums for 1/r⁶: dispersion without a cutoff (Williams 1971; Essmann et al., J. Chem. Phys. 103, 8577 (1995)).
+
+    E = -½ Σ' c_i c_j/r⁶  =  -½ Σ' c_i c_j g(αr)/r⁶  -  (1/2V) Σ_k W(k) |S_k|²  +  (α⁶/12) Σ c²
+
+    g(a) = (1 + a² + a⁴/2) exp(-a²),    W = (π^(3/2)α³/3) [(1 - 2b²) exp(-b²) + 2√π b³ erfc b],    b = k/2α
+
+k = 0 counts: it is the mean field of everything beyond. With t = α·cutoff = k_max/(2α), random coefficients leave out of
+either half the same rms force, and both together, over ⟨c²⟩ρ^(7/3),
+
+    error = √(2π/t) α^(11/2) ρ^(-11/6) exp(-t²)
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from farfield.coulomb.ewald import plane_waves, wave_vectors
+from farfield.coulomb.padding import Padding
+from farfield.coulomb.pair_tensors import all_pairs
+from farfield.coulomb.pairs import half_pairs, refuse_coincident
+from farfield.coulomb.parts import Part, join, parts
+from farfield.coulomb.plan import PAIR_COST, SAFETY, Plan, half_of_waves
+from farfield.coulomb.sources import Charged, on_atoms
+from farfield.coulomb.space import space_of
+from farfield.coulomb.waves import spread
+from farfield.errors import InputError
+from farfield.system import System
+
+SMALLEST_DEPTH = 1.5
+"""t below which the bounds do not hold."""
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """-C₆/r⁶ between all atoms and all their images, of coefficients that combine as C₆,ij = c_i c_j.
+
+    Crystals and molecules, in one batch; undamped: ``damping`` at short range is a sum over pairs that the model adds.
+
+    Args:
+        error: rms force error over ⟨c²⟩(N/V)^(7/3), 1e-2 to 1e-10.
+
+    Raises:
+        InputError: an error outside that.
+    """
+
+    error: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not 1e-10 <= self.error <= 1e-2:
+            raise InputError(f"Dispersion(error={self.error}): the error asked must lie in 1e-10 to 1e-2")
+
+    def energy(self, system: System, coefficients: Tensor) -> Tensor:
+        """Energy ``(systems,)`` or ``(systems, channels)`` in eV; differentiable to any order.
+
+        Args:
+            system: crystals (T T T) and molecules (F F F).
+            coefficients: c = √C₆ ``(atoms,)`` or ``(atoms, channels)``, in eV^½·Å³.
+
+        Raises:
+            InputError: coefficients that do not fit or are not finite, slabs and wires, atoms on top of each other.
+        """
+        charged = on_atoms(system, coefficients, None)
+        axes = system.periodic.sum(1)
+        partly = ((axes > 0) & (axes < 3)).nonzero().squeeze(1)
+        if len(partly):
+            k = int(partly[0])
+            raise InputError(
+                f"structure {k} is periodic along {system.periodic[k].tolist()}: Dispersion sums crystals (T T T) and "
+                "molecules (F F F); give a slab vacuum and make it a crystal"
+            )
+        pieces = [(part, self._of(part)) for part in parts(charged, "auto", dense=True)]
+        energy = join(pieces, system.n_systems, lambda part: part.systems)
+        return energy if coefficients.ndim == 2 else energy.squeeze(1)
+
+    def _of(self, part: Part) -> Tensor:
+        return (
+            _open(part.charged) if part.kind == "direct" else _periodic(part.charged, _plan(part.charged, self.error))
+        )
+
+
+def _open(charged: Charged) -> Tensor:
+    system = charged.system
+    i, j = all_pairs(Padding.of(system))
+    squared = (system.positions.index_select(0, j) - system.positions.index_select(0, i)).square().sum(-1)
+    refuse_coincident(charged, squared.detach(), i, j)
+    return _summed(charged, -squared.pow(-3), i, j)
+
+
+def _periodic(charged: Charged, plan: Plan) -> Tensor:
+    system, padding = charged.system, Padding.of(charged.system)
+    pairs = half_pairs(charged, plan.cutoff)
+    a = pairs.squared * plan.splitting.square()[system.system_index[pairs.i]]
+    near = _summed(charged, -(1 + a + 0.5 * a.square()) * torch.exp(-a) * pairs.squared.pow(-3), pairs.i, pairs.j)
+    phases, waves = plane_waves(system, padding, plan)
+    cosine, sine = spread(phases, padding.pad(charged.charges), waves)
+    alpha = plan.splitting.unsqueeze(1)
+    squared = wave_vectors(system, plan).square().sum(-1) / (4 * alpha.square())
+    zero = squared == 0
+    b = torch.where(zero, 1.0, squared).sqrt()  # the root has no slope at zero
+    bracket = (1 - 2 * b.square()) * torch.exp(-b.square()) + 2 * math.sqrt(math.pi) * b**3 * torch.erfc(b)
+    form = math.pi**1.5 / 3 * alpha**3 * torch.where(zero, 1.0, bracket)
+    weight = plan.multiplicity * form / (2 * system.volume().unsqueeze(1))
+    far = (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
+    squares = charged.charges.new_zeros(system.n_systems, charged.charges.shape[1])
+    squares = squares.index_add(0, system.system_index, charged.charges.square())
+    return near - far + alpha**6 / 12 * squares
+
+
+def _summed(charged: Charged, kernel: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    products = charged.charges.index_select(0, i) * charged.charges.index_select(0, j) * kernel.unsqueeze(1)
+    total = charged.charges.new_zeros(charged.system.n_systems, charged.charges.shape[1])
+    return total.index_add(0, charged.system.system_index[i], products)
+
+
+def _plan(charged: Charged, error: float) -> Plan:
+    system, space = charged.system, space_of(charged.system)
+    count, volume = np.maximum(system.atoms_per_system.cpu().numpy(), 1), space.volume
+    alpha = (2 * math.pi**3 * PAIR_COST * count / volume**2) ** (1 / 6)
+    size = math.sqrt(2 * math.pi) * alpha**5.5 * (count / volume) ** (-11 / 6)
+    t = np.full_like(alpha, 3.0)
+    for _ in range(12):
+        t = np.sqrt(np.maximum(np.log(size / np.sqrt(t) / (SAFETY * error)), SMALLEST_DEPTH**2))
+    indices, multiplicity = half_of_waves(space.frame, 2 * alpha * t, origin=True)
+    expected = size / np.sqrt(t) * np.exp(-t * t)
+    like = system.positions
+    columns = (alpha, t / alpha, indices, multiplicity, expected, np.zeros_like(space.frame), np.zeros_like(alpha))
+    moved = [torch.from_numpy(column).to(like) for column in columns]
+    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], (None,) * system.n_systems, moved[5], moved[6])
