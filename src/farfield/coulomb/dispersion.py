@@ -4,8 +4,8 @@
 
     g(a) = (1 + a² + a⁴/2) exp(-a²),    W = (π^(3/2)α³/3) [(1 - 2b²) exp(-b²) + 2√π b³ erfc b],    b = k/2α
 
-k = 0 counts: it is the mean field of everything beyond. With t = α·cutoff = k_max/(2α), random coefficients leave out of
-either half the same rms force, and both together, over ⟨c²⟩ρ^(7/3),
+k = 0 counts: it is the mean field of everything beyond. With t = α·cutoff = k_max/(2α), random coefficients leave out
+of either half the same rms force, and both together, over ⟨c²⟩ρ^(7/3),
 
     error = √(2π/t) α^(11/2) ρ^(-11/6) exp(-t²)
 """
@@ -37,7 +37,7 @@ SMALLEST_DEPTH = 1.5
 class Dispersion:
     """-C₆/r⁶ between all atoms and all their images, of coefficients that combine as C₆,ij = c_i c_j.
 
-    Crystals and molecules, in one batch; undamped: ``damping`` at short range is a sum over pairs that the model adds.
+    Crystals and molecules, in one batch; undamped: what a model wants damped at short range it adds pair by pair.
 
     Args:
         error: rms force error over ⟨c²⟩(N/V)^(7/3), 1e-2 to 1e-10.
@@ -106,7 +106,8 @@ def _periodic(charged: Charged, plan: Plan) -> Tensor:
     far = (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
     squares = charged.charges.new_zeros(system.n_systems, charged.charges.shape[1])
     squares = squares.index_add(0, system.system_index, charged.charges.square())
-    return near - far + alpha**6 / 12 * squares
+    energy: Tensor = near - far + alpha**6 / 12 * squares
+    return energy
 
 
 def _summed(charged: Charged, kernel: Tensor, i: Tensor, j: Tensor) -> Tensor:
