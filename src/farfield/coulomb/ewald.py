@@ -31,12 +31,15 @@ from farfield.units import COULOMB
 
 def energy(charged: Charged, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
+    asked = charged.charges.dtype
+    if charged.charges.device.type == "cpu":  # compiled loops count in double: one cast here, or one at each of them
+        charged, plan = charged.double(), plan.double()
     far = mesh.energy(charged, plan) if plan.meshed.any() else wave_energy(charged, plan)
     total = near.energy(charged, plan) + far + self_and_background(charged, plan)
     if (moments := charged.moments).rank > 0:
         own = moments.own_energy(plan.splitting[charged.system.system_index])
         total = total - per_system(own, charged.system)
-    return COULOMB * total
+    return (COULOMB * total).to(asked)
 
 
 def wave_energy(charged: Charged, plan: Plan) -> Tensor:

@@ -145,13 +145,14 @@ def _translations(cell: Tensor, system_index: Tensor, pairs: PairList) -> Tensor
     """Lattice vectors ``(pairs, 3)``, looked up in a table of the few that occur: faster than a product per pair."""
     if not len(pairs.i):
         return cell.new_zeros(0, 3)
-    low = pairs.shift.amin(0)
-    spans = (pairs.shift.amax(0) - low + 1).long().tolist()
+    shift = pairs.shift.to(cell.dtype)
+    low = shift.amin(0)
+    spans = (shift.amax(0) - low + 1).long().tolist()
     owner = system_index[pairs.i]
     if len(cell) * spans[0] * spans[1] * spans[2] > len(pairs.i):
-        return torch.einsum("pa,pab->pb", pairs.shift, cell[owner])
+        return torch.einsum("pa,pab->pb", shift, cell[owner])
     axes = [torch.arange(n, dtype=cell.dtype, device=cell.device) for n in spans]
     table = (torch.cartesian_prod(*axes) + low) @ cell  # (systems, combinations, 3)
     strides = cell.new_tensor([spans[1] * spans[2], spans[2], 1])
-    entry = ((pairs.shift - low) @ strides).long() + owner * table.shape[1]
+    entry = ((shift - low) @ strides).long() + owner * table.shape[1]
     return table.flatten(0, 1).index_select(0, entry)

@@ -60,6 +60,13 @@ class Plan:
         """Largest real-space cutoff of the batch, Å."""
         return float(self.cutoff.max()) if len(self.cutoff) else 0.0
 
+    def double(self) -> "Plan":
+        """The same in double precision."""
+        if self.splitting.dtype == torch.float64:
+            return self
+        moved: dict[str, Any] = {name: x.double() for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **moved)
+
     def part(self, systems: Tensor) -> "Plan":
         """The plan of some systems of the batch."""
         used = self.multiplicity[systems].any(0)

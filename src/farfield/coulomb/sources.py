@@ -74,6 +74,17 @@ class Charged:
         """Charges, dipoles and quadrupoles."""
         return Moments(self.charges, self.dipoles, self.quadrupoles)
 
+    def double(self) -> "Charged":
+        """The same in double precision; differentiable. Neighbours stay as they are."""
+        if self.charges.dtype == torch.float64:
+            return self
+        system = replace(self.system, positions=self.system.positions.double(), cell=self.system.cell.double())
+        widths, dipoles, quadrupoles = (
+            None if x is None else x.double() for x in (self.widths, self.dipoles, self.quadrupoles)
+        )
+        charges = self.charges.double()
+        return replace(self, system=system, charges=charges, widths=widths, dipoles=dipoles, quadrupoles=quadrupoles)
+
     def part(self, systems: Tensor) -> "tuple[Charged, Tensor]":
         """The sources of some systems (ascending indices), and their places among all."""
         small, places = part(self.system, systems)
