@@ -313,7 +313,8 @@ def plot(_args: argparse.Namespace) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    records = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    records = [record for record in found if "data" in record]  # and not speed
     names = sorted({record["data"] for record in records})
     figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.6), squeeze=False, layout="constrained")
     for axis, name in zip(axes[0], names):
