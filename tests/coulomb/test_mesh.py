@@ -1,5 +1,6 @@
 """The particle mesh: as accurate as asked, exact derivatives of one energy, the same however threads share the work."""
 
+import ase
 import numpy as np
 import pytest
 import torch
@@ -7,11 +8,13 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb, Sources, grid, mesh, mesh_plan
 from farfield.coulomb.compiled import mesh_sums
+from farfield.coulomb.mesh_plan import cheapest_cut
 from farfield.coulomb.plan import make_plan
 from farfield.coulomb.sources import on_atoms
+from farfield.coulomb.space import Space
 from farfield.coulomb.splines import CHARGES, SLOPES, gather, gather_reference, spread, spread_reference
 from farfield.errors import InputError
-from farfield.system import concatenate
+from farfield.system import System, concatenate
 from farfield.units import COULOMB
 
 VALUE_AND_SLOPES = (*CHARGES, *SLOPES)
@@ -347,3 +350,22 @@ def test_sums_over_k_are_those_of_the_reference(rng):
 @pytest.mark.parametrize("number, expected", [(1, 1), (11, 12), (13, 14), (22, 24), (121, 125), (169, 175)])
 def test_meshes_are_products_of_small_primes(number, expected):
     assert mesh_plan.round_up(number) == expected
+
+
+@pytest.mark.parametrize("axes", [(True, True, True), (True, True, False)])
+def test_other_vectors_of_the_lattice_change_nothing(axes, rng, apart):
+    """Along skewed vectors a mesh has close aliases; energy, forces and stress are those of Ewald's waves."""
+    cell = np.array([[6.0, 0, 0], [5.9, 3, 0], [1, 2, 7]])
+    places, charges = apart(rng, 6, cell), torch.from_numpy(rng.normal(size=6))
+    for turn in (np.eye(3), [[3, 2, 0], [4, 3, 0], [5, -7, 1] if all(axes) else [0, 0, 1]]):
+        atoms = ase.Atoms("H6", positions=places, cell=np.array(turn) @ cell, pbc=axes)
+        system = System.from_ase(atoms)
+        mesh, waves = (Coulomb(error=1e-8, method=m).evaluate(system, charges=charges) for m in ("mesh", "ewald"))
+        for name in ("energy", "forces") + ("stress",) * all(axes):
+            torch.testing.assert_close(getattr(mesh, name), getattr(waves, name), atol=1e-6, rtol=0)
+
+
+def test_long_and_thin_slabs_get_a_mesh_as_coarse_as_others():
+    room = Space(np.diag([3.0, 3, 1])[None], np.array([[False, False, True]]), np.array([[0, 0, 6000.0]]))
+    cut = cheapest_cut(room.key(), 1200, 1e-5, widest=0.0, uniform=False)
+    assert np.prod(cut.grid.shape) < 1e6

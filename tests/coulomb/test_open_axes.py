@@ -378,3 +378,22 @@ def test_derivatives_of_multipoles(pbc, method, some, rng):
     inputs = [x.clone().requires_grad_() for x in (system.positions, strain, charges, dipoles)]
     assert gradcheck(energy, inputs, eps=1e-5, atol=1e-4, rtol=1e-5)
     assert gradgradcheck(energy, inputs, eps=1e-5, atol=1e-3, rtol=1e-4, fast_mode=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("pbc", AXES)
+def test_a_plan_refuses_sources_it_has_no_room_for(pbc, method, some):
+    system, charges = some(pbc)
+    coulomb = Coulomb(error=1e-6, method=method)
+    plan, away = coulomb.plan(system), torch.zeros_like(system.positions)
+    across = torch.from_numpy(space_of(system).frame[0][[not axis for axis in pbc]][0])
+    away[0] = 0.3 * across
+    slightly = system.with_positions(system.positions + away)
+    torch.testing.assert_close(
+        coulomb.energy(slightly, charges=charges, plan=plan),
+        coulomb.energy(slightly, charges=charges),
+        atol=1e-5,
+        rtol=0,
+    )
+    with pytest.raises(InputError, match="room"):
+        coulomb.energy(system.with_positions(system.positions + 100 * away), charges=charges, plan=plan)

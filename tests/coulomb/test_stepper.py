@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from farfield.coulomb import Coulomb, Solver
+from farfield.coulomb import Coulomb, PairScaling, Solver
 from farfield.system import System
 
 
@@ -58,3 +58,29 @@ def test_another_system_is_planned_anew(walk):
     expected = Coulomb(error=1e-5).evaluate(swollen, charges=charges, dipoles=dipoles)
     torch.testing.assert_close(found.forces, expected.forces, atol=1e-4, rtol=0)
     assert solver.plans == 6
+
+
+@pytest.mark.parametrize("method", ["ewald", "mesh"])
+@pytest.mark.parametrize("pbc", [(True, True, False), (False, False, True)])
+def test_a_slab_that_turns_is_planned_anew(pbc, method, rng):
+    coulomb, charges = Coulomb(error=1e-6, method=method), torch.from_numpy(rng.normal(size=8))
+    grid = np.stack(np.meshgrid(*[np.arange(2)] * 3, indexing="ij"), -1).reshape(-1, 3) * 2.9
+    solver, cell = Solver(coulomb), np.eye(3) * 6
+    upright = coulomb.energy(System.from_ase(ase.Atoms("H8", positions=grid, cell=cell, pbc=pbc)), charges=charges)
+    for angle in (0.0, 0.3, np.pi / 2):
+        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        turned = System.from_ase(ase.Atoms("H8", positions=grid @ turn, cell=cell @ turn, pbc=pbc))
+        torch.testing.assert_close(solver.energy(turned, charges=charges), upright, atol=1e-5, rtol=0)
+
+
+def test_scaled_pairs_of_charges_take_any_plan(walk):
+    system, charges = next(walk(True))
+    pairs = PairScaling(torch.tensor([0, 4]), torch.tensor([1, 9]), torch.tensor([0.0, 0.5]).double())
+    found = Solver(Coulomb(error=1e-8)).evaluate(system, charges=charges, pairs=pairs)
+    expected = Coulomb(error=1e-8).evaluate(system, charges=charges, pairs=pairs)
+    for name in ("energy", "forces", "field", "potential"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=1e-6, rtol=1e-7)
+    with torch.inference_mode():
+        pairs = PairScaling(pairs.i.clone(), pairs.j.clone(), pairs.scale.clone())
+        inferred = Coulomb(error=1e-8).evaluate(system, charges=charges, pairs=pairs)
+    torch.testing.assert_close(inferred.forces, expected.forces)

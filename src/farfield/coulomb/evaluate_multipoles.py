@@ -1,4 +1,4 @@
-"""``evaluate`` where there are dipoles or quadrupoles: the derivatives of the energy, by autograd."""
+"""``evaluate`` where there are dipoles, quadrupoles or scaled pairs: the derivatives of the energy, by autograd."""
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
@@ -10,6 +10,7 @@ from torch import Tensor
 from farfield.coulomb.evaluate import ROUNDING, Evaluation, force_scale
 from farfield.coulomb.parts import Part, join
 from farfield.coulomb.plan import Plan
+from farfield.coulomb.scaling import PairScaling
 from farfield.coulomb.sources import Charged
 from farfield.system import per_system
 
@@ -17,7 +18,10 @@ Cuts = list[tuple[Part, Plan | None]]
 
 
 def evaluate_multipoles(
-    charged: Charged, plan: Plan | None, summed: Callable[[Charged, Plan | None], tuple[Tensor, Cuts]]
+    charged: Charged,
+    plan: Plan | None,
+    pairs: PairScaling | None,
+    summed: Callable[[Charged, Plan | None, PairScaling | None], tuple[Tensor, Cuts]],
 ) -> Evaluation:
     """Detached; ``summed`` gives the energy ``(systems, channels)`` in eV and how the parts were cut."""
     with torch.inference_mode(False), torch.enable_grad():
@@ -28,7 +32,10 @@ def evaluate_multipoles(
         variables = [x.clone().requires_grad_() for x in (like, dipoles, system.positions, strain)]
         moved = replace(system, positions=variables[2]).strained(variables[3])
         variable = replace(fixed, system=moved, charges=variables[0], dipoles=variables[1])
-        energy, cut = summed(variable, _ordinary(plan))
+        kept: Plan | None = _ordinary(plan)
+        if kept is not None and fixed.dipoles is None:  # those of the field are zero, and ask for nothing
+            kept = replace(kept, rank=max(kept.rank, 1))
+        energy, cut = summed(variable, kept, _ordinary(pairs))
         potential, slope, by_positions, virial = _slopes(energy, variables)
     real = torch.where(system.periodic.all(1), system.volume(), float("nan"))
     errors = [(part, real.new_zeros(len(part.systems)) if cuts is None else cuts.error) for part, cuts in cut]

@@ -78,12 +78,13 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
 
 
 def _meshes(system: System, plan: Plan) -> Iterator[tuple[int, slice, Grid, Tensor, Influence]]:
-    """Number, rows, mesh, the cell ``(3, 3)`` it covers and influence of each system."""
+    """Number, rows, mesh, the cell ``(3, 3)`` it runs along and influence of each system."""
     last, cells = 0, summed_cell(system, plan.box)
     for k, (count, grid) in enumerate(zip(system.atoms_per_system.tolist(), plan.grids)):
         assert grid is not None
-        space = Covered(cells[k], system.periodic[k], plan.radius[k])
-        yield k, slice(last, last + count), grid, cells[k], influence(space, plan.splitting[k], grid)
+        cell = grid.along(cells[k])
+        space = Covered(cell, system.periodic[k], plan.radius[k])
+        yield k, slice(last, last + count), grid, cell, influence(space, plan.splitting[k], grid)
         last += count
 
 

@@ -4,6 +4,9 @@ Both halves leave the same share of the error. Real space leaves random charges 
 K⟨q²⟩ρ^(2/3), t = α·cutoff (Kolafa and Perram 1992); the mesh what grid.py says. For a cube of spacing h the latter is
 ρ^(-1/6) √α times a function of αh and p alone: tabulated once it finds h, which the real cell then confirms. Where
 there are dipoles or quadrupoles too, each of the ranks is asked for this error over its own scale (plan.py).
+
+The mesh runs along the shortest vectors of the lattice: along those of a skewed cell it would have to be far finer, as
+what matters is the distance of aliases.
 """
 
 import math
@@ -14,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from farfield.compiled import Array
-from farfield.coulomb.grid import Grid, mesh_error
+from farfield.coulomb.grid import Grid, Whole, mesh_error
 from farfield.coulomb.multipoles import steepened
 from farfield.coulomb.space import Space
 
@@ -30,9 +33,6 @@ PAIR, SOURCE, WEIGHT, POINT = 22.0, 150.0, 0.9, 16.0
 BEYOND = 0.5
 """Depths t beyond the cutoff's that smearing is given room for across open axes."""
 
-LARGEST = 1024
-"""Points along an axis; more would not fit into memory."""
-
 
 @dataclass(frozen=True)
 class Cut:
@@ -42,7 +42,7 @@ class Cut:
     cutoff: float  # Å; 0 where all is left to the mesh
     grid: Grid
     error: float  # expected, relative to K⟨q²⟩(N/V)^(2/3)
-    box: Array  # (3, 3) the cell that the mesh covers, Å
+    box: Array  # (3, 3) the cell that the mesh covers, along its own vectors, Å
     radius: float  # Å, where the kernel ends across periodic axes; 0 in 3D
 
 
@@ -57,10 +57,12 @@ def cheapest_cut(
     rank: int = 0,  # 1 with dipoles, 2 with quadrupoles
 ) -> Cut:
     """The plan for ``count`` charges in a cell."""
-    room = Space.from_key(space)
+    room, turn = Space.from_key(space).reduced()
+    whole: tuple[Whole, Whole, Whole] = tuple(tuple(row) for row in turn.tolist())  # type: ignore[assignment]
     asked = _Asked(count / float(room.volume[0]), error, rank)
     candidates = _candidates(room, asked, widest=widest, uniform=uniform)
-    return _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked.density)))
+    cut = _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked.density)))
+    return replace(cut, grid=replace(cut.grid, turn=whole))
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,7 @@ def _cost(cut: Cut, count: int, density: float) -> float:
     """Time in ns."""
     pairs = count * density * 2 / 3 * math.pi * cut.cutoff**3
     points = cut.grid.spline**2 * (8 if cut.grid.spline <= 8 else 16)  # as many as the registers take
-    size = math.prod(cut.grid.shape)
-    if max(cut.grid.shape) > LARGEST:
-        return math.inf
-    return PAIR * pairs + (SOURCE + WEIGHT * points) * count + POINT * size
+    return PAIR * pairs + (SOURCE + WEIGHT * points) * count + POINT * math.prod(cut.grid.shape)
 
 
 def _confirmed(asked: _Asked, cut: Cut) -> Cut:

@@ -48,6 +48,7 @@ class Plan:
     grids: tuple[Grid | None, ...]  # the mesh of each system that has one instead of waves
     box: Tensor  # (systems, 3, 3) vectors instead of the lattice's along open axes, Å
     radius: Tensor  # (systems,) where the kernel ends across periodic axes, Å; 0 in 3D
+    room: Tensor  # (systems, 3) how far apart sources may be along open axes, Å
     rank: int = 0  # of the moments it is accurate for: 1 with dipoles, 2 with quadrupoles
 
     @property
@@ -79,6 +80,7 @@ class Plan:
             tuple(self.grids[k] for k in systems.tolist()),
             self.box[systems],
             self.radius[systems],
+            self.room[systems],
             self.rank,
         )
 
@@ -89,10 +91,11 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
     whole = Plan(
         like.new_ones(count), like.new_zeros(count), like.new_zeros(count, waves, 3), like.new_zeros(count, waves),
         like.new_zeros(count), (None,) * count, like.new_zeros(count, 3, 3), like.new_zeros(count),
+        like.new_zeros(count, 3),
     )  # fmt: skip
     grids = list(whole.grids)
     for systems, plan in pieces:
-        for name in ("splitting", "cutoff", "error", "box", "radius"):
+        for name in ("splitting", "cutoff", "error", "box", "radius", "room"):
             getattr(whole, name)[systems] = getattr(plan, name)
         for name in ("indices", "multiplicity"):
             getattr(whole, name)[systems, : plan.indices.shape[1]] = getattr(plan, name)
@@ -125,6 +128,7 @@ def make_mesh_plan(charged: Charged, error: float, points: System | None = None)
         grids=tuple(cut.grid for cut in cuts),
         box=like.new_tensor(np.stack([cut.box for cut in cuts])),
         radius=like.new_tensor([cut.radius for cut in cuts]),
+        room=like.new_tensor(space.extents + np.array([[BEYOND / cut.splitting] for cut in cuts])),
         rank=rank,
     )
 
@@ -148,10 +152,11 @@ def make_plan(charged: Charged, error: float, points: System | None = None) -> P
     expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
     expected = expected * steepened(2 * alpha * t, count / volume, rank)
     device, dtype = system.positions.device, system.positions.dtype
-    columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected, box, radius)
+    room = space.extents + BEYOND / alpha[:, None]
+    columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected, box, radius, room)
     moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
     grids: tuple[Grid | None, ...] = (None,) * system.n_systems
-    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], grids, moved[5], moved[6], rank)
+    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], grids, moved[5], moved[6], moved[7], rank)
 
 
 def _splitting(count: _Array, volumes: _Array, widest: _Array, uniform: _Array) -> tuple[_Array, _Array]:

@@ -19,6 +19,7 @@ from farfield.coulomb.plan import Plan, join_plans, make_mesh_plan, make_plan
 from farfield.coulomb.scaling import PairScaling
 from farfield.coulomb.sources import Charged, Sources, elsewhere, on_atoms, place
 from farfield.coulomb.sources import part as subset
+from farfield.coulomb.space import refuse_outside
 from farfield.errors import InputError
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -87,10 +88,10 @@ class Coulomb:
 
         Raises:
             InputError: shapes, values that are not finite, negative widths, coincident charges, quadrupoles that are
-                not symmetric and traceless, a plan of a lower rank.
+                not symmetric and traceless, a plan of a lower rank, or made for less room along open axes.
         """
         charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
-        energy, _ = self._summed(charged, plan, self_energy=self_energy, pairs=_sorted(pairs, order))
+        energy, _ = self._summed(charged, plan, _sorted(pairs, order), self_energy=self_energy)
         return energy if _has_channels((charges, dipoles, quadrupoles), sources) else energy.squeeze(1)
 
     def evaluate(
@@ -109,13 +110,13 @@ class Coulomb:
         """Energy, potential, field, forces and stress, without a graph left behind; arguments as for ``energy``.
 
         Charges alone take one pass; with dipoles, quadrupoles or scaled pairs these are derivatives of the energy by
-        autograd, and a plan is one of rank 1 or more.
+        autograd.
         """
         with torch.no_grad():
             charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
             if charged.moments.rank > 0 or pairs is not None:
-                summed = partial(self._summed, self_energy=self_energy, pairs=_sorted(pairs, order))
-                result = evaluate_multipoles(charged, plan, summed)
+                summed = partial(self._summed, self_energy=self_energy)
+                result = evaluate_multipoles(charged, plan, _sorted(pairs, order), summed)
             else:
                 cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
                 own = own_hardness(charged.widths) if self_energy and charged.widths is not None else None
@@ -224,7 +225,7 @@ class Coulomb:
         return self.plan(system, widths, rank=rank).reach
 
     def _summed(
-        self, charged: Charged, plan: Plan | None, *, self_energy: bool, pairs: PairScaling | None
+        self, charged: Charged, plan: Plan | None, pairs: PairScaling | None, *, self_energy: bool
     ) -> tuple[Tensor, Cuts]:
         """Energy ``(systems, channels)`` in eV, and how the parts were cut."""
         cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
@@ -248,7 +249,9 @@ class Coulomb:
         if plan is not None:
             if part.charged.moments.rank > plan.rank:
                 raise InputError(f"the plan is one of rank {plan.rank}: make it with rank={part.charged.moments.rank}")
-            return plan if part.whole else plan.part(part.systems)
+            own = plan if part.whole else plan.part(part.systems)
+            refuse_outside(part.charged.system, own.box, own.room)
+            return own
         make = make_mesh_plan if part.kind == "mesh" else make_plan
         some = None if points is None else subset(points, part.systems)[0]
         return make(part.charged, self._reachable(part.charged), some)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from farfield.errors import InputError
-from farfield.geometry.lattice import complete
+from farfield.geometry.lattice import complete, reduce
 from farfield.system import System, check_cell
 
 MARGIN = 2.0
@@ -48,6 +48,12 @@ class Space:
         radius = np.where(self.open.any(1), np.linalg.norm(self.extents, axis=1) + tail, 0.0)
         lengths = np.where(self.open, self.extents + (radius + tail)[:, None], 1.0)
         return self.frame * lengths[:, :, None], radius
+
+    def reduced(self) -> "tuple[Space, Array]":
+        """Of one system the same with as little skew as can be, and the whole numbers ``(3, 3)`` that make it."""
+        frame, turn = self.frame.copy(), np.empty((3, 3))
+        reduce(frame[0], turn, ~self.open[0])
+        return Space(frame, self.open, self.extents), turn
 
     def of(self, k: int) -> "Space":
         """The space of one system."""
@@ -89,6 +95,32 @@ def space_of(system: System, points: System | None = None) -> Space:
         if len(mine):
             extents[k] = np.ceil(np.ptp(mine, axis=0) / STEP + 0.1) * STEP
     return Space(frame, ~periodic, np.where(periodic, 0.0, extents))
+
+
+def refuse_outside(system: System, box: Tensor, room: Tensor) -> None:
+    """Raise if sources are further apart along an open axis than a plan has room for, or its boxes lean by as much."""
+    periodic = system.periodic.cpu().numpy()
+    if periodic.all():
+        return
+    places, cell, boxes, allowed = (
+        x.detach().to("cpu", torch.float64).numpy() for x in (system.positions, system.cell, box, room)
+    )
+    lattice = np.where(periodic[:, :, None], cell, 0.0)
+    upright = boxes - boxes @ np.linalg.pinv(lattice) @ lattice
+    height = np.linalg.norm(upright, axis=2)
+    owner = system.system_index.cpu().numpy()
+    along = np.einsum("nx,nax->na", places, (upright / np.maximum(height, 1e-300)[:, :, None])[owner])
+    low, high = np.full(height.shape, np.inf), np.full(height.shape, -np.inf)
+    np.minimum.at(low, owner, along)
+    np.maximum.at(high, owner, along)
+    span = np.where(high > low, high - low, 0.0)
+    outside = ~periodic & (span + np.linalg.norm(boxes, axis=2) - height > allowed)
+    if outside.any():
+        k, axis = (int(place[0]) for place in outside.nonzero())
+        raise InputError(
+            f"the plan has room for {allowed[k, axis]:.4g} Å along the open axis {'abc'[axis]} of structure {k}, whose "
+            f"sources span {span[k, axis]:.4g} Å, or whose cell has turned: make the plan anew"
+        )
 
 
 def summed_cell(system: System, box: Tensor) -> Tensor:

@@ -15,6 +15,10 @@ STRETCH = 0.01
 """Part by which a cell may have changed in any direction before its sums are planned anew."""
 
 
+LEEWAY = 2.0
+"""Å by which sources may have come closer together along an open axis before their sums are planned anew."""
+
+
 class Solver:
     """``Coulomb`` for the steps of a simulation: plan, mesh and neighbours stay until cell or positions demand others.
 
@@ -68,15 +72,19 @@ class Solver:
             return False
         if not (torch.equal(then.system_index, system.system_index) and torch.equal(then.periodic, system.periodic)):
             return False
-        if not (room.extents == before.extents).all() or (old is None) != (widths is None):
+        slack = before.extents - room.extents  # of the room that the plan has
+        if not ((slack >= 0) & (slack <= LEEWAY)).all() or (old is None) != (widths is None):
             return False
         if old is not None and widths is not None:
             new = torch.as_tensor(widths)
             if new.requires_grad != old.requires_grad or not torch.equal(new.detach(), old.detach()):
                 return False
         one, two = (torch.from_numpy(frame) for frame in (before.frame, room.frame))
-        stretch = torch.linalg.svdvals(torch.linalg.solve(one, two)) - 1
-        return bool((stretch.abs() <= STRETCH).all())
+        deformed = torch.linalg.solve(one, two)
+        stretch = torch.linalg.svdvals(deformed) - 1
+        # the boxes that stand in for open axes do not turn with the lattice
+        turned = torch.from_numpy(room.open).any(1)[:, None, None] * (deformed - torch.eye(3, dtype=deformed.dtype))
+        return bool((stretch.abs() <= STRETCH).all() and (turned.abs() <= STRETCH).all())
 
 
 class _MadeFor(NamedTuple):
