@@ -127,6 +127,8 @@ def _plan(charged: Charged, error: float) -> Plan:
     indices, multiplicity = half_of_waves(space.frame, 2 * alpha * t, origin=True)
     expected = size / np.sqrt(t) * np.exp(-t * t)
     like = system.positions
-    columns = (alpha, t / alpha, indices, multiplicity, expected, np.zeros_like(space.frame), np.zeros_like(alpha))
+    closed = np.zeros((len(count), 3))
+    columns = (alpha, t / alpha, indices, multiplicity, expected, np.zeros_like(space.frame), closed[:, 0], closed)
     moved = [torch.from_numpy(column).to(like) for column in columns]
-    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], (None,) * system.n_systems, moved[5], moved[6])
+    grids: tuple[None, ...] = (None,) * system.n_systems
+    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], grids, moved[5], moved[6], moved[7])
