@@ -4,12 +4,14 @@ A lattice of boxes replaces the open axes; sources that fit into a box, and a ke
 know nothing of the images. With R the radius, k∥ along the periodic axes and k⊥ across them,
 
     3D   4π/k²
-    2D   4π/k² [1 + e^(-k∥R) (k⊥/k∥ sin k⊥R - cos k⊥R)],  for k∥ = 0  4π/k⊥² [1 - cos k⊥R - k⊥R sin k⊥R]
-    1D   4π/k² [1 + k⊥R J₁(k⊥R) K₀(k∥R) - k∥R J₀(k⊥R) K₁(k∥R)],  for k∥ = 0  4π/k⊥² [1 - J₀ - k⊥R ln R J₁]
+    2D   4π/k² [1 + e^(-k∥R) (k⊥/k∥ sin k⊥R - cos k⊥R)],  for k∥ = 0  4π/k⊥² [1 - cos k⊥R]
+    1D   4π/k² [1 + k⊥R J₁(k⊥R) K₀(k∥R) - k∥R J₀(k⊥R) K₁(k∥R)],  for k∥ = 0  4π/k⊥² [1 - J₀(k⊥R)]
     0D   4π/k² [1 - cos kR]
 
-(Rozzi et al., Phys. Rev. B 73, 205119 (2006)). The terms at k∥ = 0 are those of -2π|z| and of -2 ln r (r in Å): exact
-for charged slabs and wires too, for which no background is needed. Everything is a smooth function of squares, closed
+(Rozzi et al., Phys. Rev. B 73, 205119 (2006)). The terms at k∥ = 0 are those of 2π(R - |z|) and of 2 ln(R/r), which
+end without a step: the waves of a step of that height would fall off slowly, and drown the others in their rounding.
+The constants that are missing to -2π|z| and -2 ln r (r in Å) stand at k = 0: exact for charged slabs and wires too, for
+which no background is needed. Everything is a smooth function of squares, closed
 under differentiation, as the box is only a device: energies do not depend on it.
 """
 
@@ -49,9 +51,13 @@ def kernel(indices: Tensor, cell: Tensor, periodic: Tensor, radius: Tensor) -> t
         normal = torch.linalg.cross(axes[:, 0], axes[:, 1])
         along, across = _parts(waves, normal)
         slanted, level = _slab(across, along, upright, reach)
+        missing = -0.5 * radius / torch.linalg.vector_norm(normal, dim=1)
     else:
         across, along = _parts(waves, axes[:, 0])
         slanted, level = _wire(across, along, upright, reach)
+        missing = -torch.log(radius) / (2 * math.pi * torch.linalg.vector_norm(axes[:, 0], dim=1))
+    constant = (missing * torch.linalg.det(cell).abs()).unsqueeze(1)
+    level = level + torch.where((indices == 0).all(-1), constant, 0.0)
     return 4 * math.pi * torch.where(upright, level, slanted / total), squared
 
 
@@ -63,12 +69,12 @@ def _parts(waves: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _slab(across: Tensor, along: Tensor, upright: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
-    """k²/4π times the kernel, and the kernel/4π where k∥ = 0; from k⊥² and k∥²."""
+    """k²/4π times the kernel, and the kernel/4π where k∥ = 0, a constant left out; from k⊥² and k∥²."""
     parallel = torch.where(upright, 1.0, along).sqrt()
     s = across * reach.square()
     cosine = 1 - s * _one_minus_cos(s)
     slanted = 1 + torch.exp(-parallel * reach) * (across * reach * _sine(s) / parallel - cosine)
-    return slanted, reach.square() * (_one_minus_cos(s) - _sine(s))
+    return slanted, reach.square() * _one_minus_cos(s)
 
 
 def _wire(across: Tensor, along: Tensor, upright: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +82,7 @@ def _wire(across: Tensor, along: Tensor, upright: Tensor, reach: Tensor) -> tupl
     s, u = across * reach.square(), torch.where(upright, 1.0, along) * reach.square()
     zeroth, first = bessel_j(s, 0), bessel_j(s, 1)
     slanted = 1 + s * first * bessel_k(u, 0) - zeroth * bessel_k(u, 1)
-    return slanted, reach.square() * (_one_minus_j(s) - torch.log(reach) * first)
+    return slanted, reach.square() * _one_minus_j(s)
 
 
 def _one_minus_cos(s: Tensor) -> Tensor:
