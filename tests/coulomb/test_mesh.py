@@ -368,4 +368,4 @@ def test_other_vectors_of_the_lattice_change_nothing(axes, rng, apart):
 def test_long_and_thin_slabs_get_a_mesh_as_coarse_as_others():
     room = Space(np.diag([3.0, 3, 1])[None], np.array([[False, False, True]]), np.array([[0, 0, 6000.0]]))
     cut = cheapest_cut(room.key(), 1200, 1e-5, widest=0.0, uniform=False)
-    assert np.prod(cut.grid.shape) < 1e6
+    assert np.prod(cut.grid.shape) < 2e6

@@ -286,17 +286,20 @@ def test_kernel_is_continuous_at_zero(pbc):
 
 def test_thick_wires_and_slabs_keep_their_accuracy(rng):
     """In a cell far smaller than the extent every wave runs across it: a step where the kernel ends would be seen."""
-    for pbc, size, error, dtype in (
-        (WIRE, [120, 3, 120], 1e-4, torch.float64),
-        (SLAB, [3, 3, 300], 2e-5, torch.float32),
+    for pbc, size, error, dtype, method in (
+        (WIRE, [120, 3, 120], 1e-4, torch.float64, "ewald"),
+        (WIRE, [120, 3, 120], 1e-4, torch.float64, "mesh"),
+        (SLAB, [3, 3, 300], 1e-4, torch.float64, "mesh"),
+        (SLAB, [3, 3, 300], 2e-5, torch.float32, "ewald"),
     ):
         places = rng.random((60, 3)) * size
         system, charges = _system(places, np.eye(3) * 3.0, pbc), torch.from_numpy(rng.normal(size=60))
         exact = Coulomb(error=1e-10, method="ewald").evaluate(system, charges=charges)
-        rough = Coulomb(error=error, method="ewald").evaluate(system.to(dtype=dtype), charges=charges.to(dtype))
+        rough = Coulomb(error=error, method=method).evaluate(system.to(dtype=dtype), charges=charges.to(dtype))
         wrong = float((rough.forces.double() - exact.forces).square().sum(1).mean().sqrt())
         own = float(exact.forces.square().sum(1).mean().sqrt())
-        assert wrong < 3 * float(rough.error_estimate) + 5 * torch.finfo(dtype).eps * own
+        # each charge meets its own images before any other: their errors add up, which random charges' do not
+        assert wrong < 4 * float(rough.error_estimate) + 5 * torch.finfo(dtype).eps * own
 
 
 def test_a_large_cluster_takes_the_mesh(rng):

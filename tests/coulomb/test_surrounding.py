@@ -67,6 +67,8 @@ def test_everything_follows_the_energy(method, scene):
     torch.testing.assert_close(found.stress, slopes[2] / system.volume(), **near)
     torch.testing.assert_close(coulomb.matrix(system)[0] @ charges, found.potential, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(coulomb.operator(system)(charges), found.potential, **near)
+    one = torch.zeros(6).double().index_fill(0, torch.tensor([2]), 1.0)  # linear: not of neutral charges alone
+    torch.testing.assert_close(coulomb.matrix(system)[0] @ one, coulomb.operator(system)(one), atol=1e-6, rtol=1e-6)
     points = torch.tensor([[0.4, 3.0, 1.1]]).double()
     sources = Sources(system.positions, torch.zeros(6, dtype=torch.long), charges)
     step = 1e-4 * torch.eye(3).double()

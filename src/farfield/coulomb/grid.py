@@ -38,6 +38,9 @@ MOST_KEPT = 1 << 23
 SAMPLES = 8
 """Points along half an axis of k-space at which the error is looked up."""
 
+FEW = 12
+"""Points of a mesh along an axis up to which its waves are summed one by one instead: a thin cell has only those."""
+
 _ALIASES = (-1, 0, 1)
 _FURTHEST = 3
 
@@ -148,11 +151,9 @@ def mesh_error(cell: Array, splitting: float, grid: Grid, rank: int = 0) -> floa
     Of ``rank`` 1 that of dipoles alone, over K⟨μ²⟩√(N/V), of 2 that of quadrupoles, over K⟨Θ:Θ⟩√(N/V). k-space is
     sampled by Gauss' rule; terms of opposite sign are combined by hand, so that nothing cancels.
     """
-    places, measure = _samples()
     # waves beyond 9α carry nothing, however fine the mesh
     reach = 9 * splitting * np.linalg.norm(cell, axis=1) / (2 * math.pi * np.array(grid.shape))
-    zone = np.minimum(2 * reach, 1.0)
-    fractions, measure = places * zone, measure * zone.prod()
+    fractions, measure = _samples(grid.shape, np.minimum(2 * reach, 1.0))
     reciprocal = np.array(grid.shape)[:, None] * 2 * math.pi * np.linalg.inv(cell).T
     power = {
         m: np.sinc(fractions + m) ** (2 * grid.spline) for m in range(-_FURTHEST, _FURTHEST + 1)
@@ -189,12 +190,18 @@ def _oriented(squared: Array, rank: int) -> Array:
     return ORIENTED[rank] * squared**rank
 
 
-@lru_cache(maxsize=1)
-def _samples() -> tuple[Array, Array]:
-    """Places in one half of the first zone of k-space, as waves over points ``(samples, 3)``, and their measure."""
+def _samples(shape: tuple[int, int, int], zone: Array) -> tuple[Array, Array]:
+    """Places in k-space, as waves over points ``(samples, 3)``, and their measure; k = 0 left out."""
+    axes = [_along(points, float(width)) for points, width in zip(shape, zone)]
+    places = np.stack(np.meshgrid(*(fractions for fractions, _ in axes), indexing="ij"), -1).reshape(-1, 3)
+    measure = np.einsum("a,b,c->abc", *(weights for _, weights in axes)).reshape(-1)
+    there = places.any(1)
+    return places[there], measure[there]
+
+
+def _along(points: int, zone: float) -> tuple[Array, Array]:
+    if points <= FEW:
+        return (np.arange(points) - points // 2) / points, np.full(points, 1 / points)
     nodes, weights = np.polynomial.legendre.leggauss(SAMPLES)
-    fraction = np.concatenate([-(nodes + 1) / 4, (nodes + 1) / 4])
-    weight = np.concatenate([weights, weights]) / 4
-    places = np.meshgrid(fraction[SAMPLES:], fraction, fraction, indexing="ij")
-    measure = 2 * weight[SAMPLES:, None, None] * weight[:, None] * weight
-    return np.stack(places, -1).reshape(-1, 3), measure.reshape(-1)
+    half, weight = zone * (nodes + 1) / 4, zone * weights / 4
+    return np.concatenate([-half, half]), np.concatenate([weight, weight])

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
@@ -47,8 +47,8 @@ class Coulomb:
     Args:
         error: rms force error over K [⟨q²⟩ρ^(2/3) + ⟨μ²⟩ρ^(4/3) + ⟨Θ:Θ⟩ρ²], ρ = N/V, V the cell (along open axes the
             extent of the atoms and 2 Å on either side): 1e-2 to 1e-10 in float64, to 2e-5 in float32 (asked for more,
-            float32 gives that). Multipoles much closer than ρ^(-1/3) feel forces far above this scale, rounded to 1e-6
-            of them in float32.
+            float32 gives that). Multipoles much closer than ρ^(-1/3), and charges in the strong fields of long thin
+            cells, feel forces far above this scale, rounded to 1e-6 of them in float32.
         method: "auto" takes the direct sum for open systems of some thousand atoms, for periodic ones structure factors
             while they are small ("ewald", exact derivatives of every order, best for batches of training), and a
             particle mesh beyond ("mesh", time linear in the atoms).
@@ -178,7 +178,7 @@ class Coulomb:
             pieces = [(part, apply(column if part.whole else column[part.places])) for part, apply in prepared]
             found = join(pieces, system.n_atoms, lambda part: part.places).squeeze(1)
             if self.boundary == "vacuum":
-                found = found + surrounding.potential(replace(charged, charges=column), system).squeeze(1)
+                found = found + surrounding.operator(system, column).squeeze(1)
             return found if own is None else found + own * charges
 
         return potential

@@ -8,6 +8,7 @@ from farfield.coulomb.evaluate import Evaluation
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.solver import Coulomb
 from farfield.coulomb.space import Space, space_of
+from farfield.errors import InputError
 from farfield.geometry.kept import KeptNeighbors
 from farfield.system import System
 
@@ -50,6 +51,8 @@ class Solver:
     def _prepared(
         self, system: System, widths: torch.Tensor | float | None, given: dict[str, Any]
     ) -> tuple[System, Plan]:
+        if given.get("sources") is not None:
+            raise InputError("Solver keeps plans for what sits on the atoms; for sources elsewhere use Coulomb")
         room, plan = space_of(system), self._plan
         rank = 2 if given.get("quadrupoles") is not None else int(given.get("dipoles") is not None)
         if plan is None or plan.rank < rank or not self._holds(system, room, widths):

@@ -61,15 +61,28 @@ def felt(charged: Charged) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def potential(charged: Charged, points: System) -> Tensor:
-    """At the atoms of ``points``, sorted by system ``(points, channels)``, in V."""
-    pull = _strength(charged.system)[:, None, None] * dipole(charged)
-    return (pull[points.system_index] * points.positions.unsqueeze(1)).sum(-1)
+    """At the atoms of ``points``, sorted by system ``(points, channels)``, in V.
+
+    Raises:
+        InputError: a periodic cell that is not neutral.
+    """
+    return _uniform(charged.system, dipole(charged), points)
+
+
+def operator(system: System, charges: Tensor) -> Tensor:
+    """Potential ``(atoms, channels)`` in V that belongs to ``matrix``: linear, whatever the charges sum to."""
+    return _uniform(system, per_system(charges.unsqueeze(-1) * system.positions.unsqueeze(1), system), system)
 
 
 def matrix(system: System, padding: Padding) -> Tensor:
     """d²E/dqdq ``(systems, longest, longest)`` in V/e, of use for charges that sum to zero."""
     places = padding.pad(system.positions)
     return _strength(system)[:, None, None] * (places @ places.transpose(1, 2))
+
+
+def _uniform(system: System, moment: Tensor, points: System) -> Tensor:
+    pull = _strength(system)[:, None, None] * moment
+    return (pull[points.system_index] * points.positions.unsqueeze(1)).sum(-1)
 
 
 def _strength(system: System) -> Tensor:
