@@ -9,7 +9,7 @@ from farfield.coulomb.plan import Plan
 from farfield.coulomb.solver import Coulomb
 from farfield.coulomb.space import Space, space_of
 from farfield.errors import InputError
-from farfield.geometry.kept import KeptNeighbors
+from farfield.geometry.kept import KeptNeighbors, same_batch
 from farfield.system import System
 
 STRETCH = 0.01
@@ -69,25 +69,24 @@ class Solver:
     def _holds(self, system: System, room: Space, widths: torch.Tensor | float | None) -> bool:
         assert self._made_for is not None
         then, before, old = self._made_for
-        if system.system_index.shape != then.system_index.shape or system.periodic.shape != then.periodic.shape:
-            return False
-        if (then.positions.dtype, then.positions.device) != (system.positions.dtype, system.positions.device):
-            return False
-        if not (torch.equal(then.system_index, system.system_index) and torch.equal(then.periodic, system.periodic)):
+        if not same_batch(then, system) or not _alike(old, widths):
             return False
         slack = before.extents - room.extents  # of the room that the plan has
-        if not ((slack >= 0) & (slack <= LEEWAY)).all() or (old is None) != (widths is None):
+        if not ((slack >= 0) & (slack <= LEEWAY)).all():
             return False
-        if old is not None and widths is not None:
-            new = torch.as_tensor(widths)
-            if new.requires_grad != old.requires_grad or not torch.equal(new.detach(), old.detach()):
-                return False
         one, two = (torch.from_numpy(frame) for frame in (before.frame, room.frame))
         deformed = torch.linalg.solve(one, two)
         stretch = torch.linalg.svdvals(deformed) - 1
         # the boxes that stand in for open axes do not turn with the lattice
         turned = torch.from_numpy(room.open).any(1)[:, None, None] * (deformed - torch.eye(3, dtype=deformed.dtype))
         return bool((stretch.abs() <= STRETCH).all() and (turned.abs() <= STRETCH).all())
+
+
+def _alike(old: torch.Tensor | None, widths: torch.Tensor | float | None) -> bool:
+    if old is None or widths is None:
+        return old is None and widths is None
+    new = torch.as_tensor(widths)
+    return new.requires_grad == old.requires_grad and torch.equal(new.detach(), old.detach())
 
 
 class _MadeFor(NamedTuple):

@@ -49,11 +49,7 @@ def still_complete(
     besides leave at least σ_min(F) v - 2u, σ_min being the smallest singular value; that must not be below the cutoff.
     Atoms that were wrapped have moved by a lattice vector: their shifts have changed.
     """
-    if then.system_index.shape != now.system_index.shape or then.periodic.shape != now.periodic.shape:
-        return False
-    if (then.positions.device, then.positions.dtype) != (now.positions.device, now.positions.dtype):
-        return False
-    if not (torch.equal(then.system_index, now.system_index) and torch.equal(then.periodic, now.periodic)):
+    if not same_batch(then, now):
         return False
     before, after = then.positions.double(), now.positions.detach().double()
     smallest: Tensor | float = 1.0
@@ -65,6 +61,15 @@ def still_complete(
         before = torch.einsum("na,nab->nb", before, deformation[now.system_index])
     needed = known.cutoff + _ROUNDING - smallest * (known.cutoff + known.skin)
     return bool((2 * _largest_move(after - before, now) <= -needed).all())
+
+
+def same_batch(then: System, now: System) -> bool:
+    """Whether two batches differ by no more than where their atoms are, and in which cells."""
+    if then.system_index.shape != now.system_index.shape or then.periodic.shape != now.periodic.shape:
+        return False
+    if (then.positions.device, then.positions.dtype) != (now.positions.device, now.positions.dtype):
+        return False
+    return torch.equal(then.system_index, now.system_index) and torch.equal(then.periodic, now.periodic)
 
 
 def _deformation(then: System, now: System) -> Tensor:
