@@ -126,6 +126,14 @@ def test_wrong_pairs_are_named(scene):
     one, two = torch.tensor([1]), torch.tensor([2])
     with pytest.raises(InputError, match="source 1 paired with itself"):
         PairScaling(one, one, torch.zeros(1))
+    with pytest.raises(InputError, match=r"pair 1, 2 .* more than once"):
+        PairScaling(torch.tensor([1, 2]), torch.tensor([2, 1]), torch.zeros(2))
+    shifts = torch.tensor([[0.0, 1, 0], [0.0, -1, 0]])
+    with pytest.raises(InputError, match="more than once"):
+        PairScaling(torch.tensor([1, 1]), torch.tensor([1, 1]), torch.zeros(2), shifts)
+    PairScaling(torch.tensor([1, 2]), torch.tensor([2, 1]), torch.zeros(2), shifts.abs())  # two images
+    with pytest.raises(InputError, match="function of r²"):
+        PairScaling(one, two, 0.5)
     with pytest.raises(InputError, match=r"scale has shape \(3,\)"):
         PairScaling(one, two, torch.zeros(3))
     with pytest.raises(InputError, match="finite"):

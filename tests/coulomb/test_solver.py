@@ -293,3 +293,15 @@ def test_flat_cell_and_foreign_system_index(crystal):
         Coulomb().energy(flat, charges=torch.ones(2, dtype=torch.float64))
     with pytest.raises(InputError, match="system_index must lie in 0 to 0"):
         Coulomb().energy(system, sources=Sources(system.positions, torch.tensor([0, 1]), torch.ones(2)))
+
+
+def test_atoms_instead_of_a_system_and_the_like(crystal):
+    system = crystal([[0, 0, 0], [0, 0, 1.0]])
+    charges = torch.ones(2, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"System\.from_ase"):
+        Coulomb().energy(ase.Atoms("H2"), charges=charges)
+    with pytest.raises(InputError, match="not Tensor"):
+        Coulomb().potential_at(system, charges, system.positions)
+    sources = Sources(system.positions, system.system_index, charges)
+    with pytest.raises(InputError, match="as_tensor"):
+        Coulomb().potential_at(system, sources, np.zeros((1, 3)))

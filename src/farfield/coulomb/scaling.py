@@ -30,7 +30,8 @@ class PairScaling:
         shift: ``(pairs, 3)`` lattice vectors added to j; None for none.
 
     Raises:
-        InputError: shapes that do not fit, factors that are not finite, a source paired with itself.
+        InputError: shapes that do not fit, factors that are not finite, a source paired with itself, a pair that is
+            listed twice.
     """
 
     i: Tensor
@@ -39,6 +40,14 @@ class PairScaling:
     shift: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for name, index in (("i", self.i), ("j", self.j)):
+            if not isinstance(index, Tensor):
+                raise InputError(f"PairScaling.{name} should be a torch tensor, not {type(index).__name__}")
+        if not isinstance(self.scale, Tensor) and not callable(self.scale):
+            raise InputError(
+                f"PairScaling.scale should be a tensor or a function of r², not {self.scale!r}: "
+                "torch.full((len(i),), …) for one number"
+            )
         count = len(self.i)
         for name, value, shape in (("i", self.i, (count,)), ("j", self.j, (count,)), ("shift", self.shift, (count, 3))):
             if value is not None and tuple(value.shape) != shape:
@@ -48,6 +57,7 @@ class PairScaling:
         same = self.i == self.j if self.shift is None else (self.i == self.j) & (self.shift == 0).all(1)
         if same.any():
             raise InputError(f"PairScaling has source {int(self.i[same][0])} paired with itself")
+        _refuse_twice(self.i, self.j, self.shift)
 
     def reordered(self, order: Tensor) -> "PairScaling":
         """For sources that were sorted by ``order``."""
@@ -78,6 +88,20 @@ def energy(charged: Charged, scaling: PairScaling) -> Tensor:
     energies = pair_energies(moments.at(i), moments.at(j), vector, kernels)
     total = energies.new_zeros(system.n_systems, energies.shape[1])
     return COULOMB * total.index_add(0, owner, energies)
+
+
+def _refuse_twice(i: Tensor, j: Tensor, shift: Tensor | None) -> None:
+    images = torch.zeros(len(i), 3, dtype=torch.long, device=i.device) if shift is None else shift.round().long()
+    forward = torch.cat([i[:, None], j[:, None], images], 1)
+    backward = torch.cat([j[:, None], i[:, None], -images], 1)
+    # of the two ways to write a pair the one that is first in lexical order
+    unlike = forward != backward
+    first = unlike.int().argmax(1, keepdim=True)
+    ahead = forward.gather(1, first) <= backward.gather(1, first)
+    written, count = torch.unique(torch.where(ahead, forward, backward), dim=0, return_counts=True)
+    if (count > 1).any():
+        pair = written[count > 1][0].tolist()
+        raise InputError(f"PairScaling lists the pair {pair[0]}, {pair[1]} (shift {pair[2:]}) more than once")
 
 
 def _refuse_strangers(charged: Charged, scaling: PairScaling) -> None:

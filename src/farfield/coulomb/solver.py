@@ -138,6 +138,10 @@ class Coulomb:
         Raises:
             InputError: a point on top of a point charge, or points without a system in a batch of several.
         """
+        if not isinstance(sources, Sources):
+            raise InputError(
+                f"potential_at takes sources=Sources(positions, system_index, charges=…), not {type(sources).__name__}"
+            )
         index = _point_index(system, points, point_system_index)
         step = max(POINT_BLOCK // max(len(sources.positions), 1), 1)
         charged, _ = elsewhere(system, sources)
@@ -293,6 +297,8 @@ def _has_channels(moments: _Given, sources: Sources | None) -> bool:
 
 
 def _point_index(system: System, points: Tensor, index: Tensor | None) -> Tensor:
+    if not isinstance(points, Tensor):
+        raise InputError(f"points should be a torch tensor, not {type(points).__name__}: torch.as_tensor(points)")
     if points.ndim != 2 or points.shape[1] != 3:
         raise InputError(f"points have shape {tuple(points.shape)}, expected (points, 3)")
     if index is None:

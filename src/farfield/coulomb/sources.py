@@ -104,6 +104,8 @@ def on_atoms(
     quadrupoles: Tensor | None = None,
 ) -> Charged:
     """Charges, dipoles and quadrupoles that sit on the atoms."""
+    if not isinstance(system, System):
+        raise InputError(f"system should be a farfield System, not {type(system).__name__}: System.from_ase(atoms)")
     if charges is None and dipoles is None and quadrupoles is None:
         raise InputError("give charges=… (atoms,) in e, dipoles=…, quadrupoles=…, or sources=Sources(…)")
     _check_moments(charges, dipoles, quadrupoles, system.n_atoms)

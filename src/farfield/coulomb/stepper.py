@@ -32,6 +32,8 @@ class Solver:
     """
 
     def __init__(self, coulomb: Coulomb | None = None, *, skin: float = 1.0) -> None:
+        if coulomb is not None and not isinstance(coulomb, Coulomb):
+            raise InputError(f"Solver takes a Coulomb, not {coulomb!r}: Solver(Coulomb(error=…))")
         self.coulomb = coulomb or Coulomb()
         self.plans = self.searches = 0
         self._kept = KeptNeighbors(skin)

@@ -18,7 +18,7 @@ class LossWeights:
     """How much each target counts; every term is made dimensionless with the data's force scale first."""
 
     energy: Weight = 1.0
-    """Squared error of the energy per atom; molecules of a few atoms whose total energies matter want 10 to 100."""
+    """Squared error of the energy per atom; molecules of a few atoms whose total energies matter want 10 to 200."""
     forces: Weight = 1.0
     """Squared error of a force component."""
     stress: Weight = 1.0
@@ -49,7 +49,7 @@ class TrainConfig:
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Gradients longer than this are shortened to it."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Part of the learning rate by which linear maps shrink every step; small data sets want 0.1 to 1."""
+    """Part of the learning rate by which linear maps shrink every step; small data sets want 0.03 to 0.1."""
     huber: Annotated[float, Field(gt=0)] | None = None
     """Errors beyond this many scales count linearly (robust against outliers); squares everywhere where absent."""
     patience: Annotated[int, Field(ge=1)] | None = None
