@@ -27,7 +27,7 @@ from farfield.coulomb.sources import Charged, on_atoms
 from farfield.coulomb.space import space_of
 from farfield.coulomb.waves import spread
 from farfield.errors import InputError
-from farfield.system import System
+from farfield.system import System, per_system
 
 SMALLEST_DEPTH = 1.5
 """t below which the bounds do not hold."""
@@ -104,9 +104,7 @@ def _periodic(charged: Charged, plan: Plan) -> Tensor:
     form = math.pi**1.5 / 3 * alpha**3 * torch.where(zero, 1.0, bracket)
     weight = plan.multiplicity * form / (2 * system.volume().unsqueeze(1))
     far = (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
-    squares = charged.charges.new_zeros(system.n_systems, charged.charges.shape[1])
-    squares = squares.index_add(0, system.system_index, charged.charges.square())
-    energy: Tensor = near - far + alpha**6 / 12 * squares
+    energy: Tensor = near - far + alpha**6 / 12 * per_system(charged.charges.square(), system)
     return energy
 
 

@@ -127,10 +127,15 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
 
 def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, Waves]:
     """Phases ``(systems, longest, 3)``, differentiable in positions and cell, and the waves of the plan there."""
-    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(summed_cell(system, plan.box)))
+    return waves_at(system, padding, summed_cell(system, plan.box), plan.indices)
+
+
+def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, Waves]:
+    """The same for any ``cell`` (systems, 3, 3) and ``indices`` (systems, waves, 3)."""
+    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
     # whole turns change nothing, and small angles keep their digits
     phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
-    return phases, Waves(phases, plan.indices)
+    return phases, Waves(phases, indices)
 
 
 def wave_vectors(system: System, plan: Plan) -> Tensor:

@@ -20,13 +20,14 @@ from scipy.special import gammainccinv
 from torch import Tensor
 
 from farfield.coulomb import truncated
+from farfield.coulomb.ewald import waves_at
 from farfield.coulomb.harmonics import HIGHEST, solid_harmonics
 from farfield.coulomb.mesh_plan import BEYOND
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan import half_of_waves
 from farfield.coulomb.sources import part, place
 from farfield.coulomb.space import space_of, summed_cell
-from farfield.coulomb.waves import Waves, spread
+from farfield.coulomb.waves import spread
 from farfield.errors import InputError
 from farfield.system import System
 from farfield.units import COULOMB
@@ -109,13 +110,12 @@ def _alike(everywhere: System, systems: Tensor, shells: tuple[Tensor, Tensor], e
     box, radius, indices, multiplicity = _waves(some, widths.detach(), moments.shape[1], error)
     cell = summed_cell(some, box)
     padding = Padding.of(some)
-    phases = padding.pad(some.positions) @ (2 * math.pi * torch.linalg.inv(cell))
-    phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
+    phases, waves = waves_at(some, padding, cell, indices)
     form, squared = truncated.kernel(indices, cell, some.periodic, radius)
     k = indices @ (2 * math.pi * torch.linalg.inv(cell).transpose(1, 2))
     highest = math.isqrt(moments.shape[1]) - 1
     harmonics = solid_harmonics(k, highest)  # (systems, waves, lm)
-    waves, real, imaginary = Waves(phases, indices), torch.zeros_like(form), torch.zeros_like(form)
+    real, imaginary = torch.zeros_like(form), torch.zeros_like(form)
     for width, group in _groups(widths):
         columns = torch.where(group.unsqueeze(1), moments, 0.0)
         cosine, sine = spread(phases, padding.pad(columns), waves)
