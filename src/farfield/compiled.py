@@ -35,8 +35,8 @@ def regrouped(loop: Loop) -> Loop:
 
 
 def inlined(loop: Loop) -> Loop:
-    """The insides of a ``regrouped`` loop."""
-    return _built(loop, inline="always", fastmath=_REGROUPED)
+    """The insides of a ``regrouped`` loop: a call of it, with values in registers, costs nothing."""
+    return _built(loop, nogil=True, forceinline=True, fastmath=_REGROUPED)
 
 
 def shares(work: int, least: int) -> list[tuple[int, int]]:

@@ -8,32 +8,27 @@ import torch
 
 from farfield.coulomb import Coulomb, near
 from farfield.coulomb.compiled import pair_sums, radial
-from farfield.coulomb.kernels import screened, smeared
 from farfield.coulomb.sources import on_atoms
 from farfield.coulomb.waves import Waves
 from farfield.geometry.neighbors import with_neighbors
 from farfield.system import concatenate
 
 
-def test_radial_functions_are_exact_to_rounding():
-    squared, rate = np.geomspace(0.01, 400, 200), np.full(200, 0.45)
-    out = np.empty((3, 200))
-    radial.screened(squared, rate, 200, out)
-    one = torch.from_numpy(squared)
-    for order in range(3):
-        expected = screened(one, torch.tensor(0.45, dtype=torch.float64), order).numpy()
-        visible = expected > 1e-280
-        np.testing.assert_allclose(out[order][visible], expected[visible], rtol=3e-13)
-
-
-def test_radial_functions_of_gaussians_down_to_no_distance():
-    squared = np.concatenate([[0.0], np.geomspace(1e-6, 100, 199)])
-    rates, out = np.stack([np.full(200, 0.4), np.linspace(0.5, 3, 200)]), np.empty((3, 200))
-    radial.between(squared, rates, 200, out)
-    one, (slow, fast) = torch.from_numpy(squared), torch.from_numpy(rates)
-    for order in range(3):
-        expected = smeared(one, fast, order) - smeared(one, slow, order)
-        np.testing.assert_allclose(out[order], expected.numpy(), rtol=1e-10, atol=1e-14)
+@pytest.mark.parametrize("top", [0.7, 10.6, 23.0, radial.ALL])
+@pytest.mark.parametrize("order", range(radial.ORDERS))
+def test_boys_functions_are_polynomials_to_rounding(order, top):
+    form = radial.boys(top)
+    assert form.top >= top
+    z = np.linspace(0, top, 999)
+    u = 2 * z / form.top - 1
+    even, odd = (np.polyval(form.terms.reshape(-1, 2 * radial.ORDERS)[:, 2 * order + k], u * u) for k in (0, 1))
+    np.testing.assert_allclose(even + u * odd, radial.boys_values(order, z), rtol=0, atol=2e-15)
+    # F_n from its integral, by Gauss and Legendre
+    t, weight = np.polynomial.legendre.leggauss(60)
+    t, weight = (t + 1) / 2, weight / 2
+    for x in (0.1, 0.5, 2.0):
+        integral = (weight * t ** (2 * order) * np.exp(-x * t * t)).sum()
+        np.testing.assert_allclose(radial.boys_values(order, np.array([x]))[0], integral, rtol=1e-14)
 
 
 @pytest.fixture
@@ -76,8 +71,8 @@ def test_response_is_that_of_plain_torch(batch):
 def test_a_list_is_read_once_per_pair_and_kept(batch, monkeypatch):
     system, charges = batch
     known = system.neighbors
-    once = pair_sums.listed_once(known.i.numpy(), known.j.numpy(), known.shift.numpy(), twice=True)
-    assert 2 * len(once.i) == len(known.i)
+    once = pair_sums.listed_once(known.i.numpy(), known.j.numpy(), known.shift.numpy(), sources=system.n_atoms, twice=True)
+    assert 2 * once.pairs == len(known.i)
     plan = Coulomb(error=1e-2).plan(system)
     first = near.energy(on_atoms(system, charges, None), plan)
 

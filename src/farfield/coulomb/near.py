@@ -20,7 +20,8 @@ from farfield.coulomb.pairs import HalfPairs, PairList, half_pairs, pair_list
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
-from farfield.system import NeighborList
+from farfield.geometry.neighbors import CLOSEST
+from farfield.system import NeighborList, System
 
 
 def energy(charged: Charged, plan: Plan) -> Tensor:
@@ -48,7 +49,8 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     if charged.charges.device.type != "cpu":
         return _response_reference(charged, plan)
     first = _Near(charged, plan, pair_list(charged, plan.reach)).first_order()
-    return first.potential, first.field, first.virial
+    lattice = summed_cell(charged.system, plan.box).transpose(1, 2).unsqueeze(1)
+    return first.potential, first.field, lattice @ first.by_cell - first.moment
 
 
 def energy_reference(charged: Charged, plan: Plan, listed: PairList | None = None) -> Tensor:
@@ -90,7 +92,8 @@ def pair_kernels(charged: Charged, plan: Plan, pairs: HalfPairs, highest: int) -
 class _FirstOrder:
     potential: Tensor  # (sources, channels), e/Å
     field: Tensor  # (sources, channels, 3), e/Å²
-    virial: Tensor  # (systems, channels, 3, 3), e²/Å
+    by_cell: Tensor  # (systems, channels, 3, 3), dE/dcell at fixed positions, e²/Å²
+    moment: Tensor  # (systems, channels, 3, 3), Σ r⊗qE, e²/Å
 
 
 class _Near:
@@ -104,15 +107,15 @@ class _Near:
             numbers(system.positions), numbers(charged.charges), numbers(variances), system.system_index.numpy()
         )
         self._cells = pair_sums.Cells(numbers(system.cell), numbers(plan.splitting), numbers(plan.cutoff))
-        self._listed = _once(charged.system.neighbors, listed)
+        self._listed = _once(charged.system, listed)
 
     def first_order(self) -> _FirstOrder:
-        felt, virial, too_close = pair_sums.first_order(self._charges, self._cells, self._listed)
-        if too_close:
+        found = pair_sums.first_order(self._charges, self._cells, self._listed)
+        if found.closest < CLOSEST**2:
             half_pairs(self.charged, self.plan.cutoff, self.listed)  # raises, if they must not be so close
         dtype = self.charged.charges.dtype
-        values = torch.from_numpy(felt).to(dtype)
-        return _FirstOrder(values[..., 0], values[..., 1:], torch.from_numpy(virial).to(dtype))
+        felt, by_cell, moment = (torch.from_numpy(x).to(dtype) for x in (found.felt, found.by_cell, found.moment))
+        return _FirstOrder(felt[..., 0], felt[..., 1:], by_cell, moment)
 
     def second_order(self, positions: Tensor, cell: Tensor, charges: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
         """Gradient by positions, cell, charges and weight of the derivative of Σ weight·E along a direction."""
@@ -154,12 +157,7 @@ class _Slopes(torch.autograd.Function):
         owner = near.charged.system.system_index
         own = weight[owner]
         by_positions = -((own * charges).unsqueeze(-1) * first.field).sum(1)
-        # Σ d⊗g = Σ r⊗dE/dr + cellᵀ dE/dcell, d⊗g being the strain's derivative
-        virial = (weight[..., None, None] * first.virial).sum(1)
-        moment = torch.zeros_like(cell).index_add(0, owner, positions.unsqueeze(2) * by_positions.unsqueeze(1))
-        lattice = summed_cell(replace(near.charged.system, cell=cell), near.plan.box)
-        by_cell = torch.linalg.solve(lattice.transpose(1, 2), virial - moment)
-        by_cell = torch.where(near.charged.system.periodic.unsqueeze(2), by_cell, 0.0)
+        by_cell = (weight[..., None, None] * first.by_cell).sum(1)
         return by_positions, by_cell, own * first.potential
 
     @staticmethod
@@ -180,13 +178,14 @@ class _Slopes(torch.autograd.Function):
 _kept: WeakKeyDictionary[NeighborList, pair_sums.Listed] = WeakKeyDictionary()
 
 
-def _once(attached: NeighborList | None, listed: PairList) -> pair_sums.Listed:
+def _once(system: System, listed: PairList) -> pair_sums.Listed:
     """The list as compiled sums read it; made once for as long as the same one stays attached."""
+    attached = system.neighbors
     shared = attached is not None and attached.i is listed.i
     if attached is not None and shared and attached in _kept:
         return _kept[attached]
     i, j, shift = (column.contiguous().numpy() for column in (listed.i, listed.j, listed.shift.detach()))
-    found = pair_sums.listed_once(i, j, shift, twice=listed.twice)
+    found = pair_sums.listed_once(i, j, shift, sources=system.n_atoms, twice=listed.twice)
     if attached is not None and shared:
         _kept[attached] = found
     return found

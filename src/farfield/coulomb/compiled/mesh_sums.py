@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from farfield.compiled import Array, regrouped, shares, together
-from farfield.coulomb.compiled.lanes import LANES, dot, fill, load, store, times_plus
+from farfield.coulomb.compiled.lanes import LANES, dot, fill, load, store
 
 LEAST = 1 << 11
 """Sources that are worth a thread."""
@@ -188,7 +188,7 @@ def _locate(fractional: Array, i: int, size: Array, form: Spline, out: tuple[Arr
                 at = d * p * width + lane
                 value = load(pieces, at)
                 for k in range(1, p):
-                    value = times_plus(value, offset, load(pieces, at + k * width))
+                    value = value * offset + load(pieces, at + k * width)
                 store(weights, (axis * n + d) * width + lane, value)
         if axis == 2:
             for k in range(p):
@@ -222,7 +222,7 @@ def _spread(fractional: Array, moments: Array, terms: Terms, form: Spline, where
                         at = start + rows[1, y] + np.uintp(lane)
                         value = load(mesh, at)
                         for b in range(n):
-                            value = times_plus(load(columns, b * width + lane), weights[(n + b) * width + y], value)
+                            value = value + load(columns, b * width + lane) * weights[(n + b) * width + y]
                         store(mesh, at, value)
 
 
@@ -237,7 +237,7 @@ def _columns(cube: Array, weights: Array, x: int, width: int, columns: Array) ->
                 factor = 0.0
                 for a in range(n - b - d):
                     factor += cube[a, b, d] * weights[a * width + x]
-                value = times_plus(load(weights, (2 * n + d) * width + lane), factor, value)
+                value = value + load(weights, (2 * n + d) * width + lane) * factor
             store(columns, b * width + lane, value)
 
 
@@ -273,15 +273,15 @@ def _lines(mesh: Array, weights: Array, at: tuple[int, int, int], form: Spline, 
         value, slope = fill(0.0), fill(0.0)
         for y in range(p):
             row = load(mesh, start + rows[1, y])
-            value = times_plus(row, weights[2 * width + y], value)
-            slope = times_plus(row, weights[3 * width + y], slope)
+            value = value + row * weights[2 * width + y]
+            slope = slope + row * weights[3 * width + y]
         store(planes, here, value)
         store(planes, stride + here, slope)
     else:
         for b in range(n):
             value = fill(0.0)
             for y in range(p):
-                value = times_plus(load(mesh, start + rows[1, y]), weights[(n + b) * width + y], value)
+                value = value + load(mesh, start + rows[1, y]) * weights[(n + b) * width + y]
             store(planes, b * stride + here, value)
 
 
@@ -294,6 +294,6 @@ def _contract(planes: Array, weights: Array, sizes: tuple[int, int, int], found:
         for a in range(n - b):
             value = fill(0.0)
             for x in range(p):
-                value = times_plus(load(planes, (b * p + x) * LANES), weights[a * width + x], value)
+                value = value + load(planes, (b * p + x) * LANES) * weights[a * width + x]
             for d in range(n - a - b):
                 found[a, b, d] += dot(value, load(weights, (2 * n + d) * width + lane))

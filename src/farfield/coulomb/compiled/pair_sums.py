@@ -1,30 +1,47 @@
 """Real-space sums over pairs, and their first and second derivatives, without an array as long as the list.
 
-A block of pairs inside the cutoff is gathered, its radial functions follow in vector registers, its contributions are
-scattered. With d = r_j + image - r_i and B_n of the pair,
+Sources and the images that anyone meets stand in one table, a row of four numbers each, so that a pair needs nothing
+but the row of its other end. Eight pairs of a source at a time: rows are read and transposed in registers, radial
+functions are polynomials (radial.py), what the other ends feel is added to theirs. With d = r_j + image - r_i and B_n,
 
     E = Σ q_i q_j B_0,    dE/dd = -q_i q_j B_1 d,    d(dE/dd) = q_i q_j (B_2 d (d·δd) - B_1 δd)
+
+Images are folded onto their sources at the end; what they feel, times the lattice vectors they were moved by, is the
+derivative by the cell.
 """
 
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from farfield.compiled import Array, regrouped, shares, together
-from farfield.coulomb.compiled.radial import between, screened
-from farfield.geometry.neighbors import CLOSEST
-
-BLOCK = 256
-"""Pairs at a time: their arrays stay in the fastest cache."""
-
-CLOSEST_SQUARED = CLOSEST**2
+from farfield.compiled import Array, inlined, regrouped, shares, together
+from farfield.coulomb.compiled.lanes import (
+    LANES,
+    ROW,
+    add_columns,
+    columns,
+    entries,
+    fill,
+    first_of,
+    root,
+    smaller,
+    smallest,
+    total,
+    where_below,
+)
+from farfield.coulomb.compiled.radial import ALL, Boys, boys, of_erf, of_points
 
 NARROWEST = 1e-8
 """Å², twice the variances of two charges: those narrower are points."""
 
+FAR = 1e30
+"""Å², the distance of lanes without a pair."""
+
 LEAST = 1 << 16
 """Pairs that are worth a thread."""
+
+DENSE = 1 << 26
+"""Entries of a table of all images there could be; where it would be longer, images are sorted instead."""
 
 
 class Charges(NamedTuple):
@@ -45,11 +62,17 @@ class Cells(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """Every pair once, in as few bytes as it takes: reading them is a good part of the time."""
+    """Every pair once, by the row of its second end in the table: the sources, then their images."""
 
-    i: Array  # (pairs,) int32
-    j: Array  # (pairs,) int32
-    shift: Array  # (pairs, 3) int16, or int32 where sources lie that far outside their cell; whole lattice vectors
+    first: Array  # (sources + 1,) int64, where the pairs of each source begin
+    row: Array  # (pairs + LANES,) int32
+    source: Array  # (images,) int32, which one it is an image of
+    shift: Array  # (images, 3) lattice vectors it is moved by
+
+    @property
+    def pairs(self) -> int:
+        """How many."""
+        return len(self.row) - LANES
 
 
 class Direction(NamedTuple):
@@ -61,259 +84,362 @@ class Direction(NamedTuple):
     weight: Array  # (systems, channels), of each energy
 
 
-class Block(NamedTuple):
-    """Pairs inside the cutoff."""
-
-    place: Array  # (4, block) int64: i, j, system, row of the list
-    vector: Array  # (3, block)
-    squared: Array  # (block,)
-    rates: Array  # (2, block)
-    radial: Array  # (3, block)
-
-
-def listed_once(i: Array, j: Array, shift: Array, *, twice: bool) -> Listed:
+def listed_once(i: Array, j: Array, shift: Array, *, sources: int, twice: bool) -> Listed:
     """Of a list that has every pair ``twice`` those with i < j, and of a source's own images one half."""
-    pairs = np.zeros(len(i) + 1, np.int64)
-    if twice:
-        _mark(i, j, shift, pairs)
-    else:
-        pairs[1:] = np.arange(1, len(i) + 1)
-    count = int(pairs[-1])
-    furthest = max(-shift.min(initial=0), shift.max(initial=0))
-    whole = np.int16 if furthest < 1 << 15 else np.int32
-    out = Listed(np.empty(count, np.int32), np.empty(count, np.int32), np.empty((count, 3), whole))
-    _copy((i, j, shift), pairs, out)
-    return out
+    first, bounds = np.zeros(sources + 1, np.int64), np.zeros((2, 3))
+    _count(i, j, shift, twice, first, bounds)
+    spans = (bounds[1] - bounds[0]).astype(np.int64) + 1
+    if sources * int(spans.prod()) > DENSE:
+        return _listed_by_sorting(i, j, shift, first, twice=twice)
+    number = np.zeros(sources * int(spans.prod()), np.int32)
+    row = np.zeros(int(first[-1]) + LANES, np.int32)
+    images = _fill((i, j, shift), twice, (first.copy(), row), (bounds[0], spans, number))
+    source, moved = np.empty(images, np.int32), np.empty((images, 3))
+    _name(number, (bounds[0], spans), source, moved)
+    return Listed(first, row, source, moved)
 
 
-def first_order(charges: Charges, cells: Cells, listed: Listed) -> tuple[Array, Array, int]:
-    """Potential and field ``(sources, channels, 4)``, dE/dstrain ``(systems, channels, 3, 3)``, pairs too close.
+def _listed_by_sorting(i: Array, j: Array, shift: Array, first: Array, *, twice: bool) -> Listed:
+    """The same where images lie wide apart: sources far outside their cell."""
+    kept = np.empty(len(i), np.bool_)
+    _keep(i, j, shift, twice, kept)
+    i, j, shift = i[kept], j[kept], shift[kept]
+    order = np.argsort(i, kind="stable")
+    j, shift = j[order], shift[order]
+    row, moved = np.zeros(len(j) + LANES, np.int32), shift.any(1)
+    row[: len(j)] = j
+    images, number = np.unique(np.column_stack([j[moved], shift[moved]]), axis=0, return_inverse=True)
+    row[: len(j)][moved] = len(first) - 1 + number.reshape(-1)
+    return Listed(first, row, images[:, 0].astype(np.int32), images[:, 1:].astype(np.float64))
 
-    In e/Å, e/Å² and e²/Å.
-    """
 
-    def share(first: int, last: int) -> tuple[Array, Array, int]:
-        sources, channels = charges.charges.shape
-        felt = np.zeros((sources, channels, 4))
-        virial = np.zeros((len(cells.cell), channels, 3, 3))
-        too_close = _first_order(charges, cells, listed, (first, last), (felt, virial))
-        return felt, virial, too_close
+class FirstOrder(NamedTuple):
+    """What every source feels, in e/Å and e/Å², and derivatives of each channel's energy, in e²/Å and e²/Å²."""
 
-    felt, virial, too_close = zip(*together(share, shares(len(listed.i), LEAST)))
-    return _total(felt), _total(virial), sum(too_close)
+    felt: Array  # (sources, channels, 4), the potential and the field
+    by_cell: Array  # (systems, channels, 3, 3), at fixed positions
+    moment: Array  # (systems, channels, 3, 3), Σ r⊗qE
+    closest: float  # Å², the least distance of two
+
+
+def first_order(charges: Charges, cells: Cells, listed: Listed) -> FirstOrder:
+    """One pass for each channel."""
+    sources, channels = charges.charges.shape
+    felt, closest = np.empty((sources, channels, ROW)), np.inf
+    by_cell, moment = np.zeros((2, len(cells.cell), channels, 3, 3))
+    form, variances = _functions(charges, cells), _with_images(charges.variances, listed)
+    for channel in range(channels):
+        table = _table(charges.positions, charges.charges, channel, charges.owner, cells.cell, listed)
+
+        def share(first: int, last: int, table: Array = table) -> tuple[Array, float]:
+            out = np.zeros(len(table))
+            return out, _first_order((table, variances, charges.owner), cells, listed, form, (first, last), out)
+
+        shared, distances = zip(*together(share, _rows(listed)))
+        sums = by_cell[:, channel], moment[:, channel]
+        _fold(_total(shared), table, listed, charges.owner, felt[:, channel], sums)
+        closest = min(closest, *distances)
+    return FirstOrder(felt, by_cell, moment, closest)
 
 
 def second_order(
     charges: Charges, cells: Cells, listed: Listed, direction: Direction
 ) -> tuple[Array, Array, Array, Array]:
     """Gradient by positions, charges, cell and weight of the derivative of Σ weight·E along a direction."""
+    by_positions, by_charges = np.zeros_like(direction.positions), np.empty_like(direction.charges)
+    by_cell, by_weight = np.zeros_like(direction.cell), np.zeros_like(direction.weight)
+    form, variances = _functions(charges, cells), _with_images(charges.variances, listed)
+    for channel in range(charges.charges.shape[1]):
+        table = _table(charges.positions, charges.charges, channel, charges.owner, cells.cell, listed)
+        moves = _table(direction.positions, direction.charges, channel, charges.owner, direction.cell, listed)
+        weight = np.ascontiguousarray(direction.weight[:, channel])
 
-    def share(first: int, last: int) -> tuple[Array, Array, Array, Array]:
-        out = (
-            np.zeros_like(direction.positions),
-            np.zeros_like(direction.charges),
-            np.zeros_like(direction.cell),
-            np.zeros_like(direction.weight),
-        )
-        _second_order(charges, cells, listed, direction, (first, last), out)
-        return out
+        def share(
+            first: int, last: int, tables: tuple[Array, Array] = (table, moves), weight: Array = weight
+        ) -> tuple[Array, Array]:
+            out, steep = np.zeros(len(tables[0])), np.zeros(len(weight))
+            given = (*tables, variances, charges.owner, weight)
+            _second_order(given, cells, listed, form, (first, last), (out, steep))
+            return out, steep
 
-    shared = together(share, shares(len(listed.i), LEAST))
-    by_positions, by_charges, by_cell, by_weight = (_total(arrays) for arrays in zip(*shared))
+        gradients, steepness = zip(*together(share, _rows(listed)))
+        by_weight[:, channel] = _total(steepness)
+        _fold_second(_total(gradients), listed, charges.owner, by_positions, by_charges[:, channel], by_cell)
     return by_positions, by_charges, by_cell, by_weight
 
 
-@regrouped
-def _mark(i: Array, j: Array, shift: Array, pairs: Array) -> None:
-    """Running count of the pairs to keep."""
-    for row in range(len(i)):
-        kept = i[row] < j[row]
-        if i[row] == j[row]:
-            a, b, c = shift[row, 0], shift[row, 1], shift[row, 2]
-            kept = a > 0 or (a == 0 and (b > 0 or (b == 0 and c > 0)))
-        pairs[row + 1] = pairs[row] + kept
+def _functions(charges: Charges, cells: Cells) -> Boys:
+    return boys(ALL if len(charges.variances) else float(np.square(cells.splitting * cells.cutoff).max()))
 
 
-@regrouped
-def _copy(given: tuple[Array, Array, Array], pairs: Array, out: Listed) -> None:
-    i, j, shift = given
-    for row in range(len(i)):
-        to = pairs[row]
-        if pairs[row + 1] > to:
-            out.i[to], out.j[to] = i[row], j[row]
-            for axis in range(3):
-                out.shift[to, axis] = np.int64(shift[row, axis])
+def _with_images(values: Array, listed: Listed) -> Array:
+    return np.concatenate([values, values[listed.source]]) if len(values) else values
+
+
+def _rows(listed: Listed) -> list[tuple[int, int]]:
+    """Runs of sources with about equally many pairs, one per thread."""
+    ends = np.searchsorted(listed.first, [end for _, end in shares(listed.pairs, LEAST)]).tolist()
+    ends[-1] = len(listed.first) - 1
+    return list(zip([0, *ends], ends))
 
 
 def _total(arrays: tuple[Array, ...]) -> Array:
-    total = arrays[0]
+    whole = arrays[0]
     for array in arrays[1:]:
-        total += array
-    return total
+        whole += array
+    return whole
 
 
 @regrouped
-def _new_block() -> Block:
-    return Block(
-        np.empty((4, BLOCK), np.uintp),
-        np.empty((3, BLOCK)),
-        np.empty(BLOCK),
-        np.empty((2, BLOCK)),
-        np.empty((3, BLOCK)),
+def _once(i: int, j: int, x: float, y: float, z: float) -> bool:
+    if i != j:
+        return i < j
+    return x > 0 or (x == 0 and (y > 0 or (y == 0 and z > 0)))
+
+
+@regrouped
+def _keep(i: Array, j: Array, shift: Array, twice: bool, kept: Array) -> None:
+    for pair in range(len(i)):
+        kept[pair] = not twice or _once(i[pair], j[pair], shift[pair, 0], shift[pair, 1], shift[pair, 2])
+
+
+@regrouped
+def _count(i: Array, j: Array, shift: Array, twice: bool, first: Array, bounds: Array) -> None:
+    """Where the pairs of each source begin, and the smallest and the largest shift."""
+    for pair in range(len(i)):
+        x, y, z = np.float64(shift[pair, 0]), np.float64(shift[pair, 1]), np.float64(shift[pair, 2])
+        if twice and not _once(i[pair], j[pair], x, y, z):
+            continue
+        first[i[pair] + 1] += 1
+        bounds[0, 0], bounds[1, 0] = min(bounds[0, 0], x), max(bounds[1, 0], x)
+        bounds[0, 1], bounds[1, 1] = min(bounds[0, 1], y), max(bounds[1, 1], y)
+        bounds[0, 2], bounds[1, 2] = min(bounds[0, 2], z), max(bounds[1, 2], z)
+    for source in range(len(first) - 1):
+        first[source + 1] += first[source]
+
+
+@regrouped
+def _fill(
+    pairs: tuple[Array, Array, Array], twice: bool, out: tuple[Array, Array], known: tuple[Array, Array, Array]
+) -> int:
+    """Rows of the second ends; images are numbered as they are met, from one, in a table of all there could be."""
+    i, j, shift = pairs
+    following, row = out
+    low, spans, number = known
+    sources, images = len(following) - 1, 0
+    for pair in range(len(i)):
+        x, y, z = np.float64(shift[pair, 0]), np.float64(shift[pair, 1]), np.float64(shift[pair, 2])
+        if twice and not _once(i[pair], j[pair], x, y, z):
+            continue
+        other = j[pair]
+        if x != 0 or y != 0 or z != 0:
+            code = (np.int64(x - low[0]) * spans[1] + np.int64(y - low[1])) * spans[2] + np.int64(z - low[2])
+            code = code * sources + other
+            if number[code] == 0:
+                images += 1
+                number[code] = images
+            other = sources + number[code] - 1
+        row[following[i[pair]]] = other
+        following[i[pair]] += 1
+    return images
+
+
+@regrouped
+def _name(number: Array, known: tuple[Array, Array], source: Array, shift: Array) -> None:
+    """Source and shift of every image."""
+    low, spans = known
+    sources = len(number) // (spans[0] * spans[1] * spans[2])
+    for code in range(len(number)):
+        if number[code] > 0:
+            image, place = number[code] - 1, code // sources
+            source[image] = code % sources
+            shift[image, 0] = low[0] + place // (spans[1] * spans[2])
+            shift[image, 1] = low[1] + place // spans[2] % spans[1]
+            shift[image, 2] = low[2] + place % spans[2]
+
+
+def _table(vectors: Array, values: Array, channel: int, owner: Array, cell: Array, listed: Listed) -> Array:
+    """Vector and value of every source and image, flat."""
+    table = np.empty((len(vectors) + len(listed.source)) * ROW)
+    _fill_table(vectors, values[:, channel], owner, cell, listed, table)
+    return table
+
+
+@regrouped
+def _fill_table(vectors: Array, values: Array, owner: Array, cell: Array, listed: Listed, table: Array) -> None:
+    sources = len(vectors)
+    for i in range(sources):
+        for axis in range(3):
+            table[ROW * i + axis] = vectors[i, axis]
+        table[ROW * i + 3] = values[i]
+    for image in range(len(listed.source)):
+        i, at = listed.source[image], ROW * (sources + image)
+        h, a, b, c = cell[owner[i]], listed.shift[image, 0], listed.shift[image, 1], listed.shift[image, 2]
+        for axis in range(3):
+            table[at + axis] = vectors[i, axis] + a * h[0, axis] + b * h[1, axis] + c * h[2, axis]
+        table[at + 3] = values[i]
+
+
+@inlined
+def _kernels(squared: Any, split: float, limit: float, top: float, terms: Array) -> tuple[Any, Any, Any]:
+    """B_0, B_1 and B_2 of eight pairs of points, zero beyond the cutoff."""
+    zeroth, first, second = of_points(squared)
+    far, far_first, far_second = of_erf(squared, split, top, terms)
+    return (
+        where_below(squared, limit, zeroth - far, fill(0.0)),
+        where_below(squared, limit, first - far_first, fill(0.0)),
+        where_below(squared, limit, second - far_second, fill(0.0)),
+    )
+
+
+@inlined
+def _blurred_kernels(
+    squared: Any, variance: Any, split: float, limit: float, top: float, terms: Array
+) -> tuple[Any, Any, Any]:
+    """The same of Gaussians, ``variance`` the sum of both."""
+    zeroth, first, second = of_points(squared)
+    variance = 2.0 * variance
+    rate = fill(1.0) / root(where_below(variance, NARROWEST, fill(NARROWEST), variance))
+    z = rate * rate * squared
+    own, own_first, own_second = of_erf(squared, rate, top, terms)
+    far, far_first, far_second = of_erf(squared, split, top, terms)
+    zeroth, first, second = (
+        where_below(z, ALL, own, zeroth) - far,
+        where_below(z, ALL, own_first, first) - far_first,
+        where_below(z, ALL, own_second, second) - far_second,
+    )
+    nothing = fill(0.0)
+    return (
+        where_below(squared, limit, zeroth, nothing),
+        where_below(squared, limit, first, nothing),
+        where_below(squared, limit, second, nothing),
     )
 
 
 @regrouped
-def _collect(charges: Charges, cells: Cells, listed: Listed, reach: tuple[int, int], block: Block) -> tuple[int, int]:
-    """Fill a block from the list: how many pairs, and the row to go on from."""
-    row, last = reach
-    count = 0
-    at_i, at_j, shift, owner, r, h = listed.i, listed.j, listed.shift, charges.owner, charges.positions, cells.cell
-    place, vector, rates = block.place, block.vector, block.rates
-    wide = len(charges.variances) > 0
-    while row < last and count < BLOCK:
-        i, j = np.uintp(at_i[row]), np.uintp(at_j[row])
-        s = np.uintp(owner[i])
-        x, y, z = r[j, 0] - r[i, 0], r[j, 1] - r[i, 1], r[j, 2] - r[i, 2]
-        if shift[row, 0] != 0 or shift[row, 1] != 0 or shift[row, 2] != 0:
-            a, b, c = np.float64(shift[row, 0]), np.float64(shift[row, 1]), np.float64(shift[row, 2])
-            x += a * h[s, 0, 0] + b * h[s, 1, 0] + c * h[s, 2, 0]
-            y += a * h[s, 0, 1] + b * h[s, 1, 1] + c * h[s, 2, 1]
-            z += a * h[s, 0, 2] + b * h[s, 1, 2] + c * h[s, 2, 2]
-        squared = x * x + y * y + z * z
-        place[0, count], place[1, count], place[2, count], place[3, count] = i, j, s, np.uintp(row)
-        vector[0, count], vector[1, count], vector[2, count] = x, y, z
-        block.squared[count] = squared
-        rates[0, count] = cells.splitting[s]
-        if wide:
-            rates[1, count] = 1 / math.sqrt(max(2 * (charges.variances[i] + charges.variances[j]), NARROWEST))
-        count += squared < cells.cutoff[s] ** 2  # else overwritten by the next
-        row += 1
-    if wide:
-        between(block.squared, rates, count, block.radial)
-    else:
-        screened(block.squared, rates[0], count, block.radial)
-    return count, row
-
-
-@regrouped
 def _first_order(
-    charges: Charges, cells: Cells, listed: Listed, reach: tuple[int, int], out: tuple[Array, Array]
-) -> int:
-    felt, virial = out
-    block, too_close, row = _new_block(), 0, reach[0]
-    while row < reach[1]:
-        count, row = _collect(charges, cells, listed, (row, reach[1]), block)
-        for p in range(count):
-            too_close += block.squared[p] < CLOSEST_SQUARED
-        for c in range(charges.charges.shape[1]):
-            _scatter(block, count, charges.charges[:, c], felt[:, c])
-            _add_virial(block, count, virial[:, c])
-    return too_close
+    given: tuple[Array, Array, Array], cells: Cells, listed: Listed, form: Boys, reach: tuple[int, int], out: Array
+) -> float:
+    table, variances, owner = given
+    row, begin, top, terms, wide, nothing = listed.row, listed.first, form.top, form.terms, len(variances) > 0, fill(0.0)
+    closest = fill(FAR)
+    for i in range(reach[0], reach[1]):
+        x_i, y_i, z_i, q_i = table[ROW * i], table[ROW * i + 1], table[ROW * i + 2], table[ROW * i + 3]
+        split, limit = cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2
+        own = variances[i] if wide else 0.0
+        potential, x_sum, y_sum, z_sum = nothing, nothing, nothing, nothing
+        for pair in range(begin[i], begin[i + 1], LANES):
+            at = np.uintp(pair)
+            x, y, z, q = columns(table, row, at)
+            x, y, z = x - x_i, y - y_i, z - z_i
+            squared = first_of(x * x + y * y + z * z, begin[i + 1] - pair, FAR)
+            closest = smaller(closest, squared)
+            if wide:
+                variance = entries(variances, row, at) + own
+                zeroth, first, _ = _blurred_kernels(squared, variance, split, limit, top, terms)
+            else:
+                zeroth, first, _ = _kernels(squared, split, limit, top, terms)
+            pull, push = first * q, first * q_i
+            potential = potential + zeroth * q
+            x_sum, y_sum, z_sum = x_sum + pull * x, y_sum + pull * y, z_sum + pull * z
+            add_columns(out, row, at, push * x, push * y, push * z, zeroth * q_i)
+        out[ROW * i] -= total(x_sum)
+        out[ROW * i + 1] -= total(y_sum)
+        out[ROW * i + 2] -= total(z_sum)
+        out[ROW * i + 3] += total(potential)
+    return smallest(closest)
 
 
 @regrouped
-def _scatter(block: Block, count: int, q: Array, felt: Array) -> None:
-    """Add potential and field ``(sources, 4)`` of one channel; leaves q_i q_j B_1 in the block's rates."""
-    place, vector, radial, weight = block.place, block.vector, block.radial, block.rates
-    p = 0
-    while p < count:
-        i, here = place[0, p], q[place[0, p]]
-        value, x, y, z = 0.0, 0.0, 0.0, 0.0
-        while p < count and place[0, p] == i:
-            j = place[1, p]
-            there = q[j]
-            zeroth, first = radial[0, p], radial[1, p]
-            pull = first * there
-            weight[0, p] = here * pull
-            value += there * zeroth
-            x += pull * vector[0, p]
-            y += pull * vector[1, p]
-            z += pull * vector[2, p]
-            push = first * here
-            felt[j, 0] += here * zeroth
-            felt[j, 1] += push * vector[0, p]
-            felt[j, 2] += push * vector[1, p]
-            felt[j, 3] += push * vector[2, p]
-            p += 1
-        felt[i, 0] += value
-        felt[i, 1] -= x
-        felt[i, 2] -= y
-        felt[i, 3] -= z
-
-
-@regrouped
-def _add_virial(block: Block, count: int, virial: Array) -> None:
-    """Subtract Σ q_i q_j B_1 d⊗d, one run of pairs of the same system after the other."""
-    owner, first = block.place[2], 0
-    while first < count:
-        last = first + 1
-        while last < count and owner[last] == owner[first]:
-            last += 1
-        xx, xy, xz, yy, yz, zz = _moment(block.rates[0, first:last], block.vector[:, first:last])
-        for k, n, value in ((0, 0, xx), (1, 1, yy), (2, 2, zz)):
-            virial[owner[first], k, n] -= value
-        for k, n, value in ((0, 1, xy), (0, 2, xz), (1, 2, yz)):
-            virial[owner[first], k, n] -= value
-            virial[owner[first], n, k] -= value
-        first = last
-
-
-@regrouped
-def _moment(weight: Array, d: Array) -> tuple[float, float, float, float, float, float]:
-    xx, xy, xz, yy, yz, zz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for p in range(len(weight)):
-        x, y, z = weight[p] * d[0, p], weight[p] * d[1, p], weight[p] * d[2, p]
-        xx += x * d[0, p]
-        xy += x * d[1, p]
-        xz += x * d[2, p]
-        yy += y * d[1, p]
-        yz += y * d[2, p]
-        zz += z * d[2, p]
-    return xx, xy, xz, yy, yz, zz
+def _fold(
+    found: Array, table: Array, listed: Listed, owner: Array, felt: Array, sums: tuple[Array, Array]
+) -> None:
+    """Potential and field of the sources with those of their images; dE/dcell and Σ r⊗qE."""
+    by_cell, moment = sums
+    sources = len(felt)
+    for i in range(sources):
+        felt[i, 0] = found[ROW * i + 3]
+        for axis in range(3):
+            felt[i, axis + 1] = found[ROW * i + axis]
+    for image in range(len(listed.source)):
+        i, at = listed.source[image], ROW * (sources + image)
+        felt[i, 0] += found[at + 3]
+        for axis in range(3):
+            felt[i, axis + 1] += found[at + axis]
+            slope = table[at + 3] * found[at + axis]
+            for k in range(3):
+                by_cell[owner[i], k, axis] -= listed.shift[image, k] * slope
+    for k in range(3):
+        for axis in range(3):
+            i = 0
+            while i < sources:  # one system after the other
+                system, total_here = owner[i], 0.0
+                while i < sources and owner[i] == system:
+                    total_here += table[ROW * i + k] * table[ROW * i + 3] * felt[i, axis + 1]
+                    i += 1
+                moment[system, k, axis] = total_here
 
 
 @regrouped
 def _second_order(
-    charges: Charges,
+    given: tuple[Array, Array, Array, Array, Array],
     cells: Cells,
     listed: Listed,
-    along: Direction,
+    form: Boys,
     reach: tuple[int, int],
-    out: tuple[Array, Array, Array, Array],
+    out: tuple[Array, Array],
 ) -> None:
-    by_positions, by_charges, by_cell, by_weight = out
-    q, channels = charges.charges, charges.charges.shape[1]
-    shift, v, u, h = listed.shift, along.positions, along.charges, along.cell
-    block, row = _new_block(), reach[0]
-    place, vector, radial = block.place, block.vector, block.radial
-    while row < reach[1]:
-        count, row = _collect(charges, cells, listed, (row, reach[1]), block)
-        for p in range(count):
-            i, j, s, listing = place[0, p], place[1, p], place[2, p], place[3, p]
-            zeroth, first, second = radial[0, p], radial[1, p], radial[2, p]
-            d = (vector[0, p], vector[1, p], vector[2, p])
-            a, b, c = np.float64(shift[listing, 0]), np.float64(shift[listing, 1]), np.float64(shift[listing, 2])
-            x = v[j, 0] - v[i, 0] + a * h[s, 0, 0] + b * h[s, 1, 0] + c * h[s, 2, 0]
-            y = v[j, 1] - v[i, 1] + a * h[s, 0, 1] + b * h[s, 1, 1] + c * h[s, 2, 1]
-            z = v[j, 2] - v[i, 2] + a * h[s, 0, 2] + b * h[s, 1, 2] + c * h[s, 2, 2]
-            stretch = d[0] * x + d[1] * y + d[2] * z
-            product, change = 0.0, 0.0
-            for n in range(channels):
-                here, there, w = q[i, n], q[j, n], along.weight[s, n]
-                cross = u[i, n] * there + u[j, n] * here
-                product += w * here * there
-                change += w * cross
-                by_weight[s, n] += cross * zeroth - here * there * first * stretch
-                by_charges[i, n] += w * (u[j, n] * zeroth - there * first * stretch)
-                by_charges[j, n] += w * (u[i, n] * zeroth - here * first * stretch)
-            along_d, along_x = product * second * stretch - change * first, product * first
-            g = (along_d * d[0] - along_x * x, along_d * d[1] - along_x * y, along_d * d[2] - along_x * z)
+    """Gradients by position and charge of every source and image, and Σ over a system's pairs for its weight."""
+    table, moves, variances, owner, weights = given
+    gradients, steepness = out
+    row, begin, top, terms, wide, nothing = listed.row, listed.first, form.top, form.terms, len(variances) > 0, fill(0.0)
+    for i in range(reach[0], reach[1]):
+        x_i, y_i, z_i, q_i = table[ROW * i], table[ROW * i + 1], table[ROW * i + 2], table[ROW * i + 3]
+        u_i, v_i, w_i, p_i = moves[ROW * i], moves[ROW * i + 1], moves[ROW * i + 2], moves[ROW * i + 3]
+        split, limit, weight = cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2, weights[owner[i]]
+        own = variances[i] if wide else 0.0
+        x_sum, y_sum, z_sum, q_sum, steep = nothing, nothing, nothing, nothing, nothing
+        for pair in range(begin[i], begin[i + 1], LANES):
+            at = np.uintp(pair)
+            x, y, z, q = columns(table, row, at)
+            u, v, w, p = columns(moves, row, at)
+            x, y, z, u, v, w = x - x_i, y - y_i, z - z_i, u - u_i, v - v_i, w - w_i
+            squared = first_of(x * x + y * y + z * z, begin[i + 1] - pair, FAR)
+            if wide:
+                variance = entries(variances, row, at) + own
+                zeroth, first, second = _blurred_kernels(squared, variance, split, limit, top, terms)
+            else:
+                zeroth, first, second = _kernels(squared, split, limit, top, terms)
+            stretch = first * (x * u + y * v + z * w)
+            change, product = p * q_i + q * p_i, q * q_i
+            steep = steep + change * zeroth - product * stretch
+            along_d = (product * (x * u + y * v + z * w) * second - change * first) * weight
+            along_u = product * first * weight
+            x, y, z = along_d * x - along_u * u, along_d * y - along_u * v, along_d * z - along_u * w
+            x_sum, y_sum, z_sum = x_sum + x, y_sum + y, z_sum + z
+            q_sum = q_sum + (p * zeroth - q * stretch)
+            add_columns(gradients, row, at, x, y, z, (zeroth * p_i - stretch * q_i) * weight)
+        gradients[ROW * i] -= total(x_sum)
+        gradients[ROW * i + 1] -= total(y_sum)
+        gradients[ROW * i + 2] -= total(z_sum)
+        gradients[ROW * i + 3] += total(q_sum) * weight
+        steepness[owner[i]] += total(steep)
+
+
+@regrouped
+def _fold_second(
+    found: Array, listed: Listed, owner: Array, by_positions: Array, by_charges: Array, by_cell: Array
+) -> None:
+    sources = len(by_positions)
+    for i in range(sources):
+        by_charges[i] = found[ROW * i + 3]
+        for axis in range(3):
+            by_positions[i, axis] += found[ROW * i + axis]
+    for image in range(len(listed.source)):
+        i, at = listed.source[image], ROW * (sources + image)
+        by_charges[i] += found[at + 3]
+        for axis in range(3):
+            slope = found[at + axis]
+            by_positions[i, axis] += slope
             for k in range(3):
-                by_positions[i, k] -= g[k]
-                by_positions[j, k] += g[k]
-            if a != 0 or b != 0 or c != 0:
-                for k in range(3):
-                    by_cell[s, 0, k] += a * g[k]
-                    by_cell[s, 1, k] += b * g[k]
-                    by_cell[s, 2, k] += c * g[k]
+                by_cell[owner[i], k, axis] += listed.shift[image, k] * slope

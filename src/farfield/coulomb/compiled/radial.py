@@ -1,125 +1,99 @@
-"""B_n of (erfc(αr) - erfc(ar))/r over a block of pairs at once, exact to rounding; B_{n+1} = -(1/r) dB_n/dr.
+"""B_n of erfc(αr)/r and of (erf(ar) - erf(αr))/r, eight pairs at a time; B_{n+1} = -(1/r) dB_n/dr.
 
-Without branches, so that it runs in vector registers, 2 to 3 ns a pair: erfc(z) = exp(-z²) t P(t) with
-t = c/(c + z) and P a polynomial found here by interpolation.
+erf(ar)/r has B_n = (2a/√π)(2a²)ⁿ F_n(a²r²), F_n being the Boys functions. These are entire: up to some T a polynomial
+gives them to rounding, down to r = 0, without a root, an exponential or a branch. Beyond T = 36 erf(ar) is 1.
 """
 
 import math
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import erfcx
+from numpy.polynomial.chebyshev import cheb2poly
 
-from farfield.compiled import Array, inlined, regrouped
+from farfield.compiled import Array, inlined
+from farfield.coulomb.compiled.lanes import fill, root, where_below
 
-_DEGREE, _BEND = 20, 2.5
+ORDERS = 3
+
+ALL = 36.0
+"""erfc(√T) is nothing beside 1."""
+
+STEP = 1.0
+"""Polynomials are made for T rounded up to this, so that they are kept from step to step."""
+
+_NODES = 512
+_ODD = 2 * np.arange(_NODES) + 1
+_FACTOR = 2 / math.sqrt(math.pi)
 
 
-def _scaled_erfc() -> Array:
-    """Coefficients, highest first, of erfcx(z)/t in 2t - 1; relative error 4e-15."""
-    nodes = np.cos(np.pi * (np.arange(400) + 0.5) / 400)
-    t = (nodes + 1) / 2
-    fit = np.polynomial.Chebyshev.fit(t, erfcx(_BEND * (1 / t - 1)) / t, _DEGREE, domain=[0, 1])
-    return np.polynomial.chebyshev.cheb2poly(fit.coef)[::-1].copy()
+class Boys(NamedTuple):
+    """F_0, F_1 and F_2 up to T: polynomials of u = 2z/T - 1, E(u²) + u·O(u²), which halves the chains of products."""
+
+    top: float  # T
+    terms: Array  # (powers · 6,): E, O of F_0, of F_1, of F_2; highest powers of u² first
 
 
-_P = tuple(float(value) for value in _scaled_erfc())
-_E = tuple(1 / math.factorial(k) for k in range(12, -1, -1))
-_PER_LN2 = 1 / math.log(2)
-_LN2, _LN2_REST = 6.93145751953125e-1, 1.42860682030941723212e-6  # ln 2 in two pieces, the first with few bits
-_ROOT_PI = math.sqrt(math.pi)
+@lru_cache(maxsize=64)
+def boys(top: float) -> Boys:
+    """Polynomials of the Boys functions up to ``top`` at least, to rounding."""
+    top = min(max(math.ceil(top / STEP), 1) * STEP, ALL)
+    series = [_chebyshev(boys_values(n, top / 2 * (1 + np.cos(np.pi / 2 / _NODES * _ODD)))) for n in range(ORDERS)]
+    powers = max(_length(one) for one in series) // 2 + 1
+    terms = np.zeros((powers, 2 * ORDERS))
+    for n, one in enumerate(series):
+        polynomial = cheb2poly(one[: 2 * powers])
+        polynomial = np.pad(polynomial, (0, 2 * powers - len(polynomial)))
+        terms[:, 2 * n], terms[:, 2 * n + 1] = polynomial[0::2], polynomial[1::2]
+    return Boys(top, terms[::-1].reshape(-1).copy())
 
-SERIES_BELOW = 0.5
-"""(ar)² under which two Gaussians need the series of erf instead."""
+
+def _chebyshev(values: Array) -> Array:
+    """Series of a function known at many nodes, whose rounding averages out."""
+    series: Array = 2 / _NODES * np.cos(np.pi / _NODES / 2 * (np.outer(np.arange(64), _ODD) % (4 * _NODES))) @ values
+    series[0] /= 2
+    return series
+
+
+def _length(series: Array) -> int:
+    """Where a series that falls faster than any power is lost in rounding."""
+    small = np.abs(series) < 5e-16 * np.abs(series).max()
+    return int(np.flatnonzero(small[:-1] & small[1:])[0])
+
+
+def boys_values(order: int, z: Array) -> Array:
+    """F_n(z) = ∫₀¹ t^2n exp(-zt²) dt for 0 ≤ z ≤ 36: exp(-z) Σ_k (2z)^k / (2n+1)(2n+3)…(2n+2k+1), no term negative."""
+    term = np.full_like(z, 1 / (2 * order + 1))
+    series = term.copy()
+    for k in range(1, 200):
+        term = term * 2 * z / (2 * order + 2 * k + 1)
+        series = series + term
+    return np.exp(-z) * series
 
 
 @inlined
-def decay(x: float) -> float:
-    """exp(-x) for 0 ≤ x < 700."""
-    n = np.floor(0.5 - x * _PER_LN2)
-    r = -x - n * _LN2 - n * _LN2_REST
-    p = _E[0]
-    p = p * r + _E[1]
-    p = p * r + _E[2]
-    p = p * r + _E[3]
-    p = p * r + _E[4]
-    p = p * r + _E[5]
-    p = p * r + _E[6]
-    p = p * r + _E[7]
-    p = p * r + _E[8]
-    p = p * r + _E[9]
-    p = p * r + _E[10]
-    p = p * r + _E[11]
-    p = p * r + _E[12]
-    power = np.int64((np.int64(n) + 1023) << 52).view(np.float64)
-    return p * power  # type: ignore[no-any-return]
+def of_erf(squared: Any, rate: Any, top: float, terms: Array) -> tuple[Any, Any, Any]:
+    """B_0, B_1 and B_2 of erf(rate·r)/r in eight lanes, ``rate`` one number or eight; right while (rate·r)² ≤ T."""
+    square = rate * rate
+    z = squared * square
+    u = where_below(z, top, z, fill(top)) * (2 / top) - 1.0
+    v = u * u
+    a, b, c, d, e, f = fill(terms[0]), fill(terms[1]), fill(terms[2]), fill(terms[3]), fill(terms[4]), fill(terms[5])
+    for k in range(6, len(terms), 6):
+        a = a * v + terms[k]
+        b = b * v + terms[k + 1]
+        c = c * v + terms[k + 2]
+        d = d * v + terms[k + 3]
+        e = e * v + terms[k + 4]
+        f = f * v + terms[k + 5]
+    zeroth, twice = rate * _FACTOR, square * 2.0
+    return (a + u * b) * zeroth, (c + u * d) * (zeroth * twice), (e + u * f) * (zeroth * twice * twice)
 
 
 @inlined
-def scaled_erfc(z: float) -> float:
-    """exp(z²) erfc(z) for z ≥ 0."""
-    t = _BEND / (_BEND + z)
-    x = 2 * t - 1
-    p = _P[0]
-    p = p * x + _P[1]
-    p = p * x + _P[2]
-    p = p * x + _P[3]
-    p = p * x + _P[4]
-    p = p * x + _P[5]
-    p = p * x + _P[6]
-    p = p * x + _P[7]
-    p = p * x + _P[8]
-    p = p * x + _P[9]
-    p = p * x + _P[10]
-    p = p * x + _P[11]
-    p = p * x + _P[12]
-    p = p * x + _P[13]
-    p = p * x + _P[14]
-    p = p * x + _P[15]
-    p = p * x + _P[16]
-    p = p * x + _P[17]
-    p = p * x + _P[18]
-    p = p * x + _P[19]
-    p = p * x + _P[20]
-    return p * t
-
-
-@regrouped
-def screened(squared: Array, rate: Array, count: int, out: Array) -> None:
-    """B_0, B_1, B_2 of erfc(rate·r)/r from r² into ``out`` (3, pairs)."""
-    for p in range(count):
-        a = rate[p]
-        inverse = 1 / math.sqrt(squared[p])
-        z = a * squared[p] * inverse
-        gauss = decay(min(z * z, 690.0))
-        inverse2 = inverse * inverse
-        step = 2 / _ROOT_PI * a * gauss
-        zeroth = scaled_erfc(z) * gauss * inverse
-        first = (zeroth + step) * inverse2
-        out[0, p] = zeroth
-        out[1, p] = first
-        out[2, p] = (3 * first + 2 * a * a * step) * inverse2
-
-
-@regrouped
-def between(squared: Array, rates: Array, count: int, out: Array) -> None:
-    """The same of (erf(ar) - erf(αr))/r, ``rates`` (2, pairs) being α and a, smooth down to r = 0."""
-    narrow = np.empty_like(out)
-    screened(squared, rates[0], count, out)
-    screened(squared, rates[1], count, narrow)
-    for p in range(count):
-        if rates[1, p] ** 2 * squared[p] >= SERIES_BELOW:
-            for n in range(3):
-                out[n, p] -= narrow[n, p]
-        else:
-            for n in range(3):
-                out[n, p] = _near(squared[p], rates[1, p], n) - _near(squared[p], rates[0, p], n)
-
-
-@regrouped
-def _near(squared: float, a: float, n: int) -> float:
-    """B_n of erf(ar)/r as (2a/√π)(2a²)^n F_n(a²r²), F_n the Boys function; for small ar."""
-    t = a * a * squared
-    boys = 1.0
-    for k in range(15, 0, -1):
-        boys = 1 + boys * t * (2 / (2 * n + 2 * k + 1))
-    return 2 / _ROOT_PI * a * (2 * a * a) ** n * math.exp(-t) * boys / (2 * n + 1)
+def of_points(squared: Any) -> tuple[Any, Any, Any]:
+    """B_0, B_1 and B_2 of 1/r in eight lanes."""
+    square = fill(1.0) / squared
+    zeroth = root(square)
+    first = zeroth * square
+    return zeroth, first, first * square * 3.0
