@@ -13,7 +13,7 @@ from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import space_of, summed_cell
 from farfield.coulomb.waves import gather_with_slope, spread
-from farfield.system import System, per_system
+from farfield.system import System, per_atom, per_system
 from farfield.units import COULOMB
 
 ROUNDING = 32
@@ -114,11 +114,11 @@ def periodic_response(charged: Charged, plan: Plan) -> Response:
     """Ewald sum."""
     close = Response(*near.response(charged, plan))
     far = Response(*mesh.response(charged, plan)) if plan.meshed.any() else _wave_response(charged, plan)
-    alpha = plan.splitting.unsqueeze(1)
-    total = per_system(charged.charges, charged.system)
-    background = ewald.neutralising(charged.system, plan) * total
-    lone = 2 / math.sqrt(math.pi) * alpha[charged.system.system_index] * charged.charges
-    potential = close.potential + far.potential - lone - background[charged.system.system_index]
+    system, charges, alpha = charged.system, charged.charges, plan.splitting.unsqueeze(1)
+    total = per_system(charges, system)
+    background = ewald.neutralising(system, plan) * total
+    lone = per_atom(2 / math.sqrt(math.pi) * alpha, system) * charges
+    potential = close.potential + far.potential - lone - per_atom(background, system)
     eye = torch.eye(3, dtype=alpha.dtype, device=alpha.device)
     virial = close.virial + far.virial + (0.5 * total * background)[..., None, None] * eye
     error = plan.error + ROUNDING * torch.finfo(alpha.dtype).eps

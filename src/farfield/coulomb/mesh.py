@@ -42,7 +42,8 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
         mesh = _back(spectrum, grid.shape[2])
         felt = gather(system.positions[rows] @ inverse, mesh, (*CHARGES, *SLOPES), spline=grid.spline)
         potentials.append(felt[:, 0])
-        fields.append(-felt[:, 1:].transpose(1, 2) @ inverse.T)
+        slopes = felt[:, 1:].transpose(1, 2)
+        fields.append((slopes.reshape(-1, 3) @ -inverse.T).reshape(slopes.shape))
     return torch.cat(potentials), torch.cat(fields), torch.stack(virials)
 
 

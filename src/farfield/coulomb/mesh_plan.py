@@ -27,7 +27,7 @@ SPLINES = (5, 6, 7, 8, 10, 12)
 SHARE = 0.6
 """Of the error asked, what either half aims at: charges are not quite random."""
 
-PAIR, SOURCE, WEIGHT, POINT = 22.0, 150.0, 0.9, 16.0
+PAIR, SOURCE, WEIGHT, POINT = 5.0, 50.0, 0.4, 16.0
 """ns, one thread: a pair, a source, each of its mesh points, a point's way through both transforms; measured."""
 
 BEYOND = 0.5

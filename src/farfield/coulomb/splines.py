@@ -13,6 +13,7 @@ torch elsewhere.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from farfield.compiled import numbers
+from farfield.compiled import Array, numbers
 from farfield.coulomb.compiled import mesh_sums
 from farfield.errors import InputError
 
@@ -53,6 +54,8 @@ def spread(
         InputError: more derivatives than the spline is smooth enough for.
     """
     _refuse_rough(orders, spline)
+    if not torch.is_grad_enabled():
+        return _spread_values(fractional, moments, _flat(orders), list(shape), spline)
     return torch.ops.farfield.spread(fractional, moments, _flat(orders), list(shape), spline)  # type: ignore[no-any-return]
 
 
@@ -69,6 +72,8 @@ def gather(
         InputError: more derivatives than the spline is smooth enough for.
     """
     _refuse_rough(orders, spline)
+    if not torch.is_grad_enabled():
+        return _gather_values(fractional, mesh, _flat(orders), spline)
     return torch.ops.farfield.gather(fractional, mesh, _flat(orders), spline)  # type: ignore[no-any-return]
 
 
@@ -135,7 +140,7 @@ def _flat(orders: Orders) -> list[int]:
     return [n for order in orders for n in order]
 
 
-def _triples(orders: list[int]) -> list[tuple[int, int, int]]:
+def _triples(orders: Sequence[int]) -> list[tuple[int, int, int]]:
     return [(orders[k], orders[k + 1], orders[k + 2]) for k in range(0, len(orders), 3)]
 
 
@@ -144,37 +149,43 @@ def _raised(orders: Orders) -> list[tuple[int, int, int]]:
     return [(a + x, b + y, c + z) for (a, b, c), (x, y, z) in product(orders, SLOPES)]
 
 
-def _terms(orders: list[int]) -> mesh_sums.Terms:
+@lru_cache(maxsize=64)
+def _terms(orders: tuple[int, ...]) -> mesh_sums.Terms:
     triples = np.array(_triples(orders), dtype=np.int64)
-    return mesh_sums.Terms(triples, int(triples.sum(1).max()))
+    return mesh_sums.Terms(triples, int(triples.sum(1).max()), orders == (*_flat(CHARGES), *_flat(SLOPES)))
 
 
-def _scale(orders: list[int], shape: Sequence[int]) -> Tensor:
+@lru_cache(maxsize=64)
+def _scale(orders: tuple[int, ...], shape: tuple[int, ...]) -> Array:
     """Derivatives by fractional coordinates over those by mesh spacings ``(orders, 1)``."""
-    return torch.tensor([[float(np.prod(np.power(shape, triple)))] for triple in _triples(orders)]).double()
+    return np.array([[float(np.prod(np.power(shape, triple)))] for triple in _triples(orders)])
 
 
-@torch.library.custom_op("farfield::spread", mutates_args=())
-def _spread(fractional: Tensor, moments: Tensor, orders: list[int], shape: list[int], spline: int) -> Tensor:
+def _spread_values(fractional: Tensor, moments: Tensor, orders: list[int], shape: list[int], spline: int) -> Tensor:
     if fractional.device.type != "cpu":
         return spread_reference(fractional, moments, _triples(orders), shape=shape, spline=spline)
-    scaled = numbers(moments.double() * _scale(orders, shape))
+    scaled = numbers(moments) * _scale(tuple(orders), tuple(shape))
     size = (shape[0], shape[1], shape[2])
-    mesh = mesh_sums.spread(numbers(fractional), scaled, _terms(orders), size, spline)
+    mesh = mesh_sums.spread(numbers(fractional), scaled, _terms(tuple(orders)), size, spline)
     return torch.from_numpy(mesh).to(moments.dtype)
 
 
-@torch.library.custom_op("farfield::gather", mutates_args=())
-def _gather(fractional: Tensor, mesh: Tensor, orders: list[int], spline: int) -> Tensor:
+def _gather_values(fractional: Tensor, mesh: Tensor, orders: list[int], spline: int) -> Tensor:
     if fractional.device.type != "cpu":
         return gather_reference(fractional, mesh, _triples(orders), spline=spline)
-    values = mesh_sums.gather(numbers(fractional), mesh.detach().numpy(), _terms(orders), spline)
-    return (torch.from_numpy(values) * _scale(orders, mesh.shape[1:])).to(mesh.dtype)
+    values = mesh_sums.gather(numbers(fractional), mesh.detach().numpy(), _terms(tuple(orders)), spline)
+    return torch.from_numpy(values * _scale(tuple(orders), tuple(mesh.shape[1:]))).to(mesh.dtype)
+
+
+_spread = torch.library.custom_op("farfield::spread", _spread_values, mutates_args=())
+_gather = torch.library.custom_op("farfield::gather", _gather_values, mutates_args=())
 
 
 @_spread.register_fake
 def _(fractional: Tensor, moments: Tensor, orders: list[int], shape: list[int], spline: int) -> Tensor:  # noqa: ARG001
-    return moments.new_empty(moments.shape[2], *shape)
+    as_summed = fractional.device.type == "cpu" and moments.dtype == torch.float64
+    room = mesh_sums.overhang(spline) if as_summed else 0
+    return moments.new_empty(moments.shape[2], *shape[:2], shape[2] + room)[..., : shape[2]]
 
 
 @_gather.register_fake

@@ -4,14 +4,13 @@ Sources are taken in the order of the mesh's columns, so that neighbours find th
 slabs along the first axis, so that threads never write to the same plane.
 """
 
-import math
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from farfield.compiled import Array, regrouped, shares, together
+from farfield.compiled import Array, inlined, regrouped, shares, together
 from farfield.coulomb.compiled.lanes import LANES, dot, fill, load, store
 
 LEAST = 1 << 11
@@ -31,6 +30,7 @@ class Terms(NamedTuple):
 
     orders: Array  # (terms, 3) int64
     highest: int
+    gradient: bool  # the value and its three first derivatives in their order, nothing else
 
 
 @lru_cache(maxsize=64)
@@ -39,7 +39,7 @@ def spline(order: int, highest: int) -> Spline:
 
     A source at u (in mesh spacings) touches the points ⌊u - p/2⌋ + 1 + j with M_p(j + 1 - t), t being what ⌊⌋ drops.
     """
-    lanes = _width(order)
+    lanes = overhang(order)
     pieces = np.zeros((highest + 1, order, lanes))
     shape = np.zeros((1, 1))
     shape[0, 0] = 1.0  # M_1 on its only piece, powers of s = t - ½ rising
@@ -59,8 +59,8 @@ def spline(order: int, highest: int) -> Spline:
     return Spline(pieces.reshape(-1), (0,) * order, (0,) * (highest + 1))
 
 
-def _width(order: int) -> int:
-    """Of a row of weights: whole registers."""
+def overhang(order: int) -> int:
+    """Points by which a row of weights, whole registers, may reach beyond the mesh: room that meshes keep there."""
     return -(-order // LANES) * LANES
 
 
@@ -80,7 +80,7 @@ def spread(
 ) -> Array:
     """Mesh ``(channels, *shape)``."""
     form, bins = spline(order, terms.highest), _bins(fractional, np.array(shape), order)
-    lanes = _width(order)
+    lanes = overhang(order)
     padded = np.zeros((moments.shape[2], shape[0], shape[1], shape[2] + lanes))
     size = np.array(shape)
     for ranges in _slabs(bins.planes, order):
@@ -92,9 +92,9 @@ def spread(
         )
     mesh = padded[..., : shape[2]]
     for start in range(0, lanes, shape[2]):
-        overhang = padded[..., shape[2] + start : min(2 * shape[2] + start, shape[2] + lanes)]
-        mesh[..., : overhang.shape[-1]] += overhang
-    return np.ascontiguousarray(mesh)
+        beyond = padded[..., shape[2] + start : min(2 * shape[2] + start, shape[2] + lanes)]
+        mesh[..., : beyond.shape[-1]] += beyond
+    return mesh  # a view: transforms take it as it lies
 
 
 def gather(
@@ -106,7 +106,7 @@ def gather(
     """Values ``(sources, terms, channels)``."""
     size = np.array(mesh.shape[1:])
     form, bins = spline(order, terms.highest), _bins(fractional, size, order)
-    lanes = _width(order)
+    lanes = overhang(order)
     padded = np.empty((*mesh.shape[:3], mesh.shape[3] + lanes))
     padded[..., : mesh.shape[3]] = mesh
     for start in range(0, lanes, mesh.shape[3]):
@@ -140,12 +140,12 @@ def _bins(fractional: Array, size: Array, order: int) -> Bins:
     return out
 
 
-@regrouped
+@inlined
 def _first_point(fraction: float, points: int, half: float) -> tuple[int, float]:
     """The first mesh point that a source touches, and its offset less ½."""
-    place = (fraction - math.floor(fraction)) * points - half
-    floor = math.floor(place)
-    first = floor + 1
+    place = (fraction - np.floor(fraction)) * points - half
+    floor = np.floor(place)
+    first = np.int64(floor) + 1
     while first < 0:
         first += points
     return (first if first < points else first - points), place - floor - 0.5
@@ -171,46 +171,53 @@ def _sort(fractional: Array, size: Array, order: int, out: Bins) -> None:
         start[key[i]] += 1
 
 
-@regrouped
-def _locate(fractional: Array, i: int, size: Array, form: Spline, out: tuple[Array, Array]) -> None:
+@inlined
+def _locate(
+    fractional: Array, i: int, size: Array, pieces: Array, p: int, n: int, weights: Array, rows: Array
+) -> None:
     """Weights along all axes ``(3 · derivatives · lanes,)``, and where the planes and columns start in the mesh.
 
     The first point along the last axis is part of where a plane starts.
     """
-    weights, rows = out
-    p, n, pieces = len(form.order), len(form.derivatives), form.pieces
     width = -(-p // LANES) * LANES
-    column = size[2] + width
-    for axis in range(3):
-        first, offset = _first_point(fractional[i, axis], size[axis], 0.5 * p)
-        for d in range(n):
-            for lane in range(0, width, LANES):
-                at = d * p * width + lane
-                value = load(pieces, at)
-                for k in range(1, p):
-                    value = value * offset + load(pieces, at + k * width)
-                store(weights, (axis * n + d) * width + lane, value)
-        if axis == 2:
-            for k in range(p):
-                rows[0, k] += first
-        else:
-            stride = column * size[1] if axis == 0 else column
-            for k in range(p):
-                rows[axis, k] = first * stride
-                first = first + 1 if first + 1 < size[axis] else 0
+    column, half = size[2] + width, 0.5 * p
+    x, x_offset = _first_point(fractional[i, 0], size[0], half)
+    y, y_offset = _first_point(fractional[i, 1], size[1], half)
+    z, z_offset = _first_point(fractional[i, 2], size[2], half)
+    for d in range(n):
+        for lane in range(0, width, LANES):  # three chains of products at a time
+            at = d * p * width + lane
+            highest = load(pieces, at)
+            along_x, along_y, along_z = highest, highest, highest
+            for k in range(1, p):
+                piece = load(pieces, at + k * width)
+                along_x = along_x * x_offset + piece
+                along_y = along_y * y_offset + piece
+                along_z = along_z * z_offset + piece
+            store(weights, d * width + lane, along_x)
+            store(weights, (n + d) * width + lane, along_y)
+            store(weights, (2 * n + d) * width + lane, along_z)
+    for k in range(p):
+        rows[0, k] = x * column * size[1] + z
+        rows[1, k] = y * column
+        x = x + 1 if x + 1 < size[0] else 0
+        y = y + 1 if y + 1 < size[1] else 0
 
 
 @regrouped
 def _spread(fractional: Array, moments: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
     chosen, mesh, size = where
-    p, n = len(form.order), len(form.derivatives)
+    p, n, pieces = len(form.order), len(form.derivatives), form.pieces
     width = -(-p // LANES) * LANES
     weights, rows = np.empty(3 * n * width), np.empty((2, p), np.uintp)
     columns, cube = np.empty(n * width), np.empty((n, n, n))
     channel = mesh.size // moments.shape[2]
     for i in chosen:
-        _locate(fractional, i, size, form, (weights, rows))
+        _locate(fractional, i, size, pieces, p, n, weights, rows)
         for c in range(moments.shape[2]):
+            if n == 1:
+                _spread_value(mesh, weights, rows, moments[i, 0, c], p, np.uintp(c * channel))
+                continue
             cube[:] = 0.0
             for t in range(len(terms.orders)):
                 cube[terms.orders[t, 0], terms.orders[t, 1], terms.orders[t, 2]] += moments[i, t, c]
@@ -224,6 +231,20 @@ def _spread(fractional: Array, moments: Array, terms: Terms, form: Spline, where
                         for b in range(n):
                             value = value + load(columns, b * width + lane) * weights[(n + b) * width + y]
                         store(mesh, at, value)
+
+
+@inlined
+def _spread_value(mesh: Array, weights: Array, rows: Array, value: float, p: int, start: int) -> None:
+    """Add value · weights; nothing differentiated."""
+    width = -(-p // LANES) * LANES
+    for lane in range(0, width, LANES):
+        along = load(weights, 2 * width + lane) * value
+        for x in range(p):
+            plane = start + rows[0, x] + np.uintp(lane)
+            column = along * weights[x]
+            for y in range(p):
+                at = plane + rows[1, y]
+                store(mesh, at, load(mesh, at) + column * weights[width + y])
 
 
 @regrouped
@@ -244,14 +265,18 @@ def _columns(cube: Array, weights: Array, x: int, width: int, columns: Array) ->
 @regrouped
 def _gather(fractional: Array, values: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
     chosen, mesh, size = where
-    p, n = len(form.order), len(form.derivatives)
+    p, n, pieces = len(form.order), len(form.derivatives), form.pieces
     width = -(-p // LANES) * LANES
     weights, rows = np.empty(3 * n * width), np.empty((2, p), np.uintp)
     planes, found = np.empty(n * p * LANES), np.empty((n, n, n))
     channel = mesh.size // values.shape[2]
     for i in chosen:
-        _locate(fractional, i, size, form, (weights, rows))
+        _locate(fractional, i, size, pieces, p, n, weights, rows)
         for c in range(values.shape[2]):
+            if n == 2 and terms.gradient:
+                four = _value_and_slopes(mesh, weights, rows, p, np.uintp(c * channel))
+                values[i, 0, c], values[i, 1, c], values[i, 2, c], values[i, 3, c] = four
+                continue
             found[:] = 0.0
             for lane in range(0, width, LANES):
                 for x in range(p):
@@ -260,6 +285,33 @@ def _gather(fractional: Array, values: Array, terms: Terms, form: Spline, where:
                 _contract(planes, weights, (p, width, lane), found)
             for t in range(len(terms.orders)):
                 values[i, t, c] = found[terms.orders[t, 0], terms.orders[t, 1], terms.orders[t, 2]]
+
+
+@inlined
+def _value_and_slopes(
+    mesh: Array, weights: Array, rows: Array, p: int, start: int
+) -> tuple[float, float, float, float]:
+    """The value and its three first derivatives in one reading of the mesh."""
+    width = -(-p // LANES) * LANES
+    value, slope_x, slope_y, slope_z = 0.0, 0.0, 0.0, 0.0
+    for lane in range(0, width, LANES):
+        summed, sloped_x, sloped_y = fill(0.0), fill(0.0), fill(0.0)
+        for x in range(p):
+            plane = start + rows[0, x] + np.uintp(lane)
+            line, sloped = fill(0.0), fill(0.0)
+            for y in range(p):
+                row = load(mesh, plane + rows[1, y])
+                line = line + row * weights[2 * width + y]
+                sloped = sloped + row * weights[3 * width + y]
+            summed = summed + line * weights[x]
+            sloped_x = sloped_x + line * weights[width + x]
+            sloped_y = sloped_y + sloped * weights[x]
+        along, along_sloped = load(weights, 4 * width + lane), load(weights, 5 * width + lane)
+        value += dot(summed, along)
+        slope_x += dot(sloped_x, along)
+        slope_y += dot(sloped_y, along)
+        slope_z += dot(summed, along_sloped)
+    return value, slope_x, slope_y, slope_z
 
 
 @regrouped
