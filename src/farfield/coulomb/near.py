@@ -16,11 +16,12 @@ from farfield.compiled import numbers
 from farfield.coulomb.compiled import pair_sums
 from farfield.coulomb.kernels import pair_rate, screened, screened_orders, smeared, smeared_orders
 from farfield.coulomb.pair_tensors import pair_energies
-from farfield.coulomb.pairs import HalfPairs, PairList, half_pairs, pair_list
+from farfield.coulomb.pairs import HalfPairs, half_pairs, pair_list
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
-from farfield.geometry.neighbors import CLOSEST
+from farfield.geometry.neighbors import CLOSEST, search_rows
+from farfield.geometry.rows import NeighborRows
 from farfield.system import NeighborList, System
 
 
@@ -35,7 +36,7 @@ def energy(charged: Charged, plan: Plan) -> Tensor:
         return charges.new_zeros(system.n_systems, charges.shape[1])
     if not _compiled(charged):
         return energy_reference(charged, plan)
-    near = _Near(charged, plan, pair_list(charged, plan.reach))
+    near = _Near(charged, plan)
     total: Tensor = _Energy.apply(system.positions, system.cell, charges, near)  # type: ignore[no-untyped-call]
     return total
 
@@ -48,15 +49,15 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
         return torch.zeros_like(charges), charges.new_zeros(*charges.shape, 3), nothing
     if charged.charges.device.type != "cpu":
         return _response_reference(charged, plan)
-    first = _Near(charged, plan, pair_list(charged, plan.reach)).first_order()
+    first = _Near(charged, plan).first_order()
     lattice = summed_cell(charged.system, plan.box).transpose(1, 2).unsqueeze(1)
     return first.potential, first.field, lattice @ first.by_cell - first.moment
 
 
-def energy_reference(charged: Charged, plan: Plan, listed: PairList | None = None) -> Tensor:
+def energy_reference(charged: Charged, plan: Plan) -> Tensor:
     """``energy`` in plain torch."""
     system, charges = charged.system, charged.charges
-    pairs = half_pairs(charged, plan.cutoff, listed)
+    pairs = half_pairs(charged, plan.cutoff)
     if (moments := charged.moments).rank > 0:
         kernels = pair_kernels(charged, plan, pairs, 2 * moments.rank)
         products = pair_energies(moments.at(pairs.i), moments.at(pairs.j), pairs.vector, kernels)
@@ -99,20 +100,20 @@ class _FirstOrder:
 class _Near:
     """Pairs, and what of them is not differentiated."""
 
-    def __init__(self, charged: Charged, plan: Plan, listed: PairList) -> None:
-        self.charged, self.plan, self.listed = charged, plan, listed
+    def __init__(self, charged: Charged, plan: Plan) -> None:
+        self.charged, self.plan = charged, plan
         system = charged.system
         variances = torch.zeros(0) if charged.widths is None else charged.widths.square()
         self._charges = pair_sums.Charges(
             numbers(system.positions), numbers(charged.charges), numbers(variances), system.system_index.numpy()
         )
         self._cells = pair_sums.Cells(numbers(system.cell), numbers(plan.splitting), numbers(plan.cutoff))
-        self._listed = _once(charged.system, listed)
+        self._listed = _rows(charged, plan.reach)
 
     def first_order(self) -> _FirstOrder:
         found = pair_sums.first_order(self._charges, self._cells, self._listed)
         if found.closest < CLOSEST**2:
-            half_pairs(self.charged, self.plan.cutoff, self.listed)  # raises, if they must not be so close
+            half_pairs(self.charged, self.plan.cutoff)  # raises, if they must not be so close
         dtype = self.charged.charges.dtype
         felt, by_cell, moment = (torch.from_numpy(x).to(dtype) for x in (found.felt, found.by_cell, found.moment))
         return _FirstOrder(felt[..., 0], felt[..., 1:], by_cell, moment)
@@ -127,7 +128,7 @@ class _Near:
     def reference(self, positions: Tensor, cell: Tensor, charges: Tensor) -> Tensor:
         """The same energy, differentiable without end."""
         system = replace(self.charged.system, positions=positions, cell=cell)
-        return energy_reference(replace(self.charged, system=system, charges=charges), self.plan, self.listed)
+        return energy_reference(replace(self.charged, system=system, charges=charges), self.plan)
 
 
 class _Energy(torch.autograd.Function):
@@ -175,20 +176,24 @@ class _Slopes(torch.autograd.Function):
         return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:4]), None, None)
 
 
-_kept: WeakKeyDictionary[NeighborList, pair_sums.Listed] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[NeighborList, NeighborRows] = WeakKeyDictionary()
 
 
-def _once(system: System, listed: PairList) -> pair_sums.Listed:
-    """The list as compiled sums read it; made once for as long as the same one stays attached."""
-    attached = system.neighbors
-    shared = attached is not None and attached.i is listed.i
-    if attached is not None and shared and attached in _kept:
+def _rows(charged: Charged, reach: float) -> NeighborRows:
+    """The pairs as compiled sums read them: of the attached list, once for as long as it is attached, or searched."""
+    system, attached = charged.system, charged.system.neighbors
+    if attached is None or attached.cutoff < reach:
+        found = search_rows(system, reach)
+        if found is not None:
+            return found
+    elif attached in _kept:
         return _kept[attached]
+    listed = pair_list(charged, reach)
     i, j, shift = (column.contiguous().numpy() for column in (listed.i, listed.j, listed.shift.detach()))
-    found = pair_sums.listed_once(i, j, shift, sources=system.n_atoms, twice=listed.twice)
-    if attached is not None and shared:
-        _kept[attached] = found
-    return found
+    rows = pair_sums.listed_once(i, j, shift, sources=system.n_atoms, twice=listed.twice)
+    if attached is not None and attached.i is listed.i:
+        _kept[attached] = rows
+    return rows
 
 
 def _compiled(charged: Charged) -> bool:

@@ -50,7 +50,6 @@ def pair_list(charged: Charged, reach: float) -> PairList:
 def half_pairs(
     charged: Charged,
     cutoff: Tensor,  # (systems,), Å
-    listed: PairList | None = None,  # searched for otherwise
 ) -> HalfPairs:
     """Pairs closer than each system's cutoff.
 
@@ -58,7 +57,7 @@ def half_pairs(
         InputError: two atoms, or two point charges, on top of each other.
     """
     system, reach = charged.system, float(cutoff.max())
-    listed = listed or pair_list(charged, reach)
+    listed = pair_list(charged, reach)
     found = _each_once(listed) if listed.twice else listed
     if found.reach > reach or not bool((cutoff == reach).all()):
         near = _vectors(system, found, detached=True).square().sum(-1) < cutoff.square()[system.system_index[found.i]]

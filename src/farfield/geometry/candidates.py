@@ -64,7 +64,7 @@ def candidates_of(bins: Bins, b: int, cutoff: float, room: Room) -> tuple[Room, 
     if total > room.item.shape[1]:
         room = empty_room(len(room.run), 2 * total)
         runs = _runs(bins, b, room)
-    _sort_runs(room, runs, bins.integers[s])
+    _sort_runs(room, runs, bins.integers, s)
     found = _near(bins, b, cutoff, room, runs)
     _sort(room, found, bins.offset[s + 1] - bins.offset[s])
     _spread(bins, b, room, found)
@@ -105,19 +105,19 @@ def _runs(bins: Bins, b: int, room: Room) -> int:
 
 
 @compiled
-def _sort_runs(room: Room, runs: int, integers: Array) -> None:
+def _sort_runs(room: Room, runs: int, integers: Array, s: int) -> None:
     """By the lattice vectors of the given cell, where that is not the reduced one (Shell's sort)."""
     same, gap = True, 1
     for a in range(3):
         for b in range(3):
-            same &= integers[a, b] == (1.0 if a == b else 0.0)
+            same &= integers[s, a, b] == (1.0 if a == b else 0.0)
     while 3 * gap + 1 < runs:
         gap = 3 * gap + 1
     while gap > 0 and not same:
         for last in range(gap, runs):
             r = last
             while r >= gap and _precedes(
-                _translation(integers, room.image[r]), _translation(integers, room.image[r - gap])
+                _translation(integers, s, room.image, r), _translation(integers, s, room.image, r - gap)
             ):
                 for c in range(2):
                     room.run[r, c], room.run[r - gap, c] = room.run[r - gap, c], room.run[r, c]
@@ -155,7 +155,7 @@ def _near(bins: Bins, b: int, cutoff: float, room: Room, runs: int) -> int:
             low[axis], high[axis] = min(low[axis], bins.place[axis, a]), max(high[axis], bins.place[axis, a])
     found = 0
     for r in range(runs):
-        x, y, z = _translation(bins.lattice[s], room.image[r])
+        x, y, z = _translation(bins.lattice, s, room.image, r)
         for a in range(room.run[r, 0], room.run[r, 1]):
             u, v, w = bins.place[0, a] + x, bins.place[1, a] + y, bins.place[2, a] + z
             u = max(low[0] - u, u - high[0], 0.0)
@@ -168,12 +168,13 @@ def _near(bins: Bins, b: int, cutoff: float, room: Room, runs: int) -> int:
 
 
 @compiled
-def _translation(rows: Array, steps: Array) -> tuple[float, float, float]:
-    """Exact, by the grid the rows are on."""
+def _translation(rows: Array, s: int, steps: Array, r: int) -> tuple[float, float, float]:
+    """``steps[r] @ rows[s]``, exact by the grid the rows are on. (A view of a row would be counted, which takes longer.)"""
+    a, b, c = steps[r, 0], steps[r, 1], steps[r, 2]
     return (
-        steps[0] * rows[0, 0] + steps[1] * rows[1, 0] + steps[2] * rows[2, 0],
-        steps[0] * rows[0, 1] + steps[1] * rows[1, 1] + steps[2] * rows[2, 1],
-        steps[0] * rows[0, 2] + steps[1] * rows[1, 2] + steps[2] * rows[2, 2],
+        a * rows[s, 0, 0] + b * rows[s, 1, 0] + c * rows[s, 2, 0],
+        a * rows[s, 0, 1] + b * rows[s, 1, 1] + c * rows[s, 2, 1],
+        a * rows[s, 0, 2] + b * rows[s, 1, 2] + c * rows[s, 2, 2],
     )
 
 
@@ -211,15 +212,14 @@ def _spread(bins: Bins, b: int, room: Room, found: int) -> None:
         item = room.item[0, c]
         slot = item & 0xFFFFFFFF
         a, r = room.slot[0, slot], room.slot[1, slot]
-        image = room.image[r]
-        x, y, z = _translation(bins.lattice[s], image)
+        x, y, z = _translation(bins.lattice, s, room.image, r)
         room.x[c] = bins.place[0, a] + x
         room.y[c] = bins.place[1, a] + y
         room.z[c] = bins.place[2, a] + z
-        x, y, z = _translation(bins.integers[s], image)
+        x, y, z = _translation(bins.integers, s, room.image, r)
         room.shift[c, 0] = x - bins.wrap[a, 0]
         room.shift[c, 1] = y - bins.wrap[a, 1]
         room.shift[c, 2] = z - bins.wrap[a, 2]
         room.number[c] = bins.offset[s] + (item >> 32)
-        if first <= a < last and image[0] == 0 and image[1] == 0 and image[2] == 0:
+        if first <= a < last and room.image[r, 0] == 0 and room.image[r, 1] == 0 and room.image[r, 2] == 0:
             room.own[a - first] = c

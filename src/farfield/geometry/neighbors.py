@@ -1,7 +1,7 @@
 """Pairs within a cutoff, through periodic images, for any cell and any periodicity."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,6 +9,10 @@ from torch import Tensor
 
 from farfield.errors import InputError
 from farfield.system import NeighborList, System, check_cell
+
+if TYPE_CHECKING:
+    from farfield.geometry.bins import Batch
+    from farfield.geometry.rows import NeighborRows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -37,16 +41,14 @@ def find_neighbors(
         InputError: two atoms on top of each other (unless they ``may_touch``), positions that are not finite, periodic
             along a missing lattice vector, zero volume, or no sensible cutoff or skin.
     """
-    from farfield.geometry.bins import Batch  # here, for numba takes a while to import
-    from farfield.geometry.listing import Wanted
+    from farfield.geometry.listing import Wanted  # here, for numba takes a while to import
     from farfield.geometry.search import search
 
     if not 0 < cutoff < float("inf"):
         raise InputError(f"the cutoff must be a length in Å, it is {cutoff}")
     if not 0 <= skin < float("inf"):
         raise InputError(f"the skin must be a length in Å, 0 or more, it is {skin}")
-    batch = Batch(_array(system.positions), _array(system.cell), system.periodic.cpu().numpy(), _offsets(system))
-    _check(batch.positions, batch.cells, batch.periodic)
+    batch = _batch(system)
     device, dtype = system.positions.device, system.positions.dtype
     in_place = np.float32 if dtype == torch.float32 else np.float64
     found, touching = search(batch, Wanted(float(cutoff + skin), CLOSEST, half), in_place)
@@ -57,6 +59,17 @@ def find_neighbors(
     if touching and not may_touch:
         _complain(system, known)
     return known
+
+
+def search_rows(system: System, cutoff: float) -> "NeighborRows | None":
+    """The pairs closer than ``cutoff`` Å for sums that read them once; atoms may touch. See ``geometry.rows``.
+
+    Raises:
+        InputError: as ``find_neighbors``.
+    """
+    from farfield.geometry.rows import neighbor_rows
+
+    return neighbor_rows(_batch(system), cutoff)
 
 
 def with_neighbors(system: System, cutoff: float) -> System:
@@ -99,6 +112,15 @@ def _vectors(system: System, known: NeighborList) -> Tensor:
     if system.periodic.any():
         vector = vector + torch.einsum("pa,pab->pb", known.shift, system.cell[system.system_index[known.i]])
     return vector
+
+
+def _batch(system: System) -> "Batch":
+    """The arrays that a search reads, once they have been looked at."""
+    from farfield.geometry.bins import Batch
+
+    batch = Batch(_array(system.positions), _array(system.cell), system.periodic.cpu().numpy(), _offsets(system))
+    _check(batch.positions, batch.cells, batch.periodic)
+    return batch
 
 
 def _array(tensor: Tensor) -> Array:

@@ -93,6 +93,16 @@ def fill(typing: Any, value: Any) -> Any:
     return lanes(types.float64), build
 
 
+@_in_registers
+def same(typing: Any, array: Any, at: Any) -> Any:
+    """Entry ``at`` of a flat array, eight times."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _splat(builder, builder.load(builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])))
+
+    return lanes(array, types.uintp), build
+
+
 def _arithmetic(instruction: str) -> Any:
     @_in_registers
     def between(typing: Any, one: Any, two: Any) -> Any:

@@ -30,6 +30,7 @@ from farfield.coulomb.compiled.lanes import (
     where_below,
 )
 from farfield.coulomb.compiled.radial import ALL, Boys, boys, of_erf, of_points
+from farfield.geometry.rows import SPARE, NeighborRows
 
 NARROWEST = 1e-8
 """Å², twice the variances of two charges: those narrower are points."""
@@ -61,20 +62,6 @@ class Cells(NamedTuple):
     cutoff: Array  # (systems,), Å
 
 
-class Listed(NamedTuple):
-    """Every pair once, by the row of its second end in the table: the sources, then their images."""
-
-    first: Array  # (sources + 1,) int64, where the pairs of each source begin
-    row: Array  # (pairs + LANES,) int32
-    source: Array  # (images,) int32, which one it is an image of
-    shift: Array  # (images, 3) lattice vectors it is moved by
-
-    @property
-    def pairs(self) -> int:
-        """How many."""
-        return len(self.row) - LANES
-
-
 class Direction(NamedTuple):
     """Changes along which a derivative is taken."""
 
@@ -84,7 +71,7 @@ class Direction(NamedTuple):
     weight: Array  # (systems, channels), of each energy
 
 
-def listed_once(i: Array, j: Array, shift: Array, *, sources: int, twice: bool) -> Listed:
+def listed_once(i: Array, j: Array, shift: Array, *, sources: int, twice: bool) -> NeighborRows:
     """Of a list that has every pair ``twice`` those with i < j, and of a source's own images one half."""
     first, bounds = np.zeros(sources + 1, np.int64), np.zeros((2, 3))
     _count(i, j, shift, twice, first, bounds)
@@ -92,25 +79,34 @@ def listed_once(i: Array, j: Array, shift: Array, *, sources: int, twice: bool) 
     if sources * int(spans.prod()) > DENSE:
         return _listed_by_sorting(i, j, shift, first, twice=twice)
     number = np.zeros(sources * int(spans.prod()), np.int32)
-    row = np.zeros(int(first[-1]) + LANES, np.int32)
-    images = _fill((i, j, shift), twice, (first.copy(), row), (bounds[0], spans, number))
+    other = np.zeros(int(first[-1]) + SPARE, np.int32)
+    images = _fill((i, j, shift), twice, (first.copy(), other), (bounds[0], spans, number))
     source, moved = np.empty(images, np.int32), np.empty((images, 3))
     _name(number, (bounds[0], spans), source, moved)
-    return Listed(first, row, source, moved)
+    return _with_sources(first, other, source, moved)
 
 
-def _listed_by_sorting(i: Array, j: Array, shift: Array, first: Array, *, twice: bool) -> Listed:
+def _listed_by_sorting(i: Array, j: Array, shift: Array, first: Array, *, twice: bool) -> NeighborRows:
     """The same where images lie wide apart: sources far outside their cell."""
     kept = np.empty(len(i), np.bool_)
     _keep(i, j, shift, twice, kept)
     i, j, shift = i[kept], j[kept], shift[kept]
     order = np.argsort(i, kind="stable")
     j, shift = j[order], shift[order]
-    row, moved = np.zeros(len(j) + LANES, np.int32), shift.any(1)
-    row[: len(j)] = j
+    other, moved = np.zeros(len(j) + SPARE, np.int32), shift.any(1)
+    other[: len(j)] = j
     images, number = np.unique(np.column_stack([j[moved], shift[moved]]), axis=0, return_inverse=True)
-    row[: len(j)][moved] = len(first) - 1 + number.reshape(-1)
-    return Listed(first, row, images[:, 0].astype(np.int32), images[:, 1:].astype(np.float64))
+    other[: len(j)][moved] = len(first) - 1 + number.reshape(-1)
+    return _with_sources(first, other, images[:, 0].astype(np.int32), images[:, 1:].astype(np.float64))
+
+
+def _with_sources(first: Array, other: Array, source: Array, shift: Array) -> NeighborRows:
+    """The sources where they are given, then the images."""
+    count = len(first) - 1
+    home = np.arange(count, dtype=np.int32), np.zeros((count, 3))
+    return NeighborRows(
+        np.arange(count), first, other, np.concatenate([home[0], source]), np.concatenate([home[1], shift])
+    )
 
 
 class FirstOrder(NamedTuple):
@@ -122,7 +118,7 @@ class FirstOrder(NamedTuple):
     closest: float  # Å², the least distance of two
 
 
-def first_order(charges: Charges, cells: Cells, listed: Listed) -> FirstOrder:
+def first_order(charges: Charges, cells: Cells, listed: NeighborRows) -> FirstOrder:
     """One pass for each channel."""
     sources, channels = charges.charges.shape
     felt, closest = np.empty((sources, channels, ROW)), np.inf
@@ -136,14 +132,14 @@ def first_order(charges: Charges, cells: Cells, listed: Listed) -> FirstOrder:
             return out, _first_order((table, variances, charges.owner), cells, listed, form, (first, last), out)
 
         shared, distances = zip(*together(share, _rows(listed)))
-        sums = by_cell[:, channel], moment[:, channel]
-        _fold(_total(shared), table, listed, charges.owner, felt[:, channel], sums)
+        where = listed.source, listed.shift, charges.positions, charges.owner
+        _fold(_total(shared), table, *where, felt[:, channel], by_cell[:, channel], moment[:, channel])
         closest = min(closest, *distances)
     return FirstOrder(felt, by_cell, moment, closest)
 
 
 def second_order(
-    charges: Charges, cells: Cells, listed: Listed, direction: Direction
+    charges: Charges, cells: Cells, listed: NeighborRows, direction: Direction
 ) -> tuple[Array, Array, Array, Array]:
     """Gradient by positions, charges, cell and weight of the derivative of Σ weight·E along a direction."""
     by_positions, by_charges = np.zeros_like(direction.positions), np.empty_like(direction.charges)
@@ -164,7 +160,8 @@ def second_order(
 
         gradients, steepness = zip(*together(share, _rows(listed)))
         by_weight[:, channel] = _total(steepness)
-        _fold_second(_total(gradients), listed, charges.owner, by_positions, by_charges[:, channel], by_cell)
+        where = listed.source, listed.shift, charges.owner
+        _fold_second(_total(gradients), *where, by_positions, by_charges[:, channel], by_cell)
     return by_positions, by_charges, by_cell, by_weight
 
 
@@ -172,11 +169,11 @@ def _functions(charges: Charges, cells: Cells) -> Boys:
     return boys(ALL if len(charges.variances) else float(np.square(cells.splitting * cells.cutoff).max()))
 
 
-def _with_images(values: Array, listed: Listed) -> Array:
-    return np.concatenate([values, values[listed.source]]) if len(values) else values
+def _with_images(values: Array, listed: NeighborRows) -> Array:
+    return values[listed.source] if len(values) else values
 
 
-def _rows(listed: Listed) -> list[tuple[int, int]]:
+def _rows(listed: NeighborRows) -> list[tuple[int, int]]:
     """Runs of sources with about equally many pairs, one per thread."""
     ends = np.searchsorted(listed.first, [end for _, end in shares(listed.pairs, LEAST)]).tolist()
     ends[-1] = len(listed.first) - 1
@@ -258,26 +255,24 @@ def _name(number: Array, known: tuple[Array, Array], source: Array, shift: Array
             shift[image, 2] = low[2] + place % spans[2]
 
 
-def _table(vectors: Array, values: Array, channel: int, owner: Array, cell: Array, listed: Listed) -> Array:
+def _table(vectors: Array, values: Array, channel: int, owner: Array, cell: Array, listed: NeighborRows) -> Array:
     """Vector and value of every source and image, flat."""
-    table = np.empty((len(vectors) + len(listed.source)) * ROW)
-    _fill_table(vectors, values[:, channel], owner, cell, listed, table)
+    table = np.empty(len(listed.source) * ROW)
+    _fill_table(vectors, values[:, channel], owner, cell, listed.source, listed.shift, table)
     return table
 
 
 @regrouped
-def _fill_table(vectors: Array, values: Array, owner: Array, cell: Array, listed: Listed, table: Array) -> None:
-    sources = len(vectors)
-    for i in range(sources):
+def _fill_table(
+    vectors: Array, values: Array, owner: Array, cell: Array, source: Array, shift: Array, table: Array
+) -> None:
+    for row in range(len(source)):
+        i = source[row]
+        s, a, b, c = owner[i], shift[row, 0], shift[row, 1], shift[row, 2]
         for axis in range(3):
-            table[ROW * i + axis] = vectors[i, axis]
-        table[ROW * i + 3] = values[i]
-    for image in range(len(listed.source)):
-        i, at = listed.source[image], ROW * (sources + image)
-        h, a, b, c = cell[owner[i]], listed.shift[image, 0], listed.shift[image, 1], listed.shift[image, 2]
-        for axis in range(3):
-            table[at + axis] = vectors[i, axis] + a * h[0, axis] + b * h[1, axis] + c * h[2, axis]
-        table[at + 3] = values[i]
+            moved = a * cell[s, 0, axis] + b * cell[s, 1, axis] + c * cell[s, 2, axis]
+            table[ROW * row + axis] = vectors[i, axis] + moved
+        table[ROW * row + 3] = values[i]
 
 
 @inlined
@@ -318,21 +313,22 @@ def _blurred_kernels(
 
 @regrouped
 def _first_order(
-    given: tuple[Array, Array, Array], cells: Cells, listed: Listed, form: Boys, reach: tuple[int, int], out: Array
+    given: tuple[Array, Array, Array], cells: Cells, listed: NeighborRows, form: Boys, reach: tuple[int, int], out: Array
 ) -> float:
     table, variances, owner = given
-    row, begin, top, terms, wide, nothing = listed.row, listed.first, form.top, form.terms, len(variances) > 0, fill(0.0)
+    row, begin, top, terms, wide, nothing = listed.other, listed.first, form.top, form.terms, len(variances) > 0, fill(0.0)
     closest = fill(FAR)
-    for i in range(reach[0], reach[1]):
+    for run in range(reach[0], reach[1]):
+        i = listed.atom[run]
         x_i, y_i, z_i, q_i = table[ROW * i], table[ROW * i + 1], table[ROW * i + 2], table[ROW * i + 3]
         split, limit = cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2
         own = variances[i] if wide else 0.0
         potential, x_sum, y_sum, z_sum = nothing, nothing, nothing, nothing
-        for pair in range(begin[i], begin[i + 1], LANES):
+        for pair in range(begin[run], begin[run + 1], LANES):
             at = np.uintp(pair)
             x, y, z, q = columns(table, row, at)
             x, y, z = x - x_i, y - y_i, z - z_i
-            squared = first_of(x * x + y * y + z * z, begin[i + 1] - pair, FAR)
+            squared = first_of(x * x + y * y + z * z, begin[run + 1] - pair, FAR)
             closest = smaller(closest, squared)
             if wide:
                 variance = entries(variances, row, at) + own
@@ -352,39 +348,60 @@ def _first_order(
 
 @regrouped
 def _fold(
-    found: Array, table: Array, listed: Listed, owner: Array, felt: Array, sums: tuple[Array, Array]
+    found: Array,
+    table: Array,
+    source: Array,
+    shift: Array,
+    positions: Array,
+    owner: Array,
+    felt: Array,
+    by_cell: Array,
+    moment: Array,
 ) -> None:
     """Potential and field of the sources with those of their images; dE/dcell and Σ r⊗qE."""
-    by_cell, moment = sums
     sources = len(felt)
     for i in range(sources):
         felt[i, 0] = found[ROW * i + 3]
         for axis in range(3):
             felt[i, axis + 1] = found[ROW * i + axis]
-    for image in range(len(listed.source)):
-        i, at = listed.source[image], ROW * (sources + image)
-        felt[i, 0] += found[at + 3]
+    for row in range(sources, len(source)):
+        i = source[row]
+        felt[i, 0] += found[ROW * row + 3]
         for axis in range(3):
-            felt[i, axis + 1] += found[at + axis]
-            slope = table[at + 3] * found[at + axis]
-            for k in range(3):
-                by_cell[owner[i], k, axis] -= listed.shift[image, k] * slope
-    for k in range(3):
-        for axis in range(3):
-            i = 0
-            while i < sources:  # one system after the other
-                system, total_here = owner[i], 0.0
-                while i < sources and owner[i] == system:
-                    total_here += table[ROW * i + k] * table[ROW * i + 3] * felt[i, axis + 1]
-                    i += 1
-                moment[system, k, axis] = total_here
+            felt[i, axis + 1] += found[ROW * row + axis]
+    for row in range(len(source)):
+        system, value = owner[source[row]], table[ROW * row + 3]
+        for k in range(3):
+            if shift[row, k] != 0:
+                for axis in range(3):
+                    by_cell[system, k, axis] -= shift[row, k] * value * found[ROW * row + axis]
+    i = 0
+    while i < sources:  # one system after the other, its sums in registers
+        system, last = owner[i], i
+        while last < sources and owner[last] == system:
+            last += 1
+        moment[system] = _moment(positions[i:last], table[ROW * i : ROW * last], felt[i:last])
+        i = last
+
+
+@regrouped
+def _moment(positions: Array, table: Array, felt: Array) -> Array:
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(len(positions)):
+        value = table[ROW * i + 3]
+        x, y, z = value * positions[i, 0], value * positions[i, 1], value * positions[i, 2]
+        a, b, c = felt[i, 1], felt[i, 2], felt[i, 3]
+        xx, xy, xz = xx + x * a, xy + x * b, xz + x * c
+        yx, yy, yz = yx + y * a, yy + y * b, yz + y * c
+        zx, zy, zz = zx + z * a, zy + z * b, zz + z * c
+    return np.array([[xx, xy, xz], [yx, yy, yz], [zx, zy, zz]])
 
 
 @regrouped
 def _second_order(
     given: tuple[Array, Array, Array, Array, Array],
     cells: Cells,
-    listed: Listed,
+    listed: NeighborRows,
     form: Boys,
     reach: tuple[int, int],
     out: tuple[Array, Array],
@@ -392,19 +409,20 @@ def _second_order(
     """Gradients by position and charge of every source and image, and Σ over a system's pairs for its weight."""
     table, moves, variances, owner, weights = given
     gradients, steepness = out
-    row, begin, top, terms, wide, nothing = listed.row, listed.first, form.top, form.terms, len(variances) > 0, fill(0.0)
-    for i in range(reach[0], reach[1]):
+    row, begin, top, terms, wide, nothing = listed.other, listed.first, form.top, form.terms, len(variances) > 0, fill(0.0)
+    for run in range(reach[0], reach[1]):
+        i = listed.atom[run]
         x_i, y_i, z_i, q_i = table[ROW * i], table[ROW * i + 1], table[ROW * i + 2], table[ROW * i + 3]
         u_i, v_i, w_i, p_i = moves[ROW * i], moves[ROW * i + 1], moves[ROW * i + 2], moves[ROW * i + 3]
         split, limit, weight = cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2, weights[owner[i]]
         own = variances[i] if wide else 0.0
         x_sum, y_sum, z_sum, q_sum, steep = nothing, nothing, nothing, nothing, nothing
-        for pair in range(begin[i], begin[i + 1], LANES):
+        for pair in range(begin[run], begin[run + 1], LANES):
             at = np.uintp(pair)
             x, y, z, q = columns(table, row, at)
             u, v, w, p = columns(moves, row, at)
             x, y, z, u, v, w = x - x_i, y - y_i, z - z_i, u - u_i, v - v_i, w - w_i
-            squared = first_of(x * x + y * y + z * z, begin[i + 1] - pair, FAR)
+            squared = first_of(x * x + y * y + z * z, begin[run + 1] - pair, FAR)
             if wide:
                 variance = entries(variances, row, at) + own
                 zeroth, first, second = _blurred_kernels(squared, variance, split, limit, top, terms)
@@ -428,18 +446,17 @@ def _second_order(
 
 @regrouped
 def _fold_second(
-    found: Array, listed: Listed, owner: Array, by_positions: Array, by_charges: Array, by_cell: Array
+    found: Array, source: Array, shift: Array, owner: Array, by_positions: Array, by_charges: Array, by_cell: Array
 ) -> None:
-    sources = len(by_positions)
-    for i in range(sources):
-        by_charges[i] = found[ROW * i + 3]
+    """Gradients of the sources with those of their images, and by the cell."""
+    for row in range(len(source)):
+        i = source[row]
+        if row < len(by_positions):
+            by_charges[i] = found[ROW * row + 3]
+        else:
+            by_charges[i] += found[ROW * row + 3]
         for axis in range(3):
-            by_positions[i, axis] += found[ROW * i + axis]
-    for image in range(len(listed.source)):
-        i, at = listed.source[image], ROW * (sources + image)
-        by_charges[i] += found[at + 3]
-        for axis in range(3):
-            slope = found[at + axis]
+            slope = found[ROW * row + axis]
             by_positions[i, axis] += slope
             for k in range(3):
-                by_cell[owner[i], k, axis] += listed.shift[image, k] * slope
+                by_cell[owner[i], k, axis] += shift[row, k] * slope

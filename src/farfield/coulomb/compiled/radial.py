@@ -12,7 +12,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import cheb2poly
 
 from farfield.compiled import Array, inlined
-from farfield.coulomb.compiled.lanes import fill, root, where_below
+from farfield.coulomb.compiled.lanes import fill, root, same, where_below
 
 ORDERS = 3
 
@@ -24,6 +24,7 @@ STEP = 1.0
 
 _NODES = 512
 _ODD = 2 * np.arange(_NODES) + 1
+_ONE, _TWO, _THREE, _FOUR, _FIVE = (np.uintp(k) for k in range(1, 6))
 _FACTOR = 2 / math.sqrt(math.pi)
 
 
@@ -78,14 +79,15 @@ def of_erf(squared: Any, rate: Any, top: float, terms: Array) -> tuple[Any, Any,
     z = squared * square
     u = where_below(z, top, z, fill(top)) * (2 / top) - 1.0
     v = u * u
-    a, b, c, d, e, f = fill(terms[0]), fill(terms[1]), fill(terms[2]), fill(terms[3]), fill(terms[4]), fill(terms[5])
-    for k in range(6, len(terms), 6):
-        a = a * v + terms[k]
-        b = b * v + terms[k + 1]
-        c = c * v + terms[k + 2]
-        d = d * v + terms[k + 3]
-        e = e * v + terms[k + 4]
-        f = f * v + terms[k + 5]
+    a, b, c, d, e, f = fill(0.0), fill(0.0), fill(0.0), fill(0.0), fill(0.0), fill(0.0)
+    for k in range(0, len(terms), 6):
+        at = np.uintp(k)  # not negative: nothing to count from the end
+        a = a * v + same(terms, at)
+        b = b * v + same(terms, at + _ONE)
+        c = c * v + same(terms, at + _TWO)
+        d = d * v + same(terms, at + _THREE)
+        e = e * v + same(terms, at + _FOUR)
+        f = f * v + same(terms, at + _FIVE)
     zeroth, twice = rate * _FACTOR, square * 2.0
     return (a + u * b) * zeroth, (c + u * d) * (zeroth * twice), (e + u * f) * (zeroth * twice * twice)
 
