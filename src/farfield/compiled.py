@@ -1,8 +1,10 @@
 """Loops compiled by numba at their first call, kept on disk, and shared between as many threads as torch may use."""
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +18,8 @@ from torch import Tensor
 Array = np.ndarray[Any, np.dtype[Any]]
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 Result = TypeVar("Result")
+
+_lent = threading.local()
 
 _REGROUPED = {"contract", "reassoc", "nsz", "arcp"}
 """What the compiler may do to sums so that they fill vector registers; nan and infinity keep their meaning."""
@@ -39,9 +43,34 @@ def inlined(loop: Loop) -> Loop:
     return _built(loop, nogil=True, forceinline=True, fastmath=_REGROUPED)
 
 
+@contextmanager
+def own_threads() -> Iterator[None]:
+    """Torch's own operations on one thread, so that ``together`` has the cores to itself.
+
+    OpenMP's threads go on spinning for milliseconds after each of them; on two cores that costs more than the second
+    core gives.
+    """
+    count = torch.get_num_threads()
+    if count == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    _lent.count = count
+    try:
+        yield
+    finally:
+        _lent.count = 0
+        torch.set_num_threads(count)
+
+
+def thread_count() -> int:
+    """How many threads torch may use, or lent us."""
+    return getattr(_lent, "count", 0) or torch.get_num_threads()
+
+
 def shares(work: int, least: int) -> list[tuple[int, int]]:
-    """Even ranges of ``work``, one per thread of torch, none smaller than ``least``."""
-    count = max(min(torch.get_num_threads(), work // max(least, 1)), 1)
+    """Even ranges of ``work``, one per thread, none smaller than ``least``."""
+    count = max(min(thread_count(), work // max(least, 1)), 1)
     ends = [work * k // count for k in range(count + 1)]
     return list(pairwise(ends))
 
@@ -50,7 +79,7 @@ def together(task: Callable[[int, int], Result], ranges: list[tuple[int, int]]) 
     """The task on every range, on threads of our own (numba's do not survive a fork); results in their order."""
     if len(ranges) == 1:
         return [task(*ranges[0])]
-    pool = _threads(os.getpid(), max(torch.get_num_threads() - 1, 1))
+    pool = _threads(os.getpid(), max(thread_count() - 1, 1))
     pending = [pool.submit(task, *share) for share in ranges[1:]]
     return [task(*ranges[0]), *(one.result() for one in pending)]
 

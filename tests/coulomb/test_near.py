@@ -10,6 +10,7 @@ from farfield.coulomb import Coulomb, near
 from farfield.coulomb.compiled import pair_sums, radial
 from farfield.coulomb.sources import on_atoms
 from farfield.coulomb.waves import Waves
+from farfield.geometry import rows
 from farfield.geometry.neighbors import with_neighbors
 from farfield.system import concatenate
 
@@ -71,7 +72,9 @@ def test_response_is_that_of_plain_torch(batch):
 def test_a_list_is_read_once_per_pair_and_kept(batch, monkeypatch):
     system, charges = batch
     known = system.neighbors
-    once = pair_sums.listed_once(known.i.numpy(), known.j.numpy(), known.shift.numpy(), sources=system.n_atoms, twice=True)
+    once = pair_sums.listed_once(
+        known.i.numpy(), known.j.numpy(), known.shift.numpy(), sources=system.n_atoms, twice=True
+    )
     assert 2 * once.pairs == len(known.i)
     plan = Coulomb(error=1e-2).plan(system)
     first = near.energy(on_atoms(system, charges, None), plan)
@@ -81,6 +84,19 @@ def test_a_list_is_read_once_per_pair_and_kept(batch, monkeypatch):
 
     monkeypatch.setattr(pair_sums, "listed_once", again)
     assert torch.equal(near.energy(on_atoms(system, charges, None), plan), first)
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_images_that_lie_wide_apart_are_sorted_instead(attached, batch, monkeypatch):
+    system, charges = batch
+    system = system if attached else replace(system, neighbors=None)
+    plan = Coulomb(error=1e-2).plan(system)
+    dense = near.response(on_atoms(system, charges, None), plan)
+    monkeypatch.setattr(pair_sums, "DENSE", 0)
+    monkeypatch.setattr(rows, "MOST", 0)
+    again = on_atoms(replace(system, neighbors=replace(system.neighbors) if attached else None), charges, None)
+    for found, expected in zip(near.response(again, plan), dense):
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
 
 
 def test_waves_are_those_of_the_reference(rng):

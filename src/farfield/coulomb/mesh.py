@@ -8,9 +8,11 @@ is differentiated from them, are those of this one discretised sum. One system a
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.compiled import own_threads, shares, together
 from farfield.coulomb.compiled import spectrum as sums
 from farfield.coulomb.grid import Covered, Grid, Influence, influence, wave_numbers
 from farfield.coulomb.plan import Plan
@@ -20,6 +22,9 @@ from farfield.coulomb.splines import CHARGES, CURVATURES, SLOPES, gather, spread
 from farfield.system import System
 
 AXES = (1, 2, 3)
+
+LEAST = 1 << 16
+"""Points of a mesh that are worth a thread."""
 
 
 def energy(charged: Charged, plan: Plan) -> Tensor:
@@ -36,7 +41,7 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     system = charged.system
     potentials, fields, virials = [], [], []
     for _, rows, grid, cell, form in _meshes(system, plan):
-        spectrum = torch.fft.rfftn(_spread(charged, cell, rows, grid), dim=AXES)
+        spectrum = _forward(_spread(charged, cell, rows, grid))
         inverse = torch.linalg.inv(cell)
         virials.append(multiply(spectrum, form, grid, 2 * torch.pi * inverse.T))
         mesh = _back(spectrum, grid.shape[2])
@@ -139,16 +144,58 @@ def _filtered(mesh: Tensor, weight: Tensor) -> Tensor:
 
 
 def _convolve(mesh: Tensor, weight: Tensor) -> Tensor:
-    spectrum = torch.fft.rfftn(mesh, dim=AXES)
-    return _back(spectrum.mul_(weight), mesh.shape[3])
+    with own_threads():
+        filtered: Tensor = _back(_forward(mesh).mul_(weight), mesh.shape[3])
+    return filtered
+
+
+def _forward(mesh: Tensor) -> Tensor:
+    """Transform of a mesh ``(channels, a, b, c)``; planes by one thread each, then columns. No graph."""
+    mesh = mesh.detach()
+    planes, columns = _runs(mesh, mesh.shape[3])
+    if len(planes) == 1:
+        whole: Tensor = torch.fft.rfftn(mesh, dim=AXES)
+        return whole
+    found = np.empty((*mesh.shape[:3], mesh.shape[3] // 2 + 1), np.result_type(mesh.numpy().dtype, np.complex64))
+
+    def plane(i: int, j: int) -> None:
+        found[:, i:j] = torch.fft.rfft2(mesh[:, i:j], dim=(2, 3)).numpy()
+
+    def column(i: int, j: int) -> None:
+        found[:, :, i:j] = torch.fft.fft(torch.from_numpy(found[:, :, i:j]), dim=1).numpy()
+
+    together(plane, planes)
+    together(column, columns)
+    return torch.from_numpy(found)
 
 
 def _back(spectrum: Tensor, points: int) -> Tensor:
     """Inverse transform without a factor, axis by axis: a third faster than in one call, which copies its input."""
-    for axis in (1, 2):
-        spectrum = torch.fft.ifft(spectrum, dim=axis, norm="forward")
-    mesh: Tensor = torch.fft.irfft(spectrum, n=points, dim=3, norm="forward")
-    return mesh
+    planes, columns = _runs(spectrum, points)
+    if len(planes) == 1:
+        lines = torch.fft.ifft(torch.fft.ifft(spectrum, dim=1, norm="forward"), dim=2, norm="forward")
+        whole: Tensor = torch.fft.irfft(lines, n=points, dim=3, norm="forward")
+        return whole
+    across = np.empty(spectrum.shape, spectrum.numpy().dtype)
+    found = np.empty((*spectrum.shape[:3], points), across.real.dtype)
+
+    def column(i: int, j: int) -> None:
+        across[:, :, i:j] = torch.fft.ifft(spectrum[:, :, i:j], dim=1, norm="forward").numpy()
+
+    def plane(i: int, j: int) -> None:
+        lines = torch.fft.ifft(torch.from_numpy(across[:, i:j]), dim=2, norm="forward")
+        found[:, i:j] = torch.fft.irfft(lines, n=points, dim=3, norm="forward").numpy()
+
+    together(column, columns)
+    together(plane, planes)
+    return torch.from_numpy(found)
+
+
+def _runs(mesh: Tensor, points: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Planes and columns for each thread; all in one off the processor, or where a thread would have too few."""
+    a, b = mesh.shape[1:3]
+    planes = shares(a, -(-LEAST // (b * points))) if mesh.device.type == "cpu" else [(0, a)]
+    return planes, shares(b, b // len(planes))
 
 
 def _slope(mesh: Tensor, other: Tensor) -> Tensor:

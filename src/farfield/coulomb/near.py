@@ -22,7 +22,7 @@ from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
 from farfield.geometry.neighbors import CLOSEST, search_rows
 from farfield.geometry.rows import NeighborRows
-from farfield.system import NeighborList, System
+from farfield.system import NeighborList
 
 
 def energy(charged: Charged, plan: Plan) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from farfield.compiled import own_threads
 from farfield.coulomb import direct, ewald, probe, scaling, surrounding
 from farfield.coulomb.evaluate import Evaluation, evaluate
 from farfield.coulomb.evaluate_multipoles import Cuts, evaluate_multipoles
@@ -112,7 +113,7 @@ class Coulomb:
         Charges alone take one pass; with dipoles, quadrupoles or scaled pairs these are derivatives of the energy by
         autograd.
         """
-        with torch.no_grad():
+        with torch.no_grad(), own_threads():
             charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
             if charged.moments.rank > 0 or pairs is not None:
                 summed = partial(self._summed, self_energy=self_energy)

@@ -169,7 +169,7 @@ def _near(bins: Bins, b: int, cutoff: float, room: Room, runs: int) -> int:
 
 @compiled
 def _translation(rows: Array, s: int, steps: Array, r: int) -> tuple[float, float, float]:
-    """``steps[r] @ rows[s]``, exact by the grid the rows are on. (A view of a row would be counted, which takes longer.)"""
+    """``steps[r] @ rows[s]``, exact by the grid the rows are on; without views, which would be counted."""
     a, b, c = steps[r, 0], steps[r, 1], steps[r, 2]
     return (
         a * rows[s, 0, 0] + b * rows[s, 1, 0] + c * rows[s, 2, 0],

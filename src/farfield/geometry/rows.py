@@ -1,7 +1,7 @@
 """Neighbours as rows of a table that holds every atom and every image that one of them meets.
 
-What sums over pairs need and no more: each pair once, from one end, the other end a number; in the order of the bins, so
-that what is read stays close together. Found in one pass, a third of the time of a sorted list.
+What sums over pairs need and no more: each pair once, from one end, the other end a number; in the order of the bins,
+so that what is read stays close together. Found in one pass, in a third of the time of a sorted list.
 """
 
 from typing import NamedTuple
@@ -46,7 +46,7 @@ def neighbor_rows(batch: Batch, cutoff: float) -> NeighborRows | None:
     Atoms may touch.
     """
     bins = binned(batch, cutoff)
-    around = -(-bins.reach // bins.shape).max(0) * np.array([2, 2, 2]) + 1
+    around = 2 * (-(-bins.reach // bins.shape)).max(0) + 1  # images of the reduced cell along each axis
     atoms = len(batch.positions)
     if atoms * int(around.prod()) > MOST:
         return None

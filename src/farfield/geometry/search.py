@@ -6,9 +6,8 @@ Runs of bins need nothing of one another, so any number of threads writes the sa
 import itertools
 
 import numpy as np
-import torch
 
-from farfield.compiled import Array, compiled, together
+from farfield.compiled import Array, compiled, thread_count, together
 from farfield.geometry.bins import Batch, Bins, binned
 from farfield.geometry.listing import Listing, Wanted, visit
 
@@ -22,7 +21,7 @@ def search(batch: Batch, wanted: Wanted, dtype: type) -> tuple[Listing, bool]:
         listing, touching = _at_once(batch, wanted, np.empty((0, 3), dtype))
         return listing, touching > 0
     bins = binned(batch, wanted.cutoff)
-    parts = _parts(bins, torch.get_num_threads())
+    parts = _parts(bins, thread_count())
     nothing = np.empty(0, np.int64)
     listing = Listing(nothing, nothing, np.empty((0, 3), dtype), np.zeros(len(batch.positions) + 1, np.int64))
     touching = sum(together(lambda begin, end: visit(bins, begin, end, wanted, listing), parts))

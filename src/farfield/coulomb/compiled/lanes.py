@@ -98,7 +98,9 @@ def same(typing: Any, array: Any, at: Any) -> Any:
     """Entry ``at`` of a flat array, eight times."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _splat(builder, builder.load(builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])))
+        return _splat(
+            builder, builder.load(builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]]))
+        )
 
     return lanes(array, types.uintp), build
 
@@ -199,9 +201,7 @@ def _summed(builder: Any, values: Any) -> Any:
     width = LANES
     while width > 1:
         width //= 2
-        halves = (
-            _shuffled(builder, values, values, list(half)) for half in (range(width), range(width, 2 * width))
-        )
+        halves = (_shuffled(builder, values, values, list(half)) for half in (range(width), range(width, 2 * width)))
         values = builder.fadd(*halves, flags=_FREE)
     return builder.extract_element(values, ir.Constant(_WHOLE, 0))
 
@@ -252,7 +252,9 @@ def add_columns(typing: Any, table: Any, index: Any, at: Any, a: Any, b: Any, c:
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pairs = _transposed(builder, list(args[3:]))
-        rows = [_shuffled(builder, pair, pair, list(half)) for half in (range(ROW), range(ROW, LANES)) for pair in pairs]
+        rows = [
+            _shuffled(builder, pair, pair, list(half)) for half in (range(ROW), range(ROW, LANES)) for pair in pairs
+        ]
         for place, row in zip(_named(context, builder, signature, args, ROW), rows):
             here = builder.bitcast(place, _QUARTET.as_pointer())
             builder.store(builder.fadd(builder.load(here, align=8), row, flags=_FREE), here, align=8)

@@ -6,7 +6,7 @@ slabs along the first axis, so that threads never write to the same plane.
 
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -108,10 +108,7 @@ def gather(
     form, bins = spline(order, terms.highest), _bins(fractional, size, order)
     lanes = overhang(order)
     padded = np.empty((*mesh.shape[:3], mesh.shape[3] + lanes))
-    padded[..., : mesh.shape[3]] = mesh
-    for start in range(0, lanes, mesh.shape[3]):
-        room = padded[..., mesh.shape[3] + start :]
-        room[..., : mesh.shape[3]] = mesh[..., : room.shape[-1]]
+    together(lambda first, last: _pad(mesh[:, first:last], padded[:, first:last]), shares(len(padded[0]), lanes))
     values = np.empty((len(fractional), len(terms.orders), len(mesh)))
     together(
         lambda first, last: _gather(
@@ -120,6 +117,14 @@ def gather(
         shares(len(fractional), LEAST),
     )
     return values
+
+
+def _pad(mesh: Array, padded: Array) -> None:
+    """Copy planes and go on where they begin again."""
+    points = mesh.shape[3]
+    padded[..., :points] = mesh
+    for start in range(points, padded.shape[3], points):
+        padded[..., start : start + points] = mesh[..., : padded.shape[3] - start]
 
 
 def _slabs(planes: Array, order: int) -> list[list[tuple[int, int]]]:
@@ -145,10 +150,10 @@ def _first_point(fraction: float, points: int, half: float) -> tuple[int, float]
     """The first mesh point that a source touches, and its offset less ½."""
     place = (fraction - np.floor(fraction)) * points - half
     floor = np.floor(place)
-    first = np.int64(floor) + 1
+    first = int(floor) + 1
     while first < 0:
         first += points
-    return (first if first < points else first - points), place - floor - 0.5
+    return (first if first < points else first - points), float(place - floor - 0.5)
 
 
 @regrouped
@@ -172,9 +177,7 @@ def _sort(fractional: Array, size: Array, order: int, out: Bins) -> None:
 
 
 @inlined
-def _locate(
-    fractional: Array, i: int, size: Array, pieces: Array, p: int, n: int, weights: Array, rows: Array
-) -> None:
+def _locate(fractional: Array, i: int, size: Array, pieces: Array, p: int, n: int, weights: Array, rows: Array) -> None:
     """Weights along all axes ``(3 · derivatives · lanes,)``, and where the planes and columns start in the mesh.
 
     The first point along the last axis is part of where a plane starts.
@@ -234,7 +237,7 @@ def _spread(fractional: Array, moments: Array, terms: Terms, form: Spline, where
 
 
 @inlined
-def _spread_value(mesh: Array, weights: Array, rows: Array, value: float, p: int, start: int) -> None:
+def _spread_value(mesh: Array, weights: Array, rows: Array, value: float, p: int, start: Any) -> None:
     """Add value · weights; nothing differentiated."""
     width = -(-p // LANES) * LANES
     for lane in range(0, width, LANES):
@@ -289,7 +292,7 @@ def _gather(fractional: Array, values: Array, terms: Terms, form: Spline, where:
 
 @inlined
 def _value_and_slopes(
-    mesh: Array, weights: Array, rows: Array, p: int, start: int
+    mesh: Array, weights: Array, rows: Array, p: int, start: Any
 ) -> tuple[float, float, float, float]:
     """The value and its three first derivatives in one reading of the mesh."""
     width = -(-p // LANES) * LANES

@@ -313,10 +313,22 @@ def _blurred_kernels(
 
 @regrouped
 def _first_order(
-    given: tuple[Array, Array, Array], cells: Cells, listed: NeighborRows, form: Boys, reach: tuple[int, int], out: Array
+    given: tuple[Array, Array, Array],
+    cells: Cells,
+    listed: NeighborRows,
+    form: Boys,
+    reach: tuple[int, int],
+    out: Array,
 ) -> float:
     table, variances, owner = given
-    row, begin, top, terms, wide, nothing = listed.other, listed.first, form.top, form.terms, len(variances) > 0, fill(0.0)
+    row, begin, top, terms, wide, nothing = (
+        listed.other,
+        listed.first,
+        form.top,
+        form.terms,
+        len(variances) > 0,
+        fill(0.0),
+    )
     closest = fill(FAR)
     for run in range(reach[0], reach[1]):
         i = listed.atom[run]
@@ -343,7 +355,7 @@ def _first_order(
         out[ROW * i + 1] -= total(y_sum)
         out[ROW * i + 2] -= total(z_sum)
         out[ROW * i + 3] += total(potential)
-    return smallest(closest)
+    return float(smallest(closest))
 
 
 @regrouped
@@ -359,29 +371,34 @@ def _fold(
     moment: Array,
 ) -> None:
     """Potential and field of the sources with those of their images; dE/dcell and Σ r⊗qE."""
-    sources = len(felt)
-    for i in range(sources):
-        felt[i, 0] = found[ROW * i + 3]
-        for axis in range(3):
-            felt[i, axis + 1] = found[ROW * i + axis]
-    for row in range(sources, len(source)):
-        i = source[row]
-        felt[i, 0] += found[ROW * row + 3]
-        for axis in range(3):
-            felt[i, axis + 1] += found[ROW * row + axis]
-    for row in range(len(source)):
-        system, value = owner[source[row]], table[ROW * row + 3]
-        for k in range(3):
-            if shift[row, k] != 0:
-                for axis in range(3):
-                    by_cell[system, k, axis] -= shift[row, k] * value * found[ROW * row + axis]
-    i = 0
+    _sum_images(found, source, felt)
+    _by_cell(found, table, source, shift, owner, by_cell)
+    i, sources = 0, len(felt)
     while i < sources:  # one system after the other, its sums in registers
         system, last = owner[i], i
         while last < sources and owner[last] == system:
             last += 1
         moment[system] = _moment(positions[i:last], table[ROW * i : ROW * last], felt[i:last])
         i = last
+
+
+@regrouped
+def _sum_images(found: Array, source: Array, felt: Array) -> None:
+    for row in range(len(source)):
+        i, home = source[row], row < len(felt)
+        felt[i, 0] = found[ROW * row + 3] + (0.0 if home else felt[i, 0])
+        for axis in range(3):
+            felt[i, axis + 1] = found[ROW * row + axis] + (0.0 if home else felt[i, axis + 1])
+
+
+@regrouped
+def _by_cell(found: Array, table: Array, source: Array, shift: Array, owner: Array, by_cell: Array) -> None:
+    for row in range(len(source)):
+        system, value = owner[source[row]], table[ROW * row + 3]
+        for k in range(3):
+            if shift[row, k] != 0:
+                for axis in range(3):
+                    by_cell[system, k, axis] -= shift[row, k] * value * found[ROW * row + axis]
 
 
 @regrouped
@@ -409,7 +426,14 @@ def _second_order(
     """Gradients by position and charge of every source and image, and Σ over a system's pairs for its weight."""
     table, moves, variances, owner, weights = given
     gradients, steepness = out
-    row, begin, top, terms, wide, nothing = listed.other, listed.first, form.top, form.terms, len(variances) > 0, fill(0.0)
+    row, begin, top, terms, wide, nothing = (
+        listed.other,
+        listed.first,
+        form.top,
+        form.terms,
+        len(variances) > 0,
+        fill(0.0),
+    )
     for run in range(reach[0], reach[1]):
         i = listed.atom[run]
         x_i, y_i, z_i, q_i = table[ROW * i], table[ROW * i + 1], table[ROW * i + 2], table[ROW * i + 3]
