@@ -36,7 +36,7 @@ def along_lattice(system: System) -> Tensor:
     return (system.periodic & (voltage.abs() > NO_VOLTAGE)).any(1)
 
 
-def refuse_stress(system: System) -> None:
+def refuse_stress(system: System, where: str = "") -> None:
     """Stress of crystals in a field, where no polarization is single-valued.
 
     Raises:
@@ -45,7 +45,7 @@ def refuse_stress(system: System) -> None:
     wrong = along_lattice(system) & system.periodic.all(1)
     if wrong.any():
         raise InputError(
-            f"structure {int(wrong.nonzero()[0])} is a crystal in a field, and this model's charges flow between "
-            "cells: it has no single-valued polarization and no stress. Ask for energy and forces only, or train "
-            "charges or latent with conservation: bond or fixed"
+            f"{where}structure {int(wrong.nonzero()[0])} is a crystal in a field, and charges that flow between its "
+            "cells leave it without a polarization of one value and without a stress: do without (stress: null), or "
+            "train charges or latent with conservation: bond or fixed"
         )

@@ -16,6 +16,7 @@ from farfield.data.read import Splits, load_splits
 from farfield.data.statistics import Statistics, fit_statistics
 from farfield.evaluation import Evaluation, evaluate
 from farfield.evaluation.run import fragments_alone
+from farfield.field import refuse_stress
 from farfield.model import Model, build, load
 from farfield.report import RunResult, write_report
 from farfield.system import System, concatenate
@@ -55,6 +56,8 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
     for frame in (*splits.train, *splits.valid, *splits.test):
         for system in (frame.system, *(part.system for part in fragments_alone(frame))):
             model.check(system, f"{frame.source}: ")
+        if frame.labels.stress is not None and "polarization" not in model.gives:
+            refuse_stress(frame.system, f"{frame.source}: ")
     model = model.to(getattr(torch, config.train.precision))
     return Prepared(config, splits, statistics, model, name or config.model.paradigm.kind)
 
@@ -142,11 +145,13 @@ def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> li
     """What a reader of the report must know."""
     said, targets = [], job.splits.train[0].labels.targets
     kind = job.config.model.paradigm.kind
-    unread = (targets & model.gives & {"charges", "dipole"}) - model.paradigm.reads
+    unread = (targets & model.gives) - {"energy", "forces", "stress"} - model.paradigm.reads
     if unread:
         said.append(
             f"{kind} was not trained on {' and '.join(sorted(unread))}; they are compared where it predicts them."
         )
+    if unknown := targets - model.gives:
+        said.append(f"{kind} gives no {' and no '.join(sorted(unknown))}: those labels were not used.")
     if "charges" in model.paradigm.reads and "charges" not in targets:
         said.append(f"No charge labels: {kind} learned its charges from energies and forces alone.")
     for split, found in evaluations.items():
