@@ -154,6 +154,18 @@ def test_what_a_model_cannot_do_is_said_before_training(tiny, tmp_path, split):
     assert not (tmp_path / "run").exists()
 
 
+def test_labels_that_a_paradigm_does_not_read_are_no_training(tiny):
+    import ase.io
+
+    tiny["data"] |= {"energy": None, "charges": "initial_charges", "forces": None}
+    frames = ase.io.read(tiny["data"]["train"], ":")
+    for atoms in frames:
+        atoms.set_initial_charges([0.1, -0.1, 0.2, -0.2])
+    ase.io.write(tiny["data"]["train"], frames, format="extxyz")
+    with pytest.raises(InputError, match="short_range learns nothing from charges"):
+        prepare(validated(RunConfig, tiny, ""))
+
+
 def test_training_learns(tiny, tmp_path):
     tiny["train"] |= {"epochs": 60, "learning_rate": 0.01}
     history = run(tiny, tmp_path / "run").history

@@ -69,6 +69,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         self.device, self.kept = str(device), KeptNeighbors(skin)
         self.conditions = {} if external_field is None else {"external_field": external_field}
         check_conditions(self.conditions, "FarfieldCalculator: ")
+        self._under: dict[str, Any] = {}
         self.identity = _identity(self.model, self.conditions)
         self.implemented_properties = [p for p in type(self).implemented_properties if p in self._given()]
 
@@ -80,6 +81,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
     ) -> None:
         """Fill ``results``; forces (and stress of a crystal, if it has one) come with every call, as MD wants them."""
         super().calculate(atoms, properties, system_changes)
+        self._under = _conditions(self.atoms)  # ASE's copy of info shares its arrays
         found = self._predict(self.atoms, frozenset(properties))
         energy = float(found.energy[0])
         self.results = {"energy": energy, "free_energy": energy, "forces": _numpy(found.forces)}
@@ -99,7 +101,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
     def check_state(self, atoms: ase.Atoms, tol: float = 1e-15) -> list[str]:
         """ASE does not look at ``info``; a changed total charge, spin or other condition is another system."""
         changes: list[str] = super().check_state(atoms, tol)
-        if self.atoms is not None and _conditions(self.atoms) != _conditions(atoms):
+        if self.atoms is not None and self._under != _conditions(atoms):
             changes.append("initial_charges")
         return changes
 

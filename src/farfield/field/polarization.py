@@ -29,7 +29,7 @@ def nearest_branch(polarization: Tensor, other: Tensor, system: System) -> Tenso
 
     The nearest in lattice coordinates: each differs by half a quantum at most.
     """
-    quantum = polarization_quantum(system).to(polarization)
     difference = (polarization - other).detach()
+    quantum = polarization_quantum(system).to(difference)
     quanta = torch.linalg.solve(quantum.transpose(1, 2), difference).round()
     return polarization - torch.einsum("sk,ska->sa", quanta, quantum)

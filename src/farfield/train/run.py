@@ -14,6 +14,7 @@ from farfield.data.config import DataConfig
 from farfield.data.frame import Frame
 from farfield.data.read import Splits, load_splits
 from farfield.data.statistics import Statistics, fit_statistics
+from farfield.errors import InputError
 from farfield.evaluation import Evaluation, evaluate
 from farfield.evaluation.run import fragments_alone
 from farfield.field import refuse_stress
@@ -24,6 +25,7 @@ from farfield.train.batches import prepared
 from farfield.train.checkpoint import Progress
 from farfield.train.config import RunConfig
 from farfield.train.fit import MODEL, Material, fabric_for, fit
+from farfield.train.loss import TrainingStep
 from farfield.train.record import claim_folder
 from farfield.versions import versions
 
@@ -52,6 +54,12 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
     splits = load_splits(config.data)
     statistics = fit_statistics(splits.train, config.model.backbone.cutoff)
     model = build(config.model, statistics.species, seed=config.train.seed)
+    labels = splits.train[0].labels
+    if not TrainingStep(model, config.train.weights, statistics.force_scale, None).targets(labels):
+        raise InputError(
+            f"{config.model.paradigm.kind} learns nothing from {', '.join(sorted(labels.targets))}, or their "
+            "train.weights are 0: give the key of energies or forces"
+        )
     model.prepare(statistics, sample_of(splits.train))
     for frame in (*splits.train, *splits.valid, *splits.test):
         for system in (frame.system, *(part.system for part in fragments_alone(frame))):
