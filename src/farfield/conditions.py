@@ -31,6 +31,12 @@ CONDITIONS = {
 """Name, of the attribute of ``System`` and in ``atoms.info``."""
 
 
+def under(name: str, values: Tensor) -> Tensor:
+    """Which systems ``(systems,)`` of a batch are under a condition of these ``values``, a row a system."""
+    given = values != 0 if CONDITIONS[name].absent == 0 else ~values.isnan()
+    return given.reshape(len(values), -1).any(1)
+
+
 def check_conditions(info: Mapping[str, Any], where: str = "") -> None:
     """Complain of conditions that are not finite, no numbers, or not as many as they should be.
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from farfield.atomic_write import write_atomically
 from farfield.backbone.network import DensityNetwork, typical_surroundings
 from farfield.backbone.repulsion import Repulsion
+from farfield.conditions import under
 from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics, fit_baseline
 from farfield.derive import with_derivatives
@@ -137,9 +138,9 @@ class Model(nn.Module):
             )
 
     def check_conditions(self, system: System, where: str = "") -> None:
-        """Complain of conditions the paradigm does not take; a field of zero is none."""
+        """Complain of conditions the paradigm does not take."""
         for name, values in system.conditions.items():
-            if name not in self.paradigm.takes and bool((values.detach().nan_to_num() != 0).any()):
+            if name not in self.paradigm.takes and bool(under(name, values).any()):
                 raise InputError(
                     f"{where}{self.config.paradigm.kind} takes no {name}; leave info[{name!r}] away, or choose a "
                     f"paradigm that takes one ({_takers(name)})"

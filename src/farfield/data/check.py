@@ -30,6 +30,7 @@ _PREFERRED: dict[str, tuple[str, ...]] = {
     "polarizability": ("polarizability", "REF_polarizability", "alpha"),
     "total_charge": ("charge", "total_charge", "Q", "net_charge"),
     "spin": ("spin", "uhf"),
+    "external_field": ("external_field", "efield", "electric_field"),
     "group": ("group", "label", "pair", "config_type"),
     "distance": ("distance", "separation"),
 }
@@ -45,6 +46,7 @@ _SHAPES: dict[str, tuple[Place, tuple[str, ...]]] = {
     "polarizability": ("frame", ("9 numbers",)),
     "total_charge": ("frame", ("number",)),
     "spin": ("frame", ("number",)),
+    "external_field": ("frame", ("3 numbers",)),
     "group": ("frame", ("text", "number")),
     "distance": ("frame", ("number",)),
 }
