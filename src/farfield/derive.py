@@ -39,7 +39,7 @@ def with_derivatives(
         return _shown(predict(system), system, single_valued)
     with torch.enable_grad():
         variables = _Variables.of(system, want)
-        prediction = predict(variables.system)
+        prediction = predict(variables.moved)
         between = None
         if not single_valued and _flow_matters(system, want):
             between = _between_cells(_given(prediction.charges), variables.positions, system, create_graph)
@@ -54,7 +54,8 @@ def with_derivatives(
 class _Variables:
     """What is differentiated by, and the system made of it."""
 
-    system: System
+    system: System  # as it was given
+    moved: System
     positions: Tensor
     strain: Tensor | None
     field: Tensor | None
@@ -68,7 +69,7 @@ class _Variables:
         if "stress" in want:
             strain = torch.zeros_like(system.cell).requires_grad_()
             moved = moved.strained(strain)
-        return cls(moved, positions, strain, field)
+        return cls(system, moved, positions, strain, field)
 
 
 def _leaf(tensor: Tensor) -> Tensor:
