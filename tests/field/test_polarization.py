@@ -1,12 +1,14 @@
 """The quantum of polarization, and nearest images, by brute force."""
 
 import itertools
+from dataclasses import replace
 
 import ase
 import numpy as np
+import pytest
 import torch
 
-from farfield.field import field_across, nearest_branch, polarization_quantum
+from farfield.field import along_lattice, field_across, nearest_branch, polarization_quantum
 from farfield.geometry.images import NearestImages
 from farfield.system import System
 
@@ -55,6 +57,18 @@ def test_images_equally_near_count_alike():
     system = of(np.diag([4.0, 4.0, 4.0]), True, [(0, 0, 0), (2, 0, 0), (6, 2, 1)])
     vector = system.positions[[1, 1, 1]] - system.positions + NearestImages(system).of(torch.tensor([1, 1, 1]))
     np.testing.assert_allclose(vector, [[0, 0, 0], [0, 0, 0], [0, 0, -1]], atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_field_across_a_slab_is_not_along_its_lattice(dtype):
+    """However the slab is turned: rounding is no voltage."""
+    cell = SKEWED @ np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
+    normal = np.cross(cell[0], cell[1])
+    across = of(cell, (True, True, False), external_field=0.1 * normal / np.linalg.norm(normal)).to(dtype=dtype)
+    slightly = replace(across, external_field=across.external_field + 1e-4)
+    assert along_lattice(across).tolist() == [False]
+    assert along_lattice(slightly).tolist() == [True]
+    np.testing.assert_allclose(field_across(across), across.external_field, atol=1e-7)
 
 
 def test_the_part_of_a_field_across_the_lattice():

@@ -154,6 +154,29 @@ def test_what_a_model_cannot_do_is_said_before_training(tiny, tmp_path, split):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("paradigm", "said"),
+    [
+        ({"kind": "short_range"}, "field.xyz frame 0: short_range takes no external_field"),
+        ({"kind": "latent"}, "field.xyz frame 0: .*stress: null"),
+        ({"kind": "latent", "conservation": "fixed"}, None),
+    ],
+)
+def test_data_in_a_field_that_a_model_cannot_take_is_said_before_training(tiny, tmp_path, paradigm, said):
+    import ase
+
+    atoms = ase.Atoms("Ar2", [[0, 0, 0], [0, 0, 3.8]], cell=[8, 8, 8], pbc=True)
+    atoms.info |= {"energy": 1.0, "stress": np.zeros(9), "external_field": np.array([0, 0, 0.1])}
+    ase.io.write(tmp_path / "field.xyz", [atoms] * 3, format="extxyz")
+    tiny["data"] = {"train": str(tmp_path / "field.xyz"), "forces": None, "stress": "stress"}
+    tiny["model"]["paradigm"] = paradigm
+    if said is None:
+        prepare(validated(RunConfig, tiny, ""))
+        return
+    with pytest.raises(InputError, match=said):
+        prepare(validated(RunConfig, tiny, ""))
+
+
 def test_labels_that_a_paradigm_does_not_read_are_no_training(tiny):
     import ase.io
 

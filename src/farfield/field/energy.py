@@ -6,9 +6,6 @@ from torch import Tensor
 from farfield.errors import InputError
 from farfield.system import System
 
-NO_VOLTAGE = 1e-12
-"""V along a lattice vector; less is rounding."""
-
 
 def field_energy(dipole: Tensor, field: Tensor | None) -> Tensor:
     """-d·E ``(systems,)`` in eV, of dipoles ``(systems, 3)``, e·Å, in fields ``(systems, 3)``, V/Å; 0 without one."""
@@ -32,8 +29,11 @@ def along_lattice(system: System) -> Tensor:
     """Which systems ``(systems,)`` are in a field with a component along a periodic lattice vector."""
     if system.external_field is None:
         return torch.zeros_like(system.periodic[:, 0])
-    voltage = torch.einsum("ska,sa->sk", system.cell.detach(), system.external_field.detach())
-    return (system.periodic & (voltage.abs() > NO_VOLTAGE)).any(1)
+    field, cell = system.external_field.detach(), system.cell.detach()
+    voltage = torch.einsum("ska,sa->sk", cell, field).abs()
+    rounding = 16 * torch.finfo(cell.dtype).eps * cell.norm(dim=2) * field.norm(dim=1, keepdim=True)
+    pulled: Tensor = (system.periodic & (voltage > rounding)).any(1)
+    return pulled
 
 
 def refuse_stress(system: System, where: str = "") -> None:
