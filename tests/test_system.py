@@ -123,6 +123,11 @@ def test_conditions_travel(name):
     assert concatenate([System.from_ase(free)] * 2).conditions == {}
 
 
+@pytest.mark.parametrize("value", [-4.5, np.array(-4.5), np.array([-4.5])])
+def test_fermi_level_in_any_dress(value):
+    assert System.from_ase(water(fermi_level=value)).fermi_level.tolist() == [-4.5]
+
+
 @pytest.mark.parametrize("name", CONDITIONS)
 @pytest.mark.parametrize("value", ["strong", [np.nan, 0, 0], [[0.0, 1.0]]])
 def test_conditions_must_be_numbers(name, value):

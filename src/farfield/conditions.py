@@ -13,20 +13,24 @@ from torch import Tensor
 
 from farfield.errors import InputError
 
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
 
 @dataclass(frozen=True)
 class Condition:
-    """What says it."""
+    """The numbers that say it."""
 
-    count: int | None  # how many numbers; 0 for one that is no list, None for a list of any length
+    shape: tuple[int, ...] | None  # of one system's; None for a list of any length
     absent: float  # what stands, in a batch, for systems without
+    expected: str  # for messages
 
 
+_VECTOR = "three finite numbers"
 CONDITIONS = {
-    "external_field": Condition(3, 0.0),  # V/Å
-    "displacement_field": Condition(3, float("nan")),  # V/Å; none is not zero, which is an open circuit
-    "electrode_potentials": Condition(None, float("nan")),  # V
-    "fermi_level": Condition(0, float("nan")),  # eV
+    "external_field": Condition((3,), 0.0, _VECTOR),  # V/Å
+    "displacement_field": Condition((3,), float("nan"), _VECTOR),  # V/Å; none is not zero, which is an open circuit
+    "electrode_potentials": Condition(None, float("nan"), "a list of finite numbers"),  # V
+    "fermi_level": Condition((), float("nan"), "one finite number"),  # eV
 }
 """Name, of the attribute of ``System`` and in ``atoms.info``."""
 
@@ -44,14 +48,8 @@ def check_conditions(info: Mapping[str, Any], where: str = "") -> None:
         InputError: naming the condition.
     """
     for name, condition in CONDITIONS.items():
-        if info.get(name) is None:
-            continue
-        value, count = _numbers(info[name]), condition.count
-        fits = value.ndim == (0 if count == 0 else 1) and value.size > 0 and (not count or len(value) == count)
-        if not fits or not np.isfinite(value).all():
-            expected = {0: "one finite number", 3: "three finite numbers"}.get(count or 0, "")
-            expected = expected if count is not None else "a list of finite numbers"
-            raise InputError(f"{where}info[{name!r}] should be {expected}, it is {info[name]!r}")
+        if info.get(name) is not None and _numbers(name, info[name]) is None:
+            raise InputError(f"{where}info[{name!r}] should be {condition.expected}, it is {info[name]!r}")
 
 
 def read_conditions(infos: Sequence[Mapping[str, Any]], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -60,15 +58,11 @@ def read_conditions(infos: Sequence[Mapping[str, Any]], dtype: torch.dtype) -> d
     Raises:
         InputError: lists of different length.
     """
-    single = [
-        {
-            name: torch.tensor(_numbers(info[name]), dtype=dtype).unsqueeze(0)
-            for name in CONDITIONS
-            if info.get(name) is not None
-        }
-        for info in infos
-    ]
-    return join_conditions(single, [1] * len(infos))
+    rows = []
+    for info in infos:
+        given = {name: _numbers(name, info[name]) for name in CONDITIONS if info.get(name) is not None}
+        rows.append({name: torch.tensor(value, dtype=dtype).unsqueeze(0) for name, value in given.items()})
+    return join_conditions(rows, [1] * len(infos))
 
 
 def join_conditions(parts: Sequence[Mapping[str, Tensor]], systems: Sequence[int]) -> dict[str, Tensor]:
@@ -94,9 +88,14 @@ def join_conditions(parts: Sequence[Mapping[str, Tensor]], systems: Sequence[int
     return joined
 
 
-def _numbers(value: Any) -> np.ndarray[Any, Any]:
-    """As float64; nan if they are no numbers."""
+def _numbers(name: str, given: Any) -> Numbers | None:
+    """As float64 in the condition's shape; None if they are not such numbers."""
     try:
-        return np.asarray(value, dtype=np.float64)
+        value = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
-        return np.asarray(np.nan)
+        return None
+    shape = CONDITIONS[name].shape
+    if shape == () and value.size == 1:
+        value = value.reshape(())
+    fits = value.ndim == 1 and value.size > 0 if shape is None else value.shape == shape
+    return value if fits and np.isfinite(value).all() else None

@@ -63,8 +63,8 @@ class System:
             "spin": (systems,),
         }
         for name, value in self.conditions.items():
-            count = CONDITIONS[name].count
-            want[name] = (systems,) if count == 0 else (systems, count or value.shape[-1])
+            shape = CONDITIONS[name].shape
+            want[name] = (systems, *(value.shape[-1:] if shape is None else shape))
         for name, shape in want.items():
             got = tuple(getattr(self, name).shape)
             if got != shape:
@@ -74,9 +74,9 @@ class System:
     def from_ase(cls, atoms: ase.Atoms | Sequence[ase.Atoms], dtype: torch.dtype = torch.float64) -> "System":
         """A batch from one ``ase.Atoms`` or a list of them.
 
-        Total charge and spin come from ``info["charge"]`` (e) and ``info["spin"]`` (2S), both 0 if absent; so do
-        ``external_field`` and ``displacement_field`` (V/Å), ``electrode_potentials`` (V) and ``fermi_level`` (eV),
-        which no system is under if its ``info`` does not say so.
+        Total charge and spin come from ``info["charge"]`` (e) and ``info["spin"]`` (2S), both 0 if absent. Where there
+        are ``info["external_field"]``, ``["displacement_field"]`` (V/Å), ``["electrode_potentials"]`` (V) and
+        ``["fermi_level"]`` (eV), they are taken, too.
 
         Raises:
             InputError: no atoms, positions that are not finite, periodic along a missing lattice vector, zero volume,

@@ -32,7 +32,7 @@ Conservation = Literal["shift", "bond", "fixed"]
 
 @dataclass(frozen=True)
 class Conserved:
-    """Charges that add up, and where they have their dipole."""
+    """Charges that add up, and the dipole they make."""
 
     charges: Tensor  # (atoms,), e
     residual: Tensor  # (systems,), e, of the total, that had to be shifted away
