@@ -233,3 +233,23 @@ def test_the_terminal_table_has_the_numbers():
 )
 def test_three_significant_digits(value, shown):
     assert significant(value) == shown
+
+
+def test_polarizations_are_compared_on_one_branch():
+    """Two labels a quantum apart: the same error, and predictions beside them."""
+
+    class Polarized(PointCharges):
+        def __call__(self, system: System, /, *, want: frozenset[str]) -> Prediction:
+            value = torch.tensor([0.011, 0.0, 0.0], dtype=torch.float64).expand(system.n_systems, 3)
+            return replace(super().__call__(system, want=want), polarization=value)
+
+    frames = []
+    for branch in (0.0, 8 / 512):
+        frame = salt(4.0, polarization=torch.tensor([[0.01, -2 * branch, branch]], dtype=torch.float64))
+        crystal = replace(frame.system, cell=8 * torch.eye(3).double()[None], periodic=torch.ones(1, 3).bool())
+        frames.append(replace(frame, system=crystal, fragments=None))
+    found = evaluate(Polarized(gives=PointCharges().gives | {"polarization"}), frames)
+    both = found.compared["polarization"]
+    np.testing.assert_allclose(both.predicted - both.reference, [[0.001, 0, 0]] * 2, atol=1e-15)
+    row = next(row for row in errors(found) if row.measure == "polarization")
+    assert (row.count, row.max, row.unit) == (6, pytest.approx(1.0), "me/Å²")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from farfield.coulomb.sources import part
 from farfield.errors import InputError
 from farfield.geometry.neighbors import find_neighbors, with_neighbors
 from farfield.system import System, concatenate, per_system
@@ -95,10 +96,62 @@ def test_no_structures():
         System.from_ase(ase.Atoms())
 
 
-@pytest.mark.parametrize("name", ["external_field", "displacement_field", "electrode_potentials", "fermi_level"])
-def test_conditions_nobody_takes_are_not_ignored(name):
-    with pytest.raises(InputError, match=name):
-        System.from_ase(water(**{name: [0, 0, 1]}))
+CONDITIONS = {
+    "external_field": [0, 0, 0.1],
+    "displacement_field": [1, 0, 0],
+    "electrode_potentials": [-1, 1],
+    "fermi_level": -4.5,
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_conditions_travel(name):
+    """Read, joined with systems that are under none, moved, strained, picked out of a batch, attached to neighbours."""
+    under, free = water(**{name: CONDITIONS[name]}), water()
+    batch = System.from_ase([under, free, under])
+    expected = np.asarray(CONDITIONS[name], dtype=float)
+    absent = np.full_like(expected, 0.0 if name == "external_field" else np.nan)
+    joined = concatenate([System.from_ase(atoms) for atoms in (under, free, under)])
+    for system in (batch, joined, batch.with_positions(batch.positions + 1), with_neighbors(batch, 3.0)):
+        np.testing.assert_array_equal(getattr(system, name), np.stack([expected, absent, expected]))
+        assert list(system.conditions) == [name]
+    assert getattr(batch.strained(torch.zeros(3, 3).double()), name) is not None
+    assert getattr(batch.to(dtype=torch.float32), name).dtype == torch.float32
+    some, _ = part(batch, torch.tensor([1, 2]))
+    np.testing.assert_array_equal(getattr(some, name), np.stack([absent, expected]))
+    assert System.from_ase(free).conditions == {}
+    assert concatenate([System.from_ase(free)] * 2).conditions == {}
+
+
+@pytest.mark.parametrize("value", [-4.5, np.array(-4.5), np.array([-4.5])])
+def test_fermi_level_in_any_dress(value):
+    assert System.from_ase(water(fermi_level=value)).fermi_level.tolist() == [-4.5]
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.parametrize("value", ["strong", [np.nan, 0, 0], [[0.0, 1.0]]])
+def test_conditions_must_be_numbers(name, value):
+    with pytest.raises(InputError, match=rf"structure 1: info\['{name}'\] should be"):
+        System.from_ase([water(), water(**{name: value})])
+
+
+def test_conditions_have_a_shape():
+    system = System.from_ase(water())
+    with pytest.raises(InputError, match=r"external_field has shape \(3,\), expected \(1, 3\)"):
+        replace(system, external_field=torch.zeros(3))
+    with pytest.raises(InputError, match="2 and 3 electrode_potentials cannot be in one batch"):
+        System.from_ase([water(electrode_potentials=[0, 1]), water(electrode_potentials=[0, 1, 2])])
+
+
+def test_strain_keeps_the_voltage_along_every_lattice_vector():
+    atoms = ase.Atoms(
+        "He", cell=[[4, 0, 0], [1, 4, 0], [0.3, 0.2, 5]], pbc=True, info={"external_field": [0.1, 0.2, 0.3]}
+    )
+    system = System.from_ase(atoms)
+    strained = system.strained(torch.tensor([[0.1, 0.02, 0], [0, -0.05, 0.3], [0, 0, 0.2]]).double())
+    assert not torch.equal(strained.external_field, system.external_field)
+    voltages = [torch.einsum("ska,sa->sk", s.cell, s.external_field) for s in (system, strained)]
+    torch.testing.assert_close(*voltages)
 
 
 @pytest.mark.parametrize("field", ["positions", "cell", "periodic", "system_index", "charge", "spin"])
@@ -163,7 +216,7 @@ def test_concatenated_is_the_batch_from_ase():
     together = System.from_ase([water(charge=1), slab(), water()])
     joined = concatenate([System.from_ase([water(charge=1), slab()]), System.from_ase(water())])
     for name, value in vars(together).items():
-        if name != "neighbors":
+        if isinstance(value, torch.Tensor):
             assert torch.equal(getattr(joined, name), value)
 
 

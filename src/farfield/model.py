@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from farfield.atomic_write import write_atomically
 from farfield.backbone.network import DensityNetwork, typical_surroundings
 from farfield.backbone.repulsion import Repulsion
+from farfield.conditions import under
 from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics, fit_baseline
 from farfield.derive import with_derivatives
 from farfield.errors import InputError
+from farfield.field import refuse_stress
 from farfield.paradigms.registry import PARADIGMS
 from farfield.prediction import Prediction
 from farfield.system import System, per_system
@@ -80,17 +82,24 @@ class Model(nn.Module):
     def forward(self, system: System, want: Iterable[str] = ("energy", "forces")) -> Prediction:
         """Predict what ``want`` names of a batch.
 
-        Forces and stress stay differentiable in training mode or where ``system.positions`` requires a gradient.
+        What is derived stays differentiable in training mode or where positions or field require a gradient.
 
         Raises:
-            InputError: an element the model was not trained on, or a wish it cannot meet.
+            InputError: an element the model was not trained on, a condition it does not take, or a wish it cannot meet.
         """
         wanted = frozenset(want)
         if strange := wanted - self.gives:
             raise InputError(f"{self.config.paradigm.kind} gives {sorted(self.gives)}, not {sorted(strange)}")
         self.check_species(system.numbers)
-        graph = torch.is_grad_enabled() and (self.training or system.positions.requires_grad)
-        return with_derivatives(self._predict, self._cast(system), wanted, create_graph=graph)
+        self.check_conditions(system)
+        single_valued = "polarization" in self.gives
+        if "stress" in wanted and not single_valued:
+            refuse_stress(system)
+        variables = [system.positions, *system.conditions.values()]
+        graph = torch.is_grad_enabled() and (self.training or any(x.requires_grad for x in variables))
+        return with_derivatives(
+            self._predict, self._cast(system), wanted, single_valued=single_valued, create_graph=graph
+        )
 
     def _predict(self, system: System) -> Prediction:
         features = self.backbone(system)
@@ -112,9 +121,11 @@ class Model(nn.Module):
         """Complain of a system it could not predict, before anybody waits for it.
 
         Raises:
-            InputError: an unknown element, a total charge or a periodicity that the paradigm does not take.
+            InputError: an unknown element, or a condition, a total charge or a periodicity that the paradigm does
+                not take.
         """
         self.check_species(system.numbers, where)
+        self.check_conditions(system, where)
         try:
             self.reach(system)
         except InputError as failure:
@@ -126,6 +137,15 @@ class Model(nn.Module):
                 f"{float(system.charge.sum()):+g} e: use conservation: shift"
             )
 
+    def check_conditions(self, system: System, where: str = "") -> None:
+        """Complain of conditions the paradigm does not take."""
+        for name, values in system.conditions.items():
+            if name not in self.paradigm.takes and bool(under(name, values).any()):
+                raise InputError(
+                    f"{where}{self.config.paradigm.kind} takes no {name}; leave info[{name!r}] away, or choose a "
+                    f"paradigm that takes one ({_takers(name)})"
+                )
+
     def check_species(self, numbers: Tensor, where: str = "") -> None:
         """Complain of elements the model was not made for."""
         strangers = numbers[self.backbone.element_of[numbers] < 0]
@@ -133,6 +153,10 @@ class Model(nn.Module):
             names = ", ".join(sorted({chemical_symbols[z] for z in strangers.tolist()}))
             known = ", ".join(chemical_symbols[z] for z in self.species)
             raise InputError(f"{where}this model knows {known}; it was not trained on {names}")
+
+
+def _takers(condition: str) -> str:
+    return ", ".join(kind for kind, room in PARADIGMS.items() if condition in room.takes) or "none does yet"
 
 
 def new_model(

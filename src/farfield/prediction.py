@@ -9,10 +9,13 @@ from torch import Tensor
 class Prediction:
     """What a model says of a batch. ``None`` where it has nothing to say or was not asked."""
 
-    energy: Tensor  # (systems,) eV, float64 once the baseline is on it
+    energy: Tensor  # (systems,) eV, float64 once the baseline is on it; in a field F = E - d·E
     forces: Tensor | None = None  # (atoms, 3) eV/Å
-    stress: Tensor | None = None  # (systems, 3, 3) eV/Å³
+    stress: Tensor | None = None  # (systems, 3, 3) eV/Å³, in a field at fixed E·a
     charges: Tensor | None = None  # (atoms,) e
-    dipole: Tensor | None = None  # (systems, 3) e·Å about the origin; nan where periodic
+    dipole: Tensor | None = None  # (systems, 3) e·Å about the origin; nan where periodic (rooms: of the cell)
     energy_coulomb: Tensor | None = None  # (systems,) eV, the electrostatic part of energy
     charge_residual: Tensor | None = None  # (systems,) e, total charge less the sum of what atoms would carry unasked
+    born_charges: Tensor | None = None  # (atoms, 3, 3) e, [i, a, b] = ∂d_a/∂R_ib = ∂F_ib/∂E_a
+    polarizability: Tensor | None = None  # (systems, 3, 3) e²·Å²/V, ∂d_a/∂E_b at fixed atoms; nan where periodic
+    polarization: Tensor | None = None  # (systems, 3) e/Å², one branch of it; nan where not a crystal

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.conditions import CONDITIONS, check_conditions, join_conditions, read_conditions
 from farfield.errors import InputError
 
 
@@ -46,6 +47,10 @@ class System:
     charge: Tensor  # (systems,) total charge
     spin: Tensor  # (systems,) 2S
     neighbors: NeighborList | None = None
+    external_field: Tensor | None = None  # (systems, 3) V/Å; zero for systems of a batch that are in none
+    displacement_field: Tensor | None = None  # (systems, 3) V/Å; nan for those under none, as all below
+    electrode_potentials: Tensor | None = None  # (systems, electrodes) V
+    fermi_level: Tensor | None = None  # (systems,) eV
 
     def __post_init__(self) -> None:
         atoms, systems = len(self.numbers), len(self.cell)
@@ -57,6 +62,9 @@ class System:
             "charge": (systems,),
             "spin": (systems,),
         }
+        for name, value in self.conditions.items():
+            shape = CONDITIONS[name].shape
+            want[name] = (systems, *(value.shape[-1:] if shape is None else shape))
         for name, shape in want.items():
             got = tuple(getattr(self, name).shape)
             if got != shape:
@@ -66,12 +74,13 @@ class System:
     def from_ase(cls, atoms: ase.Atoms | Sequence[ase.Atoms], dtype: torch.dtype = torch.float64) -> "System":
         """A batch from one ``ase.Atoms`` or a list of them.
 
-        Total charge and spin come from ``info["charge"]`` (e) and ``info["spin"]`` (2S), both 0 if absent.
+        Total charge and spin come from ``info["charge"]`` (e) and ``info["spin"]`` (2S), both 0 if absent. Where there
+        are ``info["external_field"]``, ``["displacement_field"]`` (V/Å), ``["electrode_potentials"]`` (V) and
+        ``["fermi_level"]`` (eV), they are taken, too.
 
         Raises:
             InputError: no atoms, positions that are not finite, periodic along a missing lattice vector, zero volume,
-                an element outside 1-118, a total charge or spin that is no number, or a condition farfield's models
-                do not take yet.
+                an element outside 1-118, or a total charge, a spin or another condition that is no number.
         """
         frames = [atoms] if isinstance(atoms, ase.Atoms) else list(atoms)
         if not frames:
@@ -79,6 +88,7 @@ class System:
         for k, frame in enumerate(frames):
             _check(frame, f"structure {k}: " if len(frames) > 1 else "")
         sizes = torch.tensor([len(frame) for frame in frames])
+        conditions: dict[str, Any] = read_conditions([frame.info for frame in frames], dtype)
         return cls(
             numbers=torch.from_numpy(np.concatenate([f.numbers for f in frames]).astype(np.int64)),
             positions=torch.tensor(np.concatenate([f.positions for f in frames]), dtype=dtype),
@@ -87,7 +97,13 @@ class System:
             system_index=torch.repeat_interleave(torch.arange(len(frames)), sizes),
             charge=torch.tensor([_number(f.info, "charge") for f in frames], dtype=dtype),
             spin=torch.tensor([_number(f.info, "spin") for f in frames], dtype=dtype),
+            **conditions,
         )
+
+    @property
+    def conditions(self) -> dict[str, Tensor]:
+        """Those of ``CONDITIONS`` that any system is under, a row a system."""
+        return {name: value for name in CONDITIONS if (value := getattr(self, name)) is not None}
 
     @property
     def n_atoms(self) -> int:
@@ -116,11 +132,15 @@ class System:
     def strained(self, strain: Tensor) -> "System":
         """Positions and cells under the strain ``(systems, 3, 3)`` or ``(3, 3)``: r → (1 + ε) r; differentiable.
 
-        Keeps the neighbours: meant for strains so small that they do not change.
+        An external field goes along, E → (1 + ε)⁻ᵀ E: the voltage E·a along every lattice vector stays. Keeps the
+        neighbours: meant for strains so small that they do not change.
         """
         deform = (torch.eye(3, dtype=strain.dtype, device=strain.device) + strain).expand(self.n_systems, 3, 3)
         positions = torch.einsum("nij,nj->ni", deform[self.system_index], self.positions)
-        return replace(self, positions=positions, cell=self.cell @ deform.transpose(1, 2))
+        field = self.external_field
+        if field is not None:
+            field = torch.linalg.solve(deform.transpose(1, 2), field)
+        return replace(self, positions=positions, cell=self.cell @ deform.transpose(1, 2), external_field=field)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "System":
         """On another device or in another floating-point type."""
@@ -155,6 +175,7 @@ def concatenate(systems: Sequence[System]) -> System:
     counts = torch.tensor([s.n_systems for s in systems])
     atoms = torch.tensor([s.n_atoms for s in systems])
     first_system, first_atom = (torch.cumsum(n, 0) - n for n in (counts, atoms))
+    conditions: dict[str, Any] = join_conditions([s.conditions for s in systems], counts.tolist())
     return System(
         numbers=torch.cat([s.numbers for s in systems]),
         positions=torch.cat([s.positions for s in systems]),
@@ -164,6 +185,7 @@ def concatenate(systems: Sequence[System]) -> System:
         charge=torch.cat([s.charge for s in systems]),
         spin=torch.cat([s.spin for s in systems]),
         neighbors=_concatenated([s.neighbors for s in systems], first_atom),
+        **conditions,
     )
 
 
@@ -188,9 +210,6 @@ def _concatenated(known: Sequence[NeighborList | None], first_atom: Tensor) -> N
     )
 
 
-_NOT_YET = ("external_field", "displacement_field", "electrode_potentials", "fermi_level")
-
-
 def _check(frame: ase.Atoms, where: str) -> None:
     if len(frame) == 0:
         raise InputError(f"{where}no atoms")
@@ -206,9 +225,7 @@ def _check(frame: ase.Atoms, where: str) -> None:
     for condition in ("charge", "spin"):
         if not np.isfinite(_number(frame.info, condition)):
             raise InputError(f"{where}info[{condition!r}] should be one finite number, it is {frame.info[condition]!r}")
-    for condition in _NOT_YET:
-        if frame.info.get(condition) is not None:
-            raise InputError(f"{where}info has {condition!r}, which no model of this version takes; remove it")
+    check_conditions(frame.info, where)
 
 
 def _number(info: dict[str, Any], name: str) -> float:

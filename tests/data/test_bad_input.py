@@ -262,9 +262,9 @@ def test_total_charge_that_is_no_number(read, value):
         read(frame(f"energy=1 charge={value}"))
 
 
-def test_field_that_no_model_takes_is_not_ignored(read):
-    with pytest.raises(InputError, match=r"external_field"):
-        read(frame('energy=1 external_field="0 0 1"'))
+def test_field_that_is_no_vector(read):
+    with pytest.raises(InputError, match=r"frame 0: info\['external_field'\] should be three finite numbers"):
+        read(frame('energy=1 external_field="0 1"'))
 
 
 def test_fragments_that_do_not_fit(read):

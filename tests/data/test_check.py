@@ -229,3 +229,24 @@ def test_dipole_and_stress_are_not_suggested_where_they_mean_nothing(check):
     config = check(frames).config
     assert "dipole" not in config
     assert "stress" not in config
+
+
+def test_labels_of_the_response(check):
+    frames = waters()
+    for atoms in frames:
+        atoms.arrays["apt"] = np.tile(np.eye(3).ravel(), (3, 1))  # adds up to 3, of neutral water
+        atoms.info["polarizability"] = np.array([1.0, 0.3, 0, 0, 1, 0, 0, 0, 1])
+    report = check(frames)
+    assert "Born charges miss the total charge by up to 1 e an atom" in said(report, "warning")
+    assert "not symmetric (by 30 %)" in said(report, "warning")
+    assert (report.config["born_charges"], report.config["polarizability"]) == ("apt", "polarizability")
+
+
+def test_polarization_that_is_a_dipole_of_the_cell(check):
+    frames = waters()
+    for atoms in frames:
+        atoms.cell, atoms.pbc = [8, 8, 8], True
+        atoms.info["polarization"] = np.array([0.1, 2.0, 0.0])
+    report = check(frames)
+    assert report.config["polarization"] == "polarization"
+    assert "polarization_unit: e*angstrom" in said(report, "warning")

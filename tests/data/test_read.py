@@ -278,3 +278,61 @@ def test_there_is_always_a_validation_frame(tmp_path):
 def test_too_few_frames_to_split(tmp_path):
     with pytest.raises(InputError, match=r"1 frames in .* too few"):
         load_splits(DataConfig(train=numbered(tmp_path / "a.xyz", 1), forces=None))
+
+
+CELL = np.array([[4.0, 0, 0], [1, 4, 0], [0, 0, 5]])
+P, ALPHA = np.array([0.01, -0.02, 0.03]), np.diag([1.0, 2, 3])
+Z = np.arange(18.0).reshape(2, 3, 3)
+
+
+def responding(path, pbc=True, flat=True, **info):
+    atoms = ase.Atoms("NaCl", [[0, 0, 0], [0, 0, 2.4]], cell=CELL, pbc=pbc)
+    atoms.info |= {"energy": 1.0, "P": P, "alpha": ALPHA.ravel() if flat else ALPHA} | info
+    atoms.arrays["apt"] = Z.reshape(2, 9)
+    ase.io.write(path, atoms, format="extxyz")
+    return {"forces": None, "polarization": "P", "born_charges": "apt", "polarizability": "alpha"}
+
+
+def test_response_labels_are_read(tmp_path):
+    keys = responding(tmp_path / "a.xyz")
+    (frame,) = read(tmp_path / "a.xyz", **keys)
+    np.testing.assert_allclose(frame.labels.polarization, P[None])
+    np.testing.assert_allclose(frame.labels.born_charges, Z)  # [atom, dipole axis, displacement axis]
+    np.testing.assert_allclose(frame.labels.polarizability, ALPHA[None])
+
+
+def test_units_of_the_response(tmp_path):
+    """1 e/Å² = 16.0218 C/m²; 1 e²Å²/V = 14.39964 Å³; 1 a.u. of field = 51.4221 V/Å."""
+    keys = responding(tmp_path / "a.xyz", external_field=np.array([0, 0, 0.01]), fermi_level=1.0)
+    keys |= {"polarizability_unit": "angstrom^3", "field_unit": "au", "energy_unit": "hartree"}
+    (si,) = read(tmp_path / "a.xyz", polarization_unit="C/m^2", **keys)
+    (cell,) = read(tmp_path / "a.xyz", polarization_unit="e*angstrom", **keys)
+    np.testing.assert_allclose(si.labels.polarization, P[None] / 16.0217663, rtol=1e-8)
+    np.testing.assert_allclose(cell.labels.polarization, P[None] / 80)
+    np.testing.assert_allclose(si.labels.polarizability, ALPHA[None] / 14.3996454784, rtol=1e-9)
+    np.testing.assert_allclose(si.system.external_field, [[0, 0, 0.514220675]], rtol=1e-8)
+    np.testing.assert_allclose(si.system.fermi_level, [27.2113862], rtol=1e-8)
+
+
+def test_conditions_under_keys_of_their_own(tmp_path):
+    keys = responding(tmp_path / "a.xyz", E=np.array([0.1, 0, 0]))
+    (frame,) = read(tmp_path / "a.xyz", external_field="E", **keys)
+    assert frame.system.external_field.tolist() == [[0.1, 0, 0]]
+    (frame,) = read(tmp_path / "a.xyz", **keys)
+    assert frame.system.external_field is None
+
+
+def test_a_slab_has_no_polarization(tmp_path):
+    keys = responding(tmp_path / "a.xyz", pbc=(True, True, False))
+    with pytest.raises(InputError, match="polarization: null"):
+        read(tmp_path / "a.xyz", **keys)
+    (frame,) = read(tmp_path / "a.xyz", allow_missing=("polarization",), **keys)
+    assert frame.labels.polarization.isnan().all()
+
+
+def test_a_field_in_only_some_frames(tmp_path):
+    frames = [ase.Atoms("Na", info={"energy": 0.0, "external_field": np.array([0, 0, 1.0])}), ase.Atoms("Na")]
+    frames[1].info["energy"] = 0.0
+    ase.io.write(tmp_path / "a.xyz", frames, format="extxyz")
+    with pytest.raises(InputError, match='write external_field="0 0 0" in the others'):
+        read(tmp_path / "a.xyz", forces=None)

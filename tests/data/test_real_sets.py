@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from farfield.data.config import DataConfig
+from farfield.data.config import TARGETS, DataConfig
 from farfield.data.read import read_frames
 from farfield.data.statistics import fit_statistics
+from farfield.field import dielectric_tensor
 
 SETS = Path(__file__).parents[2].parent / "shared" / "data"
 CASES = {
@@ -19,9 +20,17 @@ CASES = {
     "water_rpbe_hdnnp/train.xyz": (20, {"charges": "q_ref"}),
     "molten_nacl/frames.extxyz": (301, {"charges": "charge"}),
     "spice_dipeptides/train.xyz": (495, {"charges": "q_mbis", "dipole": "dipole"}),
-    "allegro_pol_sio2/train.xyz": (134, {"stress": "stress"}),
+    "allegro_pol_sio2/train.xyz": (
+        134,
+        {"stress": "stress", "polarization": "polarization", "polarization_unit": "e*angstrom"}
+        | {"born_charges": "apt", "polarizability": "polarizability"},
+    ),
     "generated/dimers_gfn2.xyz": (74, {"charges": "q_mulliken", "dipole": "dipole", "spin": "uhf", "group": "pair"}),
-    "generated/molecules_apt_gfn2.xyz": (45, {"charges": "q_mulliken", "dipole": "dipole", "group": "label"}),
+    "generated/molecules_apt_gfn2.xyz": (
+        45,
+        {"charges": "q_mulliken", "dipole": "dipole", "group": "label", "born_charges": "apt"}
+        | {"polarizability": "polarizability", "polarizability_unit": "angstrom^3"},
+    ),
     "generated/nacl_clusters_gfn2.xyz": (94, {"charges": "q_mulliken", "spin": "uhf", "group": "label"}),
     "capacitor/gaussian_electrodes.extxyz": (400, {"charges": "charge"}),
     "capacitor/conducting_planes.extxyz": (1000, {"allow_missing": ("forces",)}),
@@ -47,7 +56,7 @@ def load(name):
 def test_set_is_read_whole(name):
     _, keys = CASES[name]
     frames = load(name)
-    expected = {"energy", "forces"} | keys.keys() & {"stress", "charges", "dipole"}
+    expected = {"energy", "forces"} | keys.keys() & set(TARGETS)
     assert all(frame.labels.targets == expected for frame in frames)
     if "charges" in expected:
         off = [float(f.labels.charges.sum() - f.system.charge.sum()) for f in frames]
@@ -84,3 +93,18 @@ def test_stress_follows_the_energy():
         stress = frame.labels.stress[0]
         torch.testing.assert_close(stress, stress.T)
         assert stress.abs().max() < 0.2
+
+
+@pytest.mark.parametrize("name", ["allegro_pol_sio2/train.xyz", "generated/molecules_apt_gfn2.xyz"])
+def test_born_charges_add_up(name):
+    """Σ Z = Q."""
+    for frame in load(name)[:10]:
+        summed = frame.labels.born_charges.sum(0) - frame.system.charge * torch.eye(3)
+        assert summed.abs().max() < 0.02 * frame.system.n_atoms
+
+
+def test_polarizability_of_silica_gives_its_refractive_index():
+    """ε∞ = n² of quartz and its high-temperature forms is 2.1 to 2.4, in PBE a little more."""
+    frame = load("allegro_pol_sio2/train.xyz")[0]
+    found = dielectric_tensor(frame.labels.polarizability, frame.system)[0].diagonal()
+    assert ((found > 2.0) & (found < 2.6)).all()

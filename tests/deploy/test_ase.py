@@ -90,7 +90,8 @@ def test_ase_names():
     ("make", "said"),
     [
         (lambda: calculator(dtype="half"), "float32"),
-        (lambda: calculator(external_field=[0, 0, 0.1]), "external_field"),
+        (lambda: calculator(external_field=[0, 0.1]), "external_field.*three finite numbers"),
+        (lambda: calculator(electrodes=object()), "electrodes"),
         (lambda: FarfieldCalculator("nowhere.pt"), "no model at nowhere.pt"),
     ],
 )
@@ -183,3 +184,66 @@ def test_options_that_there_are_not(options, said):
 def test_no_graphics_card_here():
     with pytest.raises(InputError, match="no device 'cuda' here"):
         calculator(device="cuda")
+
+
+FIELD = [0.05, 0.0, -0.08]
+
+
+def bonds(kind="latent", **options):
+    model = ff.new_model({"kind": kind, "conservation": "bond"}, species=["Na", "Cl"], seed=1, backbone={"channels": 8})
+    return FarfieldCalculator(model, **options)
+
+
+def test_a_field_of_the_calculator_or_of_the_atoms():
+    atoms, other, free = crystal(), crystal(), crystal()
+    atoms.calc, other.calc, free.calc = bonds(external_field=FIELD), bonds(), bonds()
+    other.info["external_field"] = FIELD
+    for get in ("get_potential_energy", "get_forces", "get_stress"):
+        np.testing.assert_array_equal(getattr(atoms, get)(), getattr(other, get)())
+    born = free.calc.get_property("born_effective_charges", free)
+    np.testing.assert_allclose(atoms.get_forces() - free.get_forces(), np.einsum("iab,a->ib", born, FIELD), atol=1e-10)
+    np.testing.assert_allclose(born.sum(0), 0, atol=1e-10)
+    assert "[0.05, 0.0, -0.08]" in atoms.calc.identity
+    atoms.info["external_field"] = FIELD
+    with pytest.raises(InputError, match="given twice"):
+        atoms.get_potential_energy()
+
+
+def test_a_new_field_is_a_new_system():
+    atoms = crystal()
+    atoms.calc = bonds()
+    before = atoms.get_potential_energy()
+    atoms.info["external_field"] = np.array(FIELD)
+    inside = atoms.get_potential_energy()
+    assert inside != before
+    atoms.info["external_field"][0] = 0.2  # the same array, changed in place
+    assert atoms.get_potential_energy() != inside
+    del atoms.info["external_field"]
+    assert atoms.get_potential_energy() == before
+
+
+def test_ase_agrees_that_forces_in_a_field_are_slopes():
+    atoms = crystal()
+    atoms.calc = bonds(external_field=FIELD)
+    numeric = ase.calculators.fd.calculate_numerical_forces(atoms, eps=1e-3, iatoms=[2])
+    np.testing.assert_allclose(atoms.get_forces()[2], numeric[0], rtol=1e-4, atol=1e-4)
+
+
+def test_polarization_and_dielectric_tensor_with_ases_names():
+    atoms, rigid = crystal(), crystal()
+    atoms.calc, rigid.calc = bonds(), calculator()
+    before = atoms.calc.get_property("polarization", atoms)
+    atoms.positions[0] += atoms.cell[1]  # sodium
+    moved = atoms.calc.get_property("polarization", atoms) - before
+    np.testing.assert_allclose(moved * atoms.get_volume(), atoms.cell[1], atol=1e-10)
+    np.testing.assert_array_equal(atoms.calc.get_property("dielectric_tensor", atoms), np.eye(3))
+    assert "polarization" not in rigid.calc.implemented_properties
+    assert "dielectric_tensor" not in calculator("qeq").implemented_properties
+
+
+def test_a_crystal_in_a_field_whose_stress_is_not_defined_has_forces():
+    atoms = crystal()
+    atoms.calc = calculator(external_field=FIELD)
+    assert np.isfinite(atoms.get_forces()).all()
+    with pytest.raises(InputError, match="conservation: bond or fixed"):
+        atoms.get_stress()

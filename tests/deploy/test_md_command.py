@@ -66,3 +66,24 @@ def test_options_without_effect_are_named(place, capsys):
 def test_no_graphics_card_here(place, capsys):
     assert main([*ARGUMENTS, "--device", "cuda"]) == 2
     assert "there is no device 'cuda' here" in capsys.readouterr().err
+
+
+def test_a_field_pulls_and_is_part_of_the_run(place, capsys):
+    """The centre of mass of a single positive charge accelerates as Q E / m; another field is another run."""
+    field = ["--external-field", "0", "0", "2"]
+    assert main([*ARGUMENTS, *field, "--temperature", "0"]) == 0
+    frames = ase.io.read("md.traj", ":")
+    assert all(list(frame.info["external_field"]) == [0, 0, 2] for frame in frames)
+    pull = sum(frame.get_forces().sum(0)[2] for frame in frames) / len(frames)
+    assert pull == pytest.approx(2.0, abs=1e-6)
+    assert main([*ARGUMENTS, "--external-field", "0", "0", "1", "--temperature", "0", "--steps", "4"]) == 2
+    assert "external_field was [0.0, 0.0, 2.0], is [0.0, 0.0, 1.0]" in capsys.readouterr().err
+    assert main([*ARGUMENTS, *field, "--temperature", "0", "--steps", "4"]) == 0
+
+
+def test_a_field_from_where_training_had_it():
+    atoms = ase.Atoms("Na", info={"E": [0, 0, 0.01]})
+    said = take_conditions(atoms, {"external_field": "E", "field_unit": "au"})
+    assert atoms.info["external_field"].tolist() == pytest.approx([0, 0, 0.514220675])
+    assert 'from "E" as in training' in said[0]
+    assert take_conditions(atoms, {"external_field": "external_field", "field_unit": "V/angstrom"}) == []

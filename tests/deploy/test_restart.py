@@ -44,6 +44,7 @@ OTHERS = {
     "a cell": ({"atoms": ase.Atoms("Ar2", [[0, 0, 0], [0, 0, 3.9]], cell=[9, 9, 9])}, "cell was"),
     "another charge": ({"atoms": argon(charge=1)}, "charge was 0, is 1"),
     "another spin": ({"atoms": argon(spin=2)}, "spin was 0, is 2"),
+    "a field": ({"atoms": argon(external_field=[0, 0, 0.1])}, r"external_field was None, is \[0.0, 0.0, 0.1\]"),
     "another model": ({"calculator": EMT()}, "model was LennardJones, is EMT"),
     "another ensemble": ({"ensemble": "nvt"}, "ensemble was nve, is nvt"),
     "another timestep": ({"timestep": 1.0}, "timestep was 2.0, is 1.0"),

@@ -62,13 +62,15 @@ def test_a_noisy_model_is_caught(broken, said, monkeypatch):
 
 def test_charges_that_ignore_their_surroundings_in_the_forces_are_caught(monkeypatch):
     """The classic fault: charges detached from the positions, energies fine, forces wrong."""
+    from dataclasses import replace
+
     from farfield.response.conservation import ConservedCharges
 
     honest = ConservedCharges.forward
 
     def detached(self, system, features):
-        charges, residual = honest(self, system, features)
-        return charges.detach(), residual.detach()
+        found = honest(self, system, features)
+        return replace(found, charges=found.charges.detach())
 
     model = model_of("latent")
     monkeypatch.setattr(ConservedCharges, "forward", detached)

@@ -154,6 +154,41 @@ def test_what_a_model_cannot_do_is_said_before_training(tiny, tmp_path, split):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("paradigm", "said"),
+    [
+        ({"kind": "short_range"}, "field.xyz frame 0: short_range takes no external_field"),
+        ({"kind": "latent"}, "field.xyz frame 0: .*stress: null"),
+        ({"kind": "latent", "conservation": "fixed"}, None),
+    ],
+)
+def test_data_in_a_field_that_a_model_cannot_take_is_said_before_training(tiny, tmp_path, paradigm, said):
+    import ase
+
+    atoms = ase.Atoms("Ar2", [[0, 0, 0], [0, 0, 3.8]], cell=[8, 8, 8], pbc=True)
+    atoms.info |= {"energy": 1.0, "stress": np.zeros(9), "external_field": np.array([0, 0, 0.1])}
+    ase.io.write(tmp_path / "field.xyz", [atoms] * 3, format="extxyz")
+    tiny["data"] = {"train": str(tmp_path / "field.xyz"), "forces": None, "stress": "stress"}
+    tiny["model"]["paradigm"] = paradigm
+    if said is None:
+        prepare(validated(RunConfig, tiny, ""))
+        return
+    with pytest.raises(InputError, match=said):
+        prepare(validated(RunConfig, tiny, ""))
+
+
+def test_labels_that_a_paradigm_does_not_read_are_no_training(tiny):
+    import ase.io
+
+    tiny["data"] |= {"energy": None, "charges": "initial_charges", "forces": None}
+    frames = ase.io.read(tiny["data"]["train"], ":")
+    for atoms in frames:
+        atoms.set_initial_charges([0.1, -0.1, 0.2, -0.2])
+    ase.io.write(tiny["data"]["train"], frames, format="extxyz")
+    with pytest.raises(InputError, match="short_range learns nothing from charges"):
+        prepare(validated(RunConfig, tiny, ""))
+
+
 def test_training_learns(tiny, tmp_path):
     tiny["train"] |= {"epochs": 60, "learning_rate": 0.01}
     history = run(tiny, tmp_path / "run").history

@@ -102,3 +102,52 @@ def test_validation_does_not_depend_on_the_size_of_batches(tiny, tmp_path):
         run = fitting._Run(material, job.config.train, tmp_path, fitting.fabric_for(job.config.train))
         losses.append(run._validate()["valid_loss"])
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
+
+
+def test_polarizations_differ_modulo_the_quantum():
+    """A label on another branch is the same label; the slope does not see the branch."""
+    cell = [[5, 0, 0], [1, 6, 0], [0, -1, 7]]
+    system = System.from_ase([ase.Atoms("Ar2", [[0, 0, 0], [0, 0, 3]], cell=cell, pbc=True), ase.Atoms("Ar")])
+    label = torch.tensor([[0.01, 0.0, -0.02], [NAN] * 3]).double()
+    quantum = torch.tensor(cell).double() / 210
+    predicted = (label + 0.001).requires_grad_()
+    for branch in (torch.zeros(3).double(), 3 * quantum[0] - quantum[1] + 2 * quantum[2]):
+        prediction = Prediction(energy=torch.zeros(2).double(), polarization=predicted)
+        found = misfits(prediction, Labels(polarization=label + branch), system, 1.0)["polarization"]
+        assert found.error.tolist() == pytest.approx([0.001] * 3, abs=1e-15)
+        assert (found.error * found.factor).tolist() == pytest.approx([0.001 * 210 / 2**0.5] * 3)
+        (slope,) = torch.autograd.grad(found.error.sum(), predicted)
+        assert slope[0].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("paradigm", "expected"),
+    [
+        ({"kind": "charges"}, {"born_charges"}),
+        ({"kind": "charges", "conservation": "bond"}, {"born_charges", "polarization"}),
+        ({"kind": "qeq"}, {"born_charges", "polarizability"}),
+        ({"kind": "latent"}, set()),
+        ({"kind": "short_range"}, set()),
+    ],
+)
+def test_targets_of_the_response_reach_the_weights(paradigm, expected):
+    """Molecule and crystal together: every target the paradigm reads has a loss with a finite slope."""
+    salt = ase.Atoms("NaCl", [[0, 0, 0], [0, 0.3, 2.6]], cell=[5, 5.2, 5.4], pbc=True)
+    pair = ase.Atoms("NaCl", [[0, 0, 0], [0, 0.3, 2.6]])
+    system = System.from_ase([salt, pair])
+    labels = Labels(
+        polarization=torch.tensor([[0.01, 0, 0.02], [NAN] * 3]),
+        born_charges=torch.eye(3).expand(4, 3, 3) * torch.tensor([1.1, -1.1, 1.0, -1.0])[:, None, None],
+        polarizability=0.1 * torch.eye(3).expand(2, 3, 3),
+    )
+    model = new_model(paradigm, species=["Na", "Cl"], backbone={"channels": 4}, dtype=torch.float32).train()
+    step = TrainingStep(model, LossWeights(), 1.0, None)
+    assert step.targets(labels) == expected
+    if not expected:
+        return
+    loss, totals = step(system, labels)
+    assert expected <= totals.keys()
+    assert all(torch.isfinite(total).all() for total in totals.values())
+    slopes = torch.autograd.grad(loss, list(model.paradigm.parameters()), allow_unused=True)
+    sizes = [float(slope.abs().max()) for slope in slopes if slope is not None]
+    assert 0 < max(sizes) < float("inf")

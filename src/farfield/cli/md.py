@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import ase
+import numpy as np
 from rich.console import Console
 
 from farfield.cli.progress import ProgressDisplay
+from farfield.data.config import CONDITIONS
+from farfield.data.conversion import condition_factor
 from farfield.data.files import load_structures
 from farfield.deploy.ase import FarfieldCalculator
 from farfield.deploy.md import MDOptions, run_md
@@ -38,6 +41,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--temperature", type=float, default=defaults.temperature, help="K (%(default)s)")
     parser.add_argument("--pressure", type=float, default=defaults.pressure, help="GPa, npt (%(default)s)")
     parser.add_argument("--friction", type=float, default=defaults.friction, help="1/fs, nvt (%(default)s)")
+    parser.add_argument(
+        "--external-field", type=float, nargs=3, metavar=("X", "Y", "Z"), help="uniform electric field, V/Å"
+    )
     parser.add_argument("--every", type=int, default=defaults.every, help="steps between stored frames (%(default)s)")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="of velocities and thermostat")
     parser.add_argument(
@@ -58,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     calculator = FarfieldCalculator(args.model, device=args.device, dtype=args.dtype)
     atoms, notes = frames[args.frame], _without_effect(options)
     notes += take_conditions(atoms, calculator.model.training_summary.get("keys", {}))
+    if args.external_field is not None:
+        atoms.info["external_field"] = args.external_field  # so that every stored frame says in which field it was
     for said in notes:
         _note(said)
     rows: list[dict[str, float]] = []
@@ -74,17 +82,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def take_conditions(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
-    """Total charge and spin from where the training data had them into ``info``; what was done, in words.
+    """Total charge, spin, field, … from where the training data had them into ``info``; what was done, in words.
 
     ``keys`` is what the model was trained with, for instance ``{"total_charge": "Q"}``.
     """
     said = []
-    for label, name in (("total_charge", "charge"), ("spin", "spin")):
-        key = keys.get(label)
-        if key in (None, name):
+    units = keys.get("energy_unit", "eV"), keys.get("field_unit", "V/angstrom")
+    for label, name in CONDITIONS.items():
+        key, factor = keys.get(label), condition_factor(name, *units)
+        if key is None or (key == name and (factor == 1 or name not in atoms.info)):
             continue
         if key in atoms.info:
-            atoms.info[name] = atoms.info[key]
+            atoms.info[name] = atoms.info[key] if factor == 1 else factor * np.asarray(atoms.info[key])
             said.append(f'{label} = {atoms.info[name]}, from "{key}" as in training')
         else:
             said.append(

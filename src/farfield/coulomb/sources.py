@@ -219,6 +219,7 @@ def part(system: System, systems: Tensor) -> tuple[System, Tensor]:
         charge=system.charge[systems],
         spin=system.spin[systems],
         neighbors=_subset_neighbors(system, places),
+        **{name: value[systems] for name, value in system.conditions.items()},
     )
     return small, places
 

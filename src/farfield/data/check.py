@@ -12,6 +12,7 @@ import numpy as np
 from farfield.data.config import ANNOTATIONS, CONDITIONS, TARGETS
 from farfield.data.files import load_structures
 from farfield.data.keys import STRUCTURE, Numbers, as_numbers, results
+from farfield.data.response_labels import response_findings
 from farfield.data.suspicion import Closest, Finding, Grade, closest_pairs, geometry_findings, label_findings
 from farfield.errors import InputError
 from farfield.system import System
@@ -24,8 +25,12 @@ _PREFERRED: dict[str, tuple[str, ...]] = {
     "stress": ("stress", "REF_stress", "dft_stress"),
     "charges": ("charges", "mbis_charges", "q_mbis", "q_ref", "hirshfeld_charges", "q_mulliken"),
     "dipole": ("dipole", "REF_dipole", "dft_dipole", "mu"),
+    "polarization": ("polarization", "REF_polarization"),
+    "born_charges": ("born_charges", "born_effective_charges", "apt", "REF_born_charges", "bec"),
+    "polarizability": ("polarizability", "REF_polarizability", "alpha"),
     "total_charge": ("charge", "total_charge", "Q", "net_charge"),
     "spin": ("spin", "uhf"),
+    "external_field": ("external_field", "efield", "electric_field"),
     "group": ("group", "label", "pair", "config_type"),
     "distance": ("distance", "separation"),
 }
@@ -36,8 +41,12 @@ _SHAPES: dict[str, tuple[Place, tuple[str, ...]]] = {
     "stress": ("frame", ("6 numbers", "9 numbers")),
     "charges": ("atom", ("number",)),
     "dipole": ("frame", ("3 numbers",)),
+    "polarization": ("frame", ("3 numbers",)),
+    "born_charges": ("atom", ("9 numbers",)),
+    "polarizability": ("frame", ("9 numbers",)),
     "total_charge": ("frame", ("number",)),
     "spin": ("frame", ("number",)),
+    "external_field": ("frame", ("3 numbers",)),
     "group": ("frame", ("text", "number")),
     "distance": ("frame", ("number",)),
 }
@@ -96,6 +105,7 @@ def check_file(path: Path | str) -> Report:
         *geometry_findings(frames, closest),
         *label_findings(frames, {name: _values(keys, config, name) for name in _PREFERRED}),
         *_charge_sums(keys, config, frames),
+        *response_findings(frames, {name: _values(keys, config, name) for name in _PREFERRED}),
         *_missing_targets(config),
     ]
     return _report(str(path), frames, keys, closest, findings, config)
@@ -200,7 +210,8 @@ def _key_findings(keys: Sequence[KeyReport], config: dict[str, Any], frames: int
 def _config_for(path: Path | str, keys: Sequence[KeyReport], frames: list[ase.Atoms]) -> dict[str, Any]:
     """The lines to write under ``data:``; targets first, the rest only where it differs from the default."""
     config: dict[str, Any] = {"train": str(path)}
-    senseless = {"dipole": any(a.pbc.any() for a in frames), "stress": not all(a.pbc.all() for a in frames)}
+    molecules, crystals = not any(a.pbc.any() for a in frames), all(a.pbc.all() for a in frames)
+    senseless = {"dipole": not molecules, "stress": not crystals, "polarization": not crystals}
     for name in _PREFERRED:
         found = None if senseless.get(name) else _likeliest(name, keys)
         if found is not None and found.name != (CONDITIONS | ANNOTATIONS).get(name):

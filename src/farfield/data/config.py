@@ -1,26 +1,34 @@
 """What to learn from: files, keys, units, splits."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from farfield import conditions
 from farfield.data.conversion import (
     DIPOLE,
     ENERGY,
     LENGTH,
+    POLARIZABILITY,
+    POLARIZATION,
     STRESS,
     DipoleUnit,
     EnergyUnit,
     Factors,
+    FieldUnit,
     LengthUnit,
+    PolarizabilityUnit,
+    PolarizationUnit,
     StressUnit,
 )
 
-Target = Literal["energy", "forces", "stress", "charges", "dipole"]
-TARGETS: tuple[Target, ...] = ("energy", "forces", "stress", "charges", "dipole")
-CONDITIONS = {"total_charge": "charge", "spin": "spin"}
+Target = Literal[
+    "energy", "forces", "stress", "charges", "dipole", "polarization", "born_charges", "polarizability",
+]  # fmt: skip
+TARGETS: tuple[Target, ...] = get_args(Target)
+CONDITIONS = {"total_charge": "charge", "spin": "spin"} | {name: name for name in conditions.CONDITIONS}
 """Field → its default key; in all frames of a file or in none."""
 ANNOTATIONS = {"group": "group", "distance": "distance"}
 """Field → its default key; any frame may lack it."""
@@ -58,10 +66,24 @@ class DataConfig:
     """Key of the atomic charges, e."""
     dipole: Key | None = None
     """Key of the molecular dipole, about the origin."""
+    polarization: Key | None = None
+    """Key of the polarization of crystals, whichever branch of it (errors count modulo e a/V)."""
+    born_charges: Key | None = None
+    """Key of the Born charges (atomic polar tensors), e: 9 numbers an atom, dipole axis before displacement axis."""
+    polarizability: Key | None = None
+    """Key of the polarizability at fixed atoms: 9 numbers."""
     total_charge: Key = "charge"
     """Key of the total charge, e; 0 in files without."""
     spin: Key = "spin"
     """Key of the number of unpaired electrons 2S; 0 in files without."""
+    external_field: Key = "external_field"
+    """Key of a uniform external field E; the energy is then E(R) - dipole·E. None in files without."""
+    displacement_field: Key = "displacement_field"
+    """Key of a displacement field D; none in files without."""
+    electrode_potentials: Key = "electrode_potentials"
+    """Key of the potentials of electrodes, V; none in files without."""
+    fermi_level: Key = "fermi_level"
+    """Key of a Fermi level, in energy_unit; none in files without."""
     group: Key = "group"
     """Key by which error tables are broken down."""
     distance: Key = "distance"
@@ -74,6 +96,12 @@ class DataConfig:
     """Of the stress."""
     dipole_unit: DipoleUnit = "e*angstrom"
     """Of the dipole."""
+    polarization_unit: PolarizationUnit = "e/angstrom^2"
+    """Of the polarization; e*angstrom if it is the dipole of the cell."""
+    polarizability_unit: PolarizabilityUnit = "e^2*angstrom^2/V"
+    """Of the polarizability."""
+    field_unit: FieldUnit = "V/angstrom"
+    """Of external and displacement fields."""
     valid_fraction: Fraction = 0.1
     """Part of ``train`` that becomes ``valid`` (at least one frame) where no file is given for it."""
     test_fraction: Fraction = 0.1
@@ -101,6 +129,8 @@ class DataConfig:
             length=LENGTH[self.length_unit],
             stress=STRESS[self.stress_unit],
             dipole=DIPOLE[self.dipole_unit],
+            polarization=POLARIZATION[self.polarization_unit],
+            polarizability=POLARIZABILITY[self.polarizability_unit],
         )
 
 

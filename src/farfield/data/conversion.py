@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from farfield.units import BOHR, DEBYE, HARTREE
+from farfield.units import BOHR, COULOMB, DEBYE, HARTREE
 
 EnergyUnit = Literal["eV", "meV", "hartree", "rydberg", "kcal/mol", "kJ/mol"]
 LengthUnit = Literal["angstrom", "bohr", "nm"]
 StressUnit = Literal["eV/angstrom^3", "GPa", "kbar"]
 DipoleUnit = Literal["e*angstrom", "debye", "au"]
+PolarizationUnit = Literal["e/angstrom^2", "C/m^2", "e*angstrom"]
+PolarizabilityUnit = Literal["e^2*angstrom^2/V", "angstrom^3", "au"]
+FieldUnit = Literal["V/angstrom", "V/nm", "au"]
 
 _KJ_PER_MOL = 1 / 96.48533212331002
 """One kJ/mol in eV: 1000 / (Avogadro constant x elementary charge), both exact since 2019."""
@@ -26,6 +29,14 @@ ENERGY: dict[EnergyUnit, float] = {
 LENGTH: dict[LengthUnit, float] = {"angstrom": 1.0, "bohr": BOHR, "nm": 10.0}
 STRESS: dict[StressUnit, float] = {"eV/angstrom^3": 1.0, "GPa": _GPA, "kbar": 0.1 * _GPA}
 DIPOLE: dict[DipoleUnit, float] = {"e*angstrom": 1.0, "debye": DEBYE, "au": BOHR}
+POLARIZATION: dict[PolarizationUnit, float] = {"e/angstrom^2": 1.0, "C/m^2": 1 / 16.02176634, "e*angstrom": 1.0}
+"""The last is the dipole of the cell, whose volume comes in besides."""
+POLARIZABILITY: dict[PolarizabilityUnit, float] = {
+    "e^2*angstrom^2/V": 1.0,
+    "angstrom^3": 1 / COULOMB,
+    "au": BOHR**3 / COULOMB,
+}
+FIELD: dict[FieldUnit, float] = {"V/angstrom": 1.0, "V/nm": 0.1, "au": HARTREE / BOHR}
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,17 @@ class Factors:
     length: float  # Å
     stress: float  # eV/Å³
     dipole: float  # e·Å
+    polarization: float  # e/Å², or e·Å
+    polarizability: float  # e²·Å²/V
 
     @property
     def forces(self) -> float:
         """eV/Å: forces come in the file's energy over its length."""
         return self.energy / self.length
+
+
+def condition_factor(name: str, energy: EnergyUnit, field: FieldUnit) -> float:
+    """Multiply a condition that a system is under by this; charges, spins and potentials have one unit everywhere."""
+    if name in ("external_field", "displacement_field"):
+        return FIELD[field]
+    return ENERGY[energy] if name == "fermi_level" else 1.0

@@ -17,6 +17,9 @@ class Labels:
     stress: Tensor | None = None  # (systems, 3, 3) eV/Å³
     charges: Tensor | None = None  # (atoms,) e
     dipole: Tensor | None = None  # (systems, 3) e·Å about the origin
+    polarization: Tensor | None = None  # (systems, 3) e/Å², known modulo e a/V
+    born_charges: Tensor | None = None  # (atoms, 3, 3) e, [i, a, b] = ∂d_a/∂R_ib
+    polarizability: Tensor | None = None  # (systems, 3, 3) e²·Å²/V
 
     @property
     def targets(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from farfield.data.config import Target
 
 Numbers = NDArray[np.float64]
 
-PER_ATOM: frozenset[Target] = frozenset({"forces", "charges"})
+PER_ATOM: frozenset[Target] = frozenset({"forces", "charges", "born_charges"})
 STRUCTURE = frozenset({"numbers", "positions"})
 _RENAMED = {"charge": "charges"}
 """Columns that ASE's extxyz reader renames."""
@@ -29,10 +29,12 @@ def find_value(atoms: ase.Atoms, target: Target, key: str) -> Any | None:
 def keys_for(atoms: ase.Atoms, target: Target) -> list[str]:
     """Keys of this frame that could be meant for a target, by kind and size."""
     if target in PER_ATOM:
-        width = {"forces": (len(atoms), 3), "charges": (len(atoms),)}[target]
+        shapes: list[tuple[int, ...]] = [(9,), (3, 3)]
+        if target != "born_charges":
+            shapes = [(3,)] if target == "forces" else [()]
         places = {**atoms.info, **results(atoms), **atoms.arrays}
-        return sorted(k for k, v in places.items() if k not in STRUCTURE and _real(v) and np.shape(v) == width)
-    sizes = {"energy": (1,), "stress": (6, 9), "dipole": (3,)}[target]
+        return sorted(k for k, v in places.items() if k not in STRUCTURE and _real(v) and _fits(v, len(atoms), shapes))
+    sizes = {"energy": (1,), "stress": (6, 9), "polarizability": (9,)}.get(target, (3,))
     places = {**atoms.info, **results(atoms)}
     return sorted(k for k, v in places.items() if _real(v) and np.size(v) in sizes)
 
@@ -61,6 +63,10 @@ def _atom_value(atoms: ase.Atoms, key: str) -> Any | None:
         if value is not None and per_atom:
             return value
     return None
+
+
+def _fits(value: Any, atoms: int, shapes: list[tuple[int, ...]]) -> bool:
+    return np.shape(value) in [(atoms, *shape) for shape in shapes]
 
 
 def _real(value: Any) -> bool:

@@ -31,7 +31,8 @@ class LabelReader:
         """Labels of one frame; a target in ``allow_missing`` that the frame lacks becomes nan.
 
         Raises:
-            InputError: a wrong shape, not numbers, nan or infinite, or a dipole of periodic atoms.
+            InputError: a wrong shape, not numbers, nan or infinite, a dipole of periodic atoms, or a polarization of
+                what is no crystal.
         """
         found = {target: self._value(atoms, target, where) for target in self.config.keys}
         return Labels(**{target: self._tensor(value, target) for target, value in found.items()})
@@ -40,16 +41,16 @@ class LabelReader:
         key, shape = self.config.keys[target], _shape(target, len(atoms))
         raw = find_value(atoms, target, key)
         optional = target in self.config.allow_missing
-        if target == "dipole" and atoms.pbc.any():
+        if meaningless := _meaningless(target, atoms):
             if optional:
                 return np.full(shape, np.nan)
-            raise InputError(
-                f"{where}: the dipole of periodic atoms is known only modulo e × lattice vectors: dipole: null"
-            )
+            raise InputError(f"{where}: {meaningless}")
         if raw is None:  # the reader has made sure that it may be
             return np.full(shape, np.nan)
         value = _shaped(raw, target, shape, f"{where}: {target} = {key!r}")
         _check_finite(value, target, optional, f"{where}: {target} = {key!r}")
+        if target == "polarization" and self.config.polarization_unit == "e*angstrom":
+            value = value / (atoms.get_volume() * self.config.factors.length**3)
         return value * _factor(self.config.factors, target)
 
     def _tensor(self, value: Numbers, target: Target) -> Tensor:
@@ -116,8 +117,19 @@ def _lettered(atoms: ase.Atoms, where: str) -> tuple[Integers, list[float], list
     return index.astype(np.int64), [info[f"charge{c}"] for c in letters], [info[f"energy{c}"] for c in letters]
 
 
+def _meaningless(target: Target, atoms: ase.Atoms) -> str:
+    """Why there can be no such label; empty where there can."""
+    if target == "dipole" and atoms.pbc.any():
+        return "the dipole of periodic atoms is known only modulo e × lattice vectors: dipole: null"
+    if target == "polarization" and not atoms.pbc.all():
+        return "only crystals, periodic along three axes, have a polarization: polarization: null"
+    return ""
+
+
 def _shape(target: Target, atoms: int) -> tuple[int, ...]:
-    return {"energy": (), "forces": (atoms, 3), "stress": (3, 3), "charges": (atoms,), "dipole": (3,)}[target]
+    if target in PER_ATOM:
+        return {"forces": (atoms, 3), "charges": (atoms,)}.get(target, (atoms, 3, 3))
+    return {"energy": (), "stress": (3, 3), "polarizability": (3, 3)}.get(target, (3,))
 
 
 def _shaped(raw: object, target: Target, shape: tuple[int, ...], where: str) -> Numbers:
@@ -126,7 +138,13 @@ def _shaped(raw: object, target: Target, shape: tuple[int, ...], where: str) -> 
         raise InputError(f"{where} should hold numbers, it holds {str(raw)[:40]!r}")
     if target == "stress":
         return _full_stress(value, where)
-    if (target == "energy" and value.size == 1) or (target == "charges" and value.shape == (*shape, 1)):
+    same = {
+        "energy": value.size == 1,
+        "charges": value.shape == (*shape, 1),
+        "polarizability": value.shape == (9,),
+        "born_charges": value.shape == (*shape[:1], 9),
+    }
+    if same.get(target, False):
         value = value.reshape(shape)
     if value.shape != shape:
         raise InputError(f"{where} has shape {value.shape}, expected {shape or 'one number'}")
@@ -156,4 +174,4 @@ def _check_finite(value: Numbers, target: Target, optional: bool, where: str) ->
 
 
 def _factor(factors: Factors, target: Target) -> float:
-    return 1.0 if target == "charges" else float(getattr(factors, target))
+    return float(getattr(factors, target, 1.0))  # charges and Born charges are in e everywhere

@@ -9,7 +9,9 @@ import ase
 import numpy as np
 import torch
 
+from farfield import conditions
 from farfield.data.config import ANNOTATIONS, CONDITIONS, DataConfig, Target, as_paths
+from farfield.data.conversion import condition_factor
 from farfield.data.files import load_structures
 from farfield.data.frame import Frame
 from farfield.data.keys import PER_ATOM, as_numbers, find_value, keys_for
@@ -103,14 +105,14 @@ def _frame(atoms: ase.Atoms, source: str, reader: LabelReader) -> Frame:
 
 def _system(atoms: ase.Atoms, source: str, reader: LabelReader) -> System:
     config, length = reader.config, reader.config.factors.length
-    bare = ase.Atoms(
-        atoms.numbers,
-        positions=atoms.positions * length,
-        cell=atoms.cell.array * length,
-        pbc=atoms.pbc,
-        info={**atoms.info, "charge": _number(atoms, config.total_charge, source) or 0.0},
-    )
+    bare = ase.Atoms(atoms.numbers, positions=atoms.positions * length, cell=atoms.cell.array * length, pbc=atoms.pbc)
+    bare.info["charge"] = _number(atoms, config.total_charge, source) or 0.0
     bare.info["spin"] = _number(atoms, config.spin, source) or 0.0
+    for name in conditions.CONDITIONS:
+        if (raw := atoms.info.get(getattr(config, name))) is not None:
+            value = as_numbers(raw)  # what is no number is complained of below
+            factor = condition_factor(name, config.energy_unit, config.field_unit)
+            bare.info[name] = raw if value is None else value * factor
     try:
         system = System.from_ase(bare, reader.dtype)
         find_neighbors(system, _SEARCH)  # complains of atoms on top of each other
@@ -170,8 +172,16 @@ def _check_info_key(files: dict[str, list[ase.Atoms]], name: str, key: str, *, r
         if name in CONDITIONS and any(flags) and not all(flags):
             raise InputError(
                 f"{file}: {name} = {key!r} is in {sum(flags)} of {len(flags)} frames ({_lacking(flags)}): "
-                f"write {key}=0 in the others if that is meant"
+                f"{_absent(name, key)}"
             )
+
+
+def _absent(name: str, key: str) -> str:
+    """How to say that a frame is under no such condition, as far as that can be said."""
+    if name in ("displacement_field", "electrode_potentials", "fermi_level"):
+        return "put the others into a file of their own"
+    zero = '"0 0 0"' if name == "external_field" else "0"
+    return f"write {key}={zero} in the others if that is meant"
 
 
 def _no_such_key(file: str, frames: list[ase.Atoms], target: Target, key: str) -> str:

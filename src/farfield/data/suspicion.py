@@ -97,7 +97,8 @@ def _duplicates(frames: Sequence[ase.Atoms]) -> Iterator[Finding]:
     twice = []
     for k, atoms in enumerate(frames):
         parts = (atoms.numbers, np.round(atoms.positions, 6) + 0.0, np.round(atoms.cell.array, 6) + 0.0, atoms.pbc)
-        charge = repr((atoms.info.get("charge"), atoms.info.get("spin"), atoms.info.get("uhf"), atoms.info.get("dV")))
+        info = ("charge", "spin", "uhf", "dV", "external_field")
+        charge = repr([np.asarray(atoms.info.get(name)).tolist() for name in info])
         first = seen.setdefault(b"".join(part.tobytes() for part in parts) + charge.encode(), k)
         if first != k:
             twice.append((first, k))

@@ -12,7 +12,9 @@ import torch
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from farfield.conditions import CONDITIONS, check_conditions
 from farfield.errors import InputError
+from farfield.field import along_lattice
 from farfield.geometry.kept import KeptNeighbors
 from farfield.model import Model, contents, from_contents, load
 from farfield.prediction import Prediction
@@ -20,14 +22,18 @@ from farfield.system import System
 
 
 class FarfieldCalculator(Calculator):  # type: ignore[misc]
-    """Energy, forces, stress, charges and dipole of a trained model, with ASE's names and units.
+    """A trained model with ASE's names and units: energy, forces, stress (crystals), charges, dipole (molecules).
 
-    Total charge and spin are read from ``atoms.info["charge"]`` and ``atoms.info["spin"]``. Neighbours are searched
-    with a skin and reused until atoms or cell have moved too far.
+    Also ``polarization`` (crystals, e/Å², one branch of it), ``dielectric_tensor`` (crystals, at fixed atoms) and, only
+    when asked for, ``born_effective_charges`` [atom, dipole axis, displacement axis]. Total charge, spin and whatever
+    else a system can be under are read from ``atoms.info``: ``charge``, ``spin``, ``external_field``, … In a field the
+    energy is F = E(R) - dipole·E; forces and stress are its slopes, at fixed voltage along the lattice vectors.
+    Neighbours are searched with a skin and reused until atoms or cell have moved too far.
     """
 
     implemented_properties = [  # noqa: RUF012  (ASE's way)
-        "energy", "free_energy", "forces", "stress", "charges", "dipole",
+        "energy", "free_energy", "forces", "stress", "charges", "dipole", "polarization", "born_effective_charges",
+        "dielectric_tensor",
     ]  # fmt: skip
 
     def __init__(
@@ -43,15 +49,16 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
     ) -> None:
         """``dtype`` is "float32" or "float64", the type the model was trained in where absent; ``skin`` in Å.
 
-        A ``Model`` is copied: what the caller holds keeps its type, its device and its mode.
+        ``external_field`` (3,) in V/Å acts on every structure; none may then have one of its own in ``info``. A
+        ``Model`` is copied: what the caller holds keeps its type, its device and its mode.
 
         Raises:
-            InputError: no such model, dtype or device, a negative skin, an option that there is not, or a field or
-                electrodes, which this version does not take.
+            InputError: no such model, dtype or device, a negative skin, an option that there is not, a field that is no
+                vector, or electrodes, which this version does not take.
         """
         _refuse(unknown)
-        if external_field is not None or electrodes is not None:
-            raise InputError("external_field and electrodes are not supported by this version of farfield")
+        if electrodes is not None:
+            raise InputError("electrodes are not supported by this version of farfield")
         if dtype not in (None, "float32", "float64"):
             raise InputError(f'dtype must be "float32" or "float64", not {dtype!r}')
         if not 0 <= skin < float("inf"):
@@ -60,7 +67,10 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         super().__init__()
         self.model = _own_copy(model, None if dtype is None else getattr(torch, dtype), device)
         self.device, self.kept = str(device), KeptNeighbors(skin)
-        self.identity = _identity(self.model)
+        self.conditions = {} if external_field is None else {"external_field": external_field}
+        check_conditions(self.conditions, "FarfieldCalculator: ")
+        self._under: dict[str, Any] = {}
+        self.identity = _identity(self.model, self.conditions)
         self.implemented_properties = [p for p in type(self).implemented_properties if p in self._given()]
 
     def calculate(
@@ -69,9 +79,10 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         properties: Iterable[str] = ("energy",),
         system_changes: list[str] = all_changes,
     ) -> None:
-        """Fill ``results``; forces (and stress of a crystal) come with every call, as MD wants them."""
+        """Fill ``results``; forces (and stress of a crystal, if it has one) come with every call, as MD wants them."""
         super().calculate(atoms, properties, system_changes)
-        found = self._predict(self.atoms, stress=bool(self.atoms.pbc.all()))
+        self._under = _conditions(self.atoms)  # ASE's copy of info shares its arrays
+        found = self._predict(self.atoms, frozenset(properties))
         energy = float(found.energy[0])
         self.results = {"energy": energy, "free_energy": energy, "forces": _numpy(found.forces)}
         if found.stress is not None:
@@ -80,27 +91,51 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
             self.results["charges"] = _numpy(found.charges)
         if found.dipole is not None and not self.atoms.pbc.any():
             self.results["dipole"] = _numpy(found.dipole[0])
+        if found.polarization is not None and self.atoms.pbc.all():
+            self.results["polarization"] = _numpy(found.polarization[0])
+        if found.born_charges is not None:
+            self.results["born_effective_charges"] = _numpy(found.born_charges)
+        if "dielectric_tensor" in self.implemented_properties and self.atoms.pbc.all():
+            self.results["dielectric_tensor"] = np.eye(3)  # nothing but atoms answers to a field
 
     def check_state(self, atoms: ase.Atoms, tol: float = 1e-15) -> list[str]:
-        """ASE does not look at ``info``; a changed total charge or spin is another system."""
+        """ASE does not look at ``info``; a changed total charge, spin or other condition is another system."""
         changes: list[str] = super().check_state(atoms, tol)
-        if self.atoms is not None and any(
-            self.atoms.info.get(k, 0) != atoms.info.get(k, 0) for k in ("charge", "spin")
-        ):
+        if self.atoms is not None and self._under != _conditions(atoms):
             changes.append("initial_charges")
         return changes
 
-    def _predict(self, atoms: ase.Atoms, *, stress: bool) -> Prediction:
+    def _predict(self, atoms: ase.Atoms, properties: frozenset[str]) -> Prediction:
+        atoms = self._with_field(atoms)
         system = System.from_ase(atoms)
         if (system.positions.dtype, self.device) != (self.model.dtype, "cpu"):
             system = system.to(self.device, self.model.dtype)
         want = {"energy", "forces", "charges", "dipole"} & self.model.gives
+        has_stress = atoms.pbc.all() and ("polarization" in self.model.gives or not along_lattice(system).any())
+        if has_stress or "stress" in properties:  # which says why there is none
+            want.add("stress")
+        if "born_effective_charges" in properties:
+            want.add("born_charges")
         system = self.kept.attach(system, self.model.reach(system))
-        found: Prediction = self.model(system, want | ({"stress"} if stress else set()))
+        found: Prediction = self.model(system, want)
         return found
 
+    def _with_field(self, atoms: ase.Atoms) -> ase.Atoms:
+        if not self.conditions:
+            return atoms
+        if twice := [name for name in self.conditions if atoms.info.get(name) is not None]:
+            raise InputError(f"{twice[0]} is given twice, to the calculator and in atoms.info: take one away")
+        placed = atoms.copy()
+        placed.info |= self.conditions
+        return placed
+
     def _given(self) -> set[str]:
-        return set(self.model.gives) | {"free_energy"}
+        given = set(self.model.gives) | {"free_energy"}
+        if "born_charges" in given:
+            given.add("born_effective_charges")
+            if "polarizability" not in given:  # nothing but atoms answers to a field: 1 is exact
+                given.add("dielectric_tensor")
+        return given
 
 
 _OPTIONS = ("device", "dtype", "skin", "external_field", "electrodes")
@@ -128,13 +163,21 @@ def _own_copy(model: str | Path | Model, dtype: torch.dtype | None, device: str)
     return from_contents(contents(model)).to(device=device, dtype=dtype or model.dtype).eval()
 
 
-def _identity(model: Model) -> str:
-    """Equal for models that predict the same numbers: kind, a hash of configuration and weights, type."""
+def _conditions(atoms: ase.Atoms) -> dict[str, Any]:
+    """Everything in ``info`` that a model may read, absent ones as it takes them."""
+    known = {name: atoms.info.get(name, 0) for name in ("charge", "spin")}
+    known |= {name: atoms.info[name] for name in CONDITIONS if atoms.info.get(name) is not None}
+    return {name: np.asarray(value).tolist() for name, value in known.items()}
+
+
+def _identity(model: Model, conditions: dict[str, Any]) -> str:
+    """Equal for models that predict the same numbers: kind, a hash of configuration and weights, type, a field."""
     found = contents(model)
     sha = hashlib.sha256(repr([found["config"], found["species"], found["baseline"]]).encode())
     for name, values in found["weights"].items():
         sha.update(name.encode() + values.numpy().tobytes())
-    return f"{model.config.paradigm.kind} #{sha.hexdigest()[:12]} in {found['dtype']}"
+    said = [f"{model.config.paradigm.kind} #{sha.hexdigest()[:12]} in {found['dtype']}"]
+    return ", ".join(said + [f"{name} {np.asarray(value).tolist()}" for name, value in conditions.items()])
 
 
 def _numpy(tensor: torch.Tensor | None) -> np.ndarray[Any, Any]:

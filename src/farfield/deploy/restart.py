@@ -11,6 +11,7 @@ import numpy as np
 from ase.io.trajectory import Trajectory
 
 from farfield.atomic_write import write_atomically
+from farfield.conditions import CONDITIONS
 from farfield.errors import InputError
 
 WRITER = "farfield md"
@@ -32,6 +33,7 @@ def fingerprint(atoms: ase.Atoms, options: dict[str, Any], model: str) -> dict[s
         "pbc": atoms.pbc.tolist(),
         "charge": _plain(atoms.info.get("charge", 0)),
         "spin": _plain(atoms.info.get("spin", 0)),
+        **{name: _plain(atoms.info[name]) for name in CONDITIONS if atoms.info.get(name) is not None},
         **options,
         "model": model,
     }
@@ -46,7 +48,7 @@ def digest(*arrays: np.ndarray[Any, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return np.asarray(value).item() if np.size(value) == 1 else str(value)
+    return np.asarray(value).item() if np.size(value) == 1 else np.asarray(value).tolist()
 
 
 def log_of(out: Path) -> Path:

@@ -7,6 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from farfield.evaluation.record import PER_ATOM, Evaluation, Floats, Integers
+from farfield.units import COULOMB
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ MEASURES = (
     Measure("stress", "stress", "Stress", "meV/Å³", 1e3),
     Measure("charges", "charges", "Charges", "me", 1e3),
     Measure("dipole", "dipole", "Dipole", "me·Å", 1e3),
+    Measure("polarization", "polarization", "Polarization", "me/Å²", 1e3),
+    Measure("born_charges", "born_charges", "Born charges", "me", 1e3),
+    Measure("polarizability", "polarizability", "Polarizability", "Å³", COULOMB),
     Measure("binding", "binding", "Binding energy", "meV", 1e3),
 )
 """Vectors and tensors are measured by component."""

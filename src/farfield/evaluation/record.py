@@ -18,7 +18,7 @@ Integers = NDArray[np.int64]
 Words = NDArray[np.str_]
 
 FORMAT = 1
-PER_ATOM = frozenset({"forces", "charges"})
+PER_ATOM = frozenset({"forces", "charges", "born_charges"})
 """Targets with a row an atom; all others have a row a frame."""
 
 
@@ -35,8 +35,9 @@ class Evaluation:
     """One model on one set of frames.
 
     ``compared`` holds energy (frames,) eV, forces (atoms, 3) eV/Å, stress (frames, 3, 3) eV/Å³, charges (atoms,) e,
-    dipole (frames, 3) e·Å and binding (frames,) eV, the energy less that of every fragment alone: whatever the model
-    predicted, its reference all nan where the data has no label.
+    dipole (frames, 3) e·Å, polarization (frames, 3) e/Å² on the branch nearest to the reference, born_charges
+    (atoms, 3, 3) e, polarizability (frames, 3, 3) e²·Å²/V and binding (frames,) eV, the energy less that of every
+    fragment alone: whatever the model predicted, its reference all nan where the data has no label.
     """
 
     n_atoms: Integers  # (frames,)

@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 from farfield.data.frame import Frame, Labels
 from farfield.errors import InputError
 from farfield.evaluation.record import PER_ATOM, Compared, Evaluation, Floats
+from farfield.field import nearest_branch
 from farfield.prediction import Prediction
 from farfield.system import System, concatenate
 
@@ -21,6 +22,9 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "stress": (3, 3),
     "charges": (),
     "dipole": (3,),
+    "polarization": (3,),
+    "born_charges": (3, 3),
+    "polarizability": (3, 3),
     "charge_residual": (),
 }
 _TARGETS = frozenset(_SHAPES) - {"charge_residual"}
@@ -70,6 +74,8 @@ def evaluate(
     values, seconds = sweep.over(frames, also=frozenset({"charges"}))
     alone, _ = sweep.over(fragments, done=len(frames))
     compared = {t: Compared(_labels(frames, t), values[t]) for t in _SHAPES if t in _TARGETS & values.keys()}
+    if "polarization" in compared:
+        compared["polarization"] = _on_one_branch(frames, compared["polarization"])
     if fragments:
         compared["binding"] = _binding(frames, compared["energy"], alone["energy"])
     return _assemble(frames, compared, values, seconds)
@@ -139,13 +145,20 @@ def _labels(frames: list[Frame], target: str) -> Floats:
     rows = []
     for frame in frames:
         label = getattr(frame.labels, target)
-        # the dipole of a periodic system has no value
-        if label is None or (target == "dipole" and frame.system.periodic.any()):
+        # what a model has of molecules only
+        if label is None or (target in ("dipole", "polarizability") and frame.system.periodic.any()):
             n_rows = frame.system.n_atoms if target in PER_ATOM else 1
             rows.append(np.full((n_rows, *_SHAPES[target]), np.nan))
         else:
             rows.append(label.detach().to("cpu", torch.float64).numpy())
     return np.concatenate(rows)
+
+
+def _on_one_branch(frames: list[Frame], both: Compared) -> Compared:
+    """Predictions by as many quanta off as brings them nearest to the reference."""
+    system = concatenate([replace(frame.system, neighbors=None) for frame in frames])
+    reference, predicted = torch.from_numpy(both.reference), torch.from_numpy(both.predicted)
+    return Compared(both.reference, nearest_branch(predicted, reference, system).numpy())
 
 
 def _binding(frames: list[Frame], energy: Compared, alone: Floats) -> Compared:

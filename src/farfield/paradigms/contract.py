@@ -19,8 +19,12 @@ class Paradigm(nn.Module, ABC):
     Config: ClassVar[type[Any]]
     """The frozen dataclass that configures it; its ``kind`` is the word users type."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({"energy", "forces", "stress"})
-    """What it can be asked for."""
+    gives: frozenset[str] = frozenset({"energy", "forces", "stress"})
+    """What it can be asked for. With ``polarization`` it says that its dipole of a crystal is single-valued but for
+    e × lattice vectors; forces in a field and Born charges of crystals then are slopes like any other."""
+
+    takes: ClassVar[frozenset[str]] = frozenset()
+    """Conditions (names of ``System.conditions``) it can be under; the others are refused."""
 
     highest_order: ClassVar[int] = 0
     """Highest order l of the features it uses; the backbone computes no more."""
@@ -33,7 +37,7 @@ class Paradigm(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, system: System, features: Features) -> Prediction:
-        """Energy and whatever comes with it. Derivatives are taken elsewhere, in one place."""
+        """Energy (F = E - d·E in a field), dipoles (of cells, too) and what else; derivatives are taken elsewhere."""
 
     def prepare(self, statistics: Statistics) -> None:
         """Fix what depends on the training set as a whole (scales, formal charges), once, before training."""

@@ -11,9 +11,9 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicEnergy
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
+from farfield.field import field_energy
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.response.conservation import ConservedCharges, mean_square_shift
-from farfield.response.dipole import molecular_dipole
 from farfield.system import System, per_system
 
 
@@ -36,11 +36,14 @@ class LocalChargesConfig:
 class LocalCharges(Paradigm):
     """Short-range energy plus the Coulomb energy of conserved charges; a room adds its name and what it reads."""
 
-    gives: ClassVar = frozenset({"energy", "forces", "stress", "charges", "dipole"})
+    takes: ClassVar = frozenset({"external_field"})
 
     def __init__(self, config: LocalChargesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
         self.config = config
+        self.gives = Paradigm.gives | {"charges", "dipole", "born_charges"}
+        if config.conservation != "shift":  # charge moves along bonds: there is a polarization
+            self.gives |= {"polarization"}
         self.atomic_energy = AtomicEnergy(widths)
         self.charges = ConservedCharges(widths, species, conservation=config.conservation, given=config.formal_charges)
         self.coulomb = Coulomb(error=config.coulomb_error)
@@ -56,14 +59,17 @@ class LocalCharges(Paradigm):
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Charges of every atom and energies of every system."""
-        charges, residual = self.charges(system, features)
-        coulomb = self.coulomb.energy(system, charges=charges, widths=self.config.width or None, self_energy=False)
+        found = self.charges(system, features)
+        coulomb = self.coulomb.energy(
+            system, charges=found.charges, widths=self.config.width or None, self_energy=False
+        )
+        short_range = per_system(self.atomic_energy(system, features), system)
         return Prediction(
-            energy=per_system(self.atomic_energy(system, features), system) + coulomb,
-            charges=charges,
-            dipole=molecular_dipole(charges, system),
+            energy=short_range + coulomb + field_energy(found.dipole, system.external_field),
+            charges=found.charges,
+            dipole=found.dipole,
             energy_coulomb=coulomb,
-            charge_residual=residual,
+            charge_residual=found.residual,
         )
 
     def penalty(self, prediction: Prediction, system: System) -> Tensor | None:

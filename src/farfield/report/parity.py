@@ -14,6 +14,7 @@ from farfield.evaluation.errors import significant
 from farfield.evaluation.record import PER_ATOM, Floats
 from farfield.report.result import RunResult
 from farfield.report.style import FAINT, PAPER, RC, Look, Picture, looks, picture
+from farfield.units import COULOMB
 
 MOST_POINTS = 2000
 """Points drawn one by one; more of them are drawn by their density."""
@@ -36,6 +37,9 @@ PARITIES = (
     Parity("stress", "Stress", "meV/Å³", "meV/Å³", 1.0),
     Parity("charges", "Charges", "e", "me", 1e3),
     Parity("dipole", "Dipole", "e·Å", "me·Å", 1e3),
+    Parity("polarization", "Polarization", "e/Å²", "me/Å²", 1e3),
+    Parity("born_charges", "Born charges", "e", "me", 1e3),
+    Parity("polarizability", "Polarizability", "e²·Å²/V", "Å³", COULOMB),
     Parity("binding", "Binding energy", "eV", "meV", 1e3),
 )
 
@@ -121,5 +125,6 @@ def _draw_points(axes: Axes, x: Floats, y: Floats, *, look: Look, limits: tuple[
 
 def _count(parity: Parity, count: int) -> str:
     what = "atoms" if parity.target == "charges" else "components" if parity.target in PER_ATOM else "frames"
-    what = "components" if parity.target in ("stress", "dipole") else what
+    tensors = ("stress", "dipole", "polarization", "polarizability")
+    what = "components" if parity.target in tensors else what
     return f"{count:,} {what}".replace(",", " ")

@@ -11,6 +11,7 @@
     An element's formal charge.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -22,10 +23,20 @@ from farfield.backbone.linear import UnitLinear
 from farfield.backbone.radial import envelope
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
+from farfield.field import dipole_of_charges, dipole_of_transfers
 from farfield.response.formal import formal_charges, likely_charges
 from farfield.system import System, per_system
 
 Conservation = Literal["shift", "bond", "fixed"]
+
+
+@dataclass(frozen=True)
+class Conserved:
+    """Charges that add up, and the dipole they make."""
+
+    charges: Tensor  # (atoms,), e
+    residual: Tensor  # (systems,), e, of the total, that had to be shifted away
+    dipole: Tensor  # (systems, 3), e·Å about the origin; of a crystal single-valued (but for e·a) with bond and fixed
 
 
 def mean_square_shift(residual: Tensor, system: System) -> Tensor:
@@ -70,20 +81,26 @@ class ConservedCharges(nn.Module):
         with torch.no_grad():
             self.element_charge[list(self.species)] = fitted.to(self.element_charge)
 
-    def forward(self, system: System, features: Features) -> tuple[Tensor, Tensor]:
-        """Charges ``(atoms,)`` and the residual of the total ``(systems,)`` that had to be shifted away, in e."""
+    def forward(self, system: System, features: Features) -> Conserved:
+        """Charges of every atom, and the dipole of every system."""
         charges = self.element_charge[system.numbers]
         if self.conservation == "shift":
-            charges = charges + self.local(features)
-        elif self.conservation == "bond":
-            charges = charges + self.transfer(features)
+            return self._shifted(charges + self.local(features), system, features)
+        dipole = dipole_of_charges(charges, system)
+        if self.conservation == "bond":
+            handed, pairs = self.transfer(features), features.pairs
+            charges = charges.index_add(0, pairs.j, handed).index_add(0, pairs.i, -handed)
+            dipole = dipole + dipole_of_transfers(handed, pairs.vector, pairs.i, system)
         residual = system.charge - per_system(charges, system)
-        if self.conservation == "shift":
-            weight = 0.05 + torch.sigmoid(self.share(features))  # bounded: nobody takes all of it
-            weight = weight / per_system(weight, system)[system.system_index]
-            return charges + weight * residual[system.system_index], residual
         self._check(system, residual.detach())
-        return charges, residual
+        return Conserved(charges, residual, dipole)
+
+    def _shifted(self, charges: Tensor, system: System, features: Features) -> Conserved:
+        residual = system.charge - per_system(charges, system)
+        weight = 0.05 + torch.sigmoid(self.share(features))  # bounded: nobody takes all of it
+        weight = weight / per_system(weight, system)[system.system_index]
+        charges = charges + weight * residual[system.system_index]
+        return Conserved(charges, residual, dipole_of_charges(charges, system))
 
     def _check(self, system: System, residual: Tensor) -> None:
         if (wrong := residual.abs() > 1e-3).any():
@@ -106,10 +123,8 @@ class BondTransfer(nn.Module):
         self.out = UnitLinear(hidden, 1, gain=0.1, start=0.1)  # many neighbours of one kind add up
 
     def forward(self, features: Features) -> Tensor:
-        """Net charge received by each atom ``(atoms,)``, e."""
+        """Charge that the first atom of every pair hands to the second ``(pairs,)``, e."""
         pairs, scalars = features.pairs, features.scalars
         x = pairs.distance[:, None] / features.cutoff
         hidden = self.giver(scalars)[pairs.i] + self.taker(scalars)[pairs.j] + self.length(x)
-        given = (self.out(nn.functional.silu(hidden)) * envelope(x))[:, 0]
-        atoms = scalars.new_zeros(len(scalars))
-        return atoms.index_add(0, pairs.j, given).index_add(0, pairs.i, -given)
+        return torch.as_tensor((self.out(nn.functional.silu(hidden)) * envelope(x))[:, 0])

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from farfield.errors import InputError
 from farfield.model import Model, load, save
-from farfield.prediction import Prediction
 from farfield.system import System, concatenate
+from farfield.testing.comparison import check_equal, energy_of, given, slope_at_zero
+from farfield.testing.field import FIELD_CHECKS
 from farfield.testing.structures import crystal, far_apart, molecule, one_atom, slab, wire
 
 
@@ -32,7 +33,7 @@ def check_paradigm(model: Model) -> None:
 def check_translation(model: Model) -> None:
     """Moving everything moves nothing."""
     for system in (molecule(model), crystal(model)):
-        _equal(_energy(model, system.with_positions(system.positions + 0.37)), _energy(model, system))
+        check_equal(energy_of(model, system.with_positions(system.positions + 0.37)), energy_of(model, system))
 
 
 def check_rotation(model: Model) -> None:
@@ -42,8 +43,8 @@ def check_rotation(model: Model) -> None:
         for system in (molecule(model), crystal(model), slab(model), wire(model)):
             turned = replace(system, positions=system.positions @ matrix.T, cell=system.cell @ matrix.T)
             here, there = model(system), model(turned)
-            _equal(there.energy, here.energy)
-            _equal(there.forces, _given(here.forces) @ matrix.T)
+            check_equal(there.energy, here.energy)
+            check_equal(there.forces, given(here.forces) @ matrix.T)
 
 
 def check_permutation(model: Model) -> None:
@@ -52,8 +53,8 @@ def check_permutation(model: Model) -> None:
         order = torch.randperm(system.n_atoms, generator=torch.Generator().manual_seed(4))
         shuffled = replace(system, positions=system.positions[order], numbers=system.numbers[order])
         here, there = model(system), model(shuffled)
-        _equal(there.energy, here.energy)
-        _equal(there.forces, _given(here.forces)[order])
+        check_equal(there.energy, here.energy)
+        check_equal(there.forces, given(here.forces)[order])
 
 
 def check_periodic_images(model: Model) -> None:
@@ -63,7 +64,7 @@ def check_periodic_images(model: Model) -> None:
     wrapped[0] += system.cell[0, 0] - 2 * system.cell[0, 1]
     swapped = replace(system, cell=system.cell[:, [1, 0, 2]])
     for other in (system.with_positions(wrapped), swapped):
-        _equal(_energy(model, other), _energy(model, system), 1e-8)
+        check_equal(energy_of(model, other), energy_of(model, system), 1e-8)
 
 
 def check_open_axes(model: Model) -> None:
@@ -71,8 +72,8 @@ def check_open_axes(model: Model) -> None:
     for system in (molecule(model), slab(model), wire(model)):
         cell = torch.where(system.periodic.unsqueeze(2), system.cell, 0.9 * crystal(model).cell)
         here, there = model(system), model(replace(system, cell=cell))
-        _equal(there.energy, here.energy)
-        _equal(there.forces, here.forces)
+        check_equal(there.energy, here.energy)
+        check_equal(there.forces, here.forces)
 
 
 def check_forces_are_the_slope(model: Model) -> None:
@@ -81,12 +82,12 @@ def check_forces_are_the_slope(model: Model) -> None:
         generator = torch.Generator().manual_seed(5)
         way = torch.randn(system.positions.shape, generator=generator, dtype=torch.float64)
         way = way / way.norm()
-        found = -(_given(model(system).forces) * way).sum()
+        found = -(given(model(system).forces) * way).sum()
 
         def energy(step: float, system: System = system, way: Tensor = way) -> Tensor:
-            return _energy(model, system.with_positions(system.positions + step * way))
+            return energy_of(model, system.with_positions(system.positions + step * way)).sum()
 
-        _equal(found, _slope(energy), 1e-6)
+        check_equal(found, slope_at_zero(energy), 1e-6)
 
 
 def check_stress_is_the_slope(model: Model) -> None:
@@ -95,8 +96,12 @@ def check_stress_is_the_slope(model: Model) -> None:
     generator = torch.Generator().manual_seed(6)
     way = torch.randn(3, 3, generator=generator, dtype=torch.float64)
     way = (way + way.T) / (2 * way.norm())
-    found = (_given(model(system, {"energy", "stress"}).stress)[0] * way).sum() * system.volume()[0]
-    _equal(found, _slope(lambda step: _energy(model, replace(system.strained(step * way), neighbors=None))), 1e-6)
+    found = (given(model(system, {"energy", "stress"}).stress)[0] * way).sum() * system.volume()[0]
+
+    def energy(step: float) -> Tensor:
+        return energy_of(model, replace(system.strained(step * way), neighbors=None)).sum()
+
+    check_equal(found, slope_at_zero(energy), 1e-6)
 
 
 def check_batch_is_one_by_one(model: Model) -> None:
@@ -110,8 +115,8 @@ def check_batch_is_one_by_one(model: Model) -> None:
         molecule(model, atoms=4, seed=7),
     ]
     together = model(concatenate(members))
-    _equal(together.energy, torch.cat([_energy(model, member) for member in members]))
-    _equal(together.forces, torch.cat([_given(model(member).forces) for member in members]))
+    check_equal(together.energy, torch.cat([energy_of(model, member) for member in members]))
+    check_equal(together.forces, torch.cat([given(model(member).forces) for member in members]))
 
 
 def check_total_charge(model: Model) -> None:
@@ -119,15 +124,15 @@ def check_total_charge(model: Model) -> None:
     if "charges" not in model.gives:
         return
     for system in (molecule(model), crystal(model), one_atom(model)):
-        _equal(_given(model(system, {"charges"}).charges).sum(), system.charge[0], 1e-8)
+        check_equal(given(model(system, {"charges"}).charges).sum(), system.charge[0], 1e-8)
 
 
 def check_loneliness(model: Model) -> None:
     """One atom, and atoms with no neighbours, have finite energies; forces of one atom vanish."""
     alone = model(one_atom(model))
-    _equal(alone.forces, torch.zeros(1, 3, dtype=torch.float64))
+    check_equal(alone.forces, torch.zeros(1, 3, dtype=torch.float64))
     apart = model(far_apart(model))
-    if not (torch.isfinite(alone.energy).all() and torch.isfinite(_given(apart.forces)).all()):
+    if not (torch.isfinite(alone.energy).all() and torch.isfinite(given(apart.forces)).all()):
         raise AssertionError("not finite")
 
 
@@ -147,15 +152,15 @@ def check_single_precision(model: Model) -> None:
     """float32 agrees with float64 to float32's digits."""
     system = molecule(model)
     exact, single = model(system), copy.deepcopy(model).float()(system)
-    _equal(single.energy, exact.energy, 1e-4)
-    _equal(_given(single.forces).double(), exact.forces, 1e-3)
+    check_equal(single.energy, exact.energy, 1e-4)
+    check_equal(given(single.forces).double(), exact.forces, 1e-3)
 
 
 def check_training_reaches_the_weights(model: Model) -> None:
     """A loss on forces has finite gradients, and not all are zero."""
     model.train()
     try:
-        loss = _given(model(concatenate([molecule(model), crystal(model)])).forces).square().sum()
+        loss = given(model(concatenate([molecule(model), crystal(model)])).forces).square().sum()
         weights = [w for w in model.parameters() if w.requires_grad]
         slopes = torch.autograd.grad(loss, weights, allow_unused=True)
     finally:
@@ -170,7 +175,7 @@ def check_saved_is_the_same(model: Model) -> None:
     with tempfile.TemporaryDirectory() as folder:
         save(model, Path(folder) / "model.pt")
         again = load(Path(folder) / "model.pt")
-    _equal(_energy(again, crystal(model)), _energy(model, crystal(model)), 0.0)
+    check_equal(energy_of(again, crystal(model)), energy_of(model, crystal(model)), 0.0)
 
 
 CHECKS: list[Callable[[Model], None]] = [
@@ -188,27 +193,5 @@ CHECKS: list[Callable[[Model], None]] = [
     check_single_precision,
     check_training_reaches_the_weights,
     check_saved_is_the_same,
+    *FIELD_CHECKS,
 ]
-
-
-def _energy(model: Model, system: System) -> Tensor:
-    prediction: Prediction = model(system, {"energy"})
-    return prediction.energy.detach()
-
-
-def _slope(energy: Callable[[float], Tensor], step: float = 1e-3) -> Tensor:
-    """Fourth-order central difference."""
-    near, far = energy(step) - energy(-step), energy(2 * step) - energy(-2 * step)
-    return ((8 * near - far) / (12 * step)).sum()
-
-
-def _given(value: Tensor | None) -> Tensor:
-    if value is None:
-        raise AssertionError("the model did not give what it promised")
-    return value
-
-
-def _equal(found: Tensor | None, expected: Tensor | None, tolerance: float = 1e-9) -> None:
-    """Relative to the size of what is expected, with an absolute floor of the same number."""
-    a, b = _given(found).detach(), _given(expected).detach()
-    torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * max(1.0, float(b.abs().max())))

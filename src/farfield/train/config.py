@@ -27,6 +27,12 @@ class LossWeights:
     """Squared error of an atomic charge, in e²."""
     dipole: Weight = 1.0
     """Squared error of the dipole per √atoms, in (e·Å)²."""
+    polarization: Weight = 1.0
+    """Squared error of volume × polarization per √atoms, modulo e × lattice vectors, in (e·Å)²."""
+    born_charges: Weight = 10.0
+    """Squared error of a component of a Born charge, in e²; beside forces less is hardly learned."""
+    polarizability: Weight = 1.0
+    """Squared error of the polarizability per atom, in (e²·Å²/V)²."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

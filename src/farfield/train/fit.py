@@ -34,8 +34,11 @@ COLUMNS = {
     "stress": "valid_stress_rmse",
     "charges": "valid_charges_rmse",
     "dipole": "valid_dipole_rmse",
+    "polarization": "valid_polarization_rmse",
+    "born_charges": "valid_born_charges_rmse",
+    "polarizability": "valid_polarizability_rmse",
 }
-"""Root mean square errors in ``log.csv``: meV/atom, meV/Å, meV/Å³, 10⁻³ e, 10⁻³ e·Å."""
+"""Root mean square errors in ``log.csv``, in thousandths: of eV/atom, eV/Å, eV/Å³, e, e·Å, e/Å², e, e²·Å²/V."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from farfield.data.frame import Labels
+from farfield.field import nearest_branch
 from farfield.model import Model
 from farfield.prediction import Prediction
 from farfield.system import System
@@ -16,19 +17,20 @@ from farfield.train.config import LossWeights
 class Misfit:
     """Errors of one target, and what makes them dimensionless."""
 
-    error: Tensor  # (values,): energy eV/atom, forces eV/Å, stress eV/Å³, charges e, dipole e·Å
+    error: Tensor  # (values,): energy in eV/atom, the others in the units of ``Labels``
     factor: Tensor  # (values,)
 
 
 def misfits(prediction: Prediction, labels: Labels, system: System, force_scale: float) -> dict[str, Misfit]:
     """Misfit of every labelled target the model gives; labels that are missing (nan) are left out.
 
-    So are the stress of what is not a crystal and the dipole of what is not a molecule. A prediction that is not finite
+    So are stress and polarization of what is not a crystal, dipole and polarizability of what is not a molecule.
+    Polarizations are compared on the branch nearest to the label's. A prediction that is not finite
     stays: its loss is not finite either, and nobody takes it for a good one.
 
     Energies and volume × stress count per atom. Per √atom would weigh the errors of independent atoms alike in small
     and large structures, but every step shifts the energies of all atoms together: the gradient of N equal errors
-    would drown what the forces say. Dipoles, whose atoms cancel, count per √atom.
+    would drown what the forces say. Dipoles, whose atoms cancel, count per √atom, volume × polarization likewise.
     """
     atoms = system.atoms_per_system.to(torch.float64)
     one = torch.ones_like(atoms)
@@ -39,10 +41,15 @@ def misfits(prediction: Prediction, labels: Labels, system: System, force_scale:
         ("stress", None, (system.volume() / atoms / force_scale)[:, None, None]),
         ("charges", None, one[system.system_index]),
         ("dipole", None, (1 / atoms.sqrt())[:, None]),
+        ("polarization", None, (system.volume() / atoms.sqrt())[:, None]),
+        ("born_charges", None, one[system.system_index, None, None]),
+        ("polarizability", None, (1 / atoms)[:, None, None]),
     ]:
         predicted, label = getattr(prediction, target), getattr(labels, target)
         if predicted is None or label is None:
             continue
+        if target == "polarization":
+            predicted = nearest_branch(predicted, label, system)
         known = torch.isfinite(label) & _defined(target, system, label)
         error = (predicted - label)[known] if divisor is None else ((predicted - label) / divisor)[known]
         found[target] = Misfit(error, factor.expand(label.shape)[known])
@@ -51,11 +58,13 @@ def misfits(prediction: Prediction, labels: Labels, system: System, force_scale:
 
 def _defined(target: str, system: System, label: Tensor) -> Tensor:
     """Where a target means anything, in the shape of its label."""
-    if target == "stress":
-        return system.periodic.all(1)[:, None, None].expand(label.shape)
-    if target == "dipole":
-        return ~system.periodic.any(1)[:, None].expand(label.shape)
-    return torch.ones_like(label, dtype=torch.bool)
+    if target in ("stress", "polarization"):
+        known = system.periodic.all(1)
+    elif target in ("dipole", "polarizability"):
+        known = ~system.periodic.any(1)
+    else:
+        return torch.ones_like(label, dtype=torch.bool)
+    return known.reshape(-1, *[1] * (label.ndim - 1)).expand(label.shape)
 
 
 class TrainingStep(nn.Module):

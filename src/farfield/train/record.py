@@ -59,6 +59,7 @@ def fingerprint(splits: Splits) -> str:
                 system.cell,
                 system.charge,
                 system.spin,
+                *system.conditions.values(),
                 *vars(labels).values(),
             ):
                 digest.update(b"-" if tensor is None else np.ascontiguousarray(tensor.numpy()).tobytes())

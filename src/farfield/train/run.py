@@ -14,8 +14,10 @@ from farfield.data.config import DataConfig
 from farfield.data.frame import Frame
 from farfield.data.read import Splits, load_splits
 from farfield.data.statistics import Statistics, fit_statistics
+from farfield.errors import InputError
 from farfield.evaluation import Evaluation, evaluate
 from farfield.evaluation.run import fragments_alone
+from farfield.field import refuse_stress
 from farfield.model import Model, build, load
 from farfield.report import RunResult, write_report
 from farfield.system import System, concatenate
@@ -23,6 +25,7 @@ from farfield.train.batches import prepared
 from farfield.train.checkpoint import Progress
 from farfield.train.config import RunConfig
 from farfield.train.fit import MODEL, Material, fabric_for, fit
+from farfield.train.loss import TrainingStep
 from farfield.train.record import claim_folder
 from farfield.versions import versions
 
@@ -51,10 +54,18 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
     splits = load_splits(config.data)
     statistics = fit_statistics(splits.train, config.model.backbone.cutoff)
     model = build(config.model, statistics.species, seed=config.train.seed)
+    labels = splits.train[0].labels
+    if not TrainingStep(model, config.train.weights, statistics.force_scale, None).targets(labels):
+        raise InputError(
+            f"{config.model.paradigm.kind} learns nothing from {', '.join(sorted(labels.targets))}, or their "
+            "train.weights are 0: give the key of energies or forces"
+        )
     model.prepare(statistics, sample_of(splits.train))
     for frame in (*splits.train, *splits.valid, *splits.test):
         for system in (frame.system, *(part.system for part in fragments_alone(frame))):
             model.check(system, f"{frame.source}: ")
+        if frame.labels.stress is not None and "polarization" not in model.gives:
+            refuse_stress(frame.system, f"{frame.source}: ")
     model = model.to(getattr(torch, config.train.precision))
     return Prepared(config, splits, statistics, model, name or config.model.paradigm.kind)
 
@@ -142,11 +153,13 @@ def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> li
     """What a reader of the report must know."""
     said, targets = [], job.splits.train[0].labels.targets
     kind = job.config.model.paradigm.kind
-    unread = (targets & model.gives & {"charges", "dipole"}) - model.paradigm.reads
+    unread = (targets & model.gives) - {"energy", "forces", "stress"} - model.paradigm.reads
     if unread:
         said.append(
             f"{kind} was not trained on {' and '.join(sorted(unread))}; they are compared where it predicts them."
         )
+    if unknown := targets - model.gives:
+        said.append(f"{kind} gives no {' and no '.join(sorted(unknown))}: those labels were not used.")
     if "charges" in model.paradigm.reads and "charges" not in targets:
         said.append(f"No charge labels: {kind} learned its charges from energies and forces alone.")
     for split, found in evaluations.items():

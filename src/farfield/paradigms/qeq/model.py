@@ -3,6 +3,9 @@
 Rappé & Goddard, J. Phys. Chem. 95, 3358 (1991); Ghasemi et al., PRB 92, 045131 (2015) (CENT); Ko et al., Nat. Commun.
 12, 398 (2021) (4G-HDNNP). The energy is the minimised functional itself, so its forces need no adjoint.
 
+A field adds -E·R to χ as far as it has a potential: all of it in molecules, the part across the lattice in slabs. The
+rest pulls at the charges that are there without it.
+
 The network gives the charge q°(h) that an atom would take if it were not for the others, χ = -(J + A_ii) q°, and
 energies count from there: the same functional, but a hardness can change without moving every charge.
 """
@@ -18,11 +21,11 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicEnergy, AtomicScalar
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
+from farfield.field import dipole_of_charges, field_across, field_energy
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
 from farfield.response import equilibrate
 from farfield.response.conservation import mean_square_shift
-from farfield.response.dipole import molecular_dipole
 from farfield.response.formal import formal_charges, likely_charges
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -32,8 +35,9 @@ class QEq(Paradigm):
     """Electronegativity from the surroundings, hardness from the element, charges from the whole system."""
 
     Config: ClassVar = QEqConfig
-    gives: ClassVar = frozenset({"energy", "forces", "stress", "charges", "dipole"})
-    reads: ClassVar = frozenset({"charges", "dipole"})
+    gives = Paradigm.gives | {"charges", "dipole", "born_charges", "polarizability"}
+    takes: ClassVar = frozenset({"external_field"})
+    reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability"})
     widths: Tensor
 
     def __init__(self, config: QEqConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
@@ -69,13 +73,23 @@ class QEq(Paradigm):
         preferred = self.element_preference[numbers] + self.preference(features)
         hardness, widths = self.log_hardness[numbers].exp(), self.widths[numbers]
         stiffness = hardness + COULOMB / (math.sqrt(math.pi) * widths)
-        found = equilibrate(system, -stiffness * preferred, hardness, widths=widths, coulomb=self.coulomb)
-        electrostatic = found.energy + per_system(0.5 * stiffness * preferred.square(), system)
+        across = field_across(system)
+        found = equilibrate(
+            system,
+            -stiffness * preferred,
+            hardness,
+            widths=widths,
+            external_potential=-(across[system.system_index] * system.positions).sum(1),
+            coulomb=self.coulomb,
+        )
+        dipole = dipole_of_charges(found.charges, system)
+        electrostatic = found.energy - field_energy(dipole, across)
+        electrostatic = electrostatic + per_system(0.5 * stiffness * preferred.square(), system)
         short_range = per_system(self.atomic_energy(system, features), system)
         return Prediction(
-            energy=short_range + electrostatic,
+            energy=short_range + electrostatic + field_energy(dipole, system.external_field),
             charges=found.charges,
-            dipole=molecular_dipole(found.charges, system),
+            dipole=dipole,
             energy_coulomb=electrostatic,
             charge_residual=system.charge - per_system(preferred, system),
         )
