@@ -28,19 +28,19 @@ class Waves:
         self.indices = indices
         self._compiled = phases.device.type == "cpu"
         if self._compiled:
-            self._x, self._n = numbers(phases), indices.long().contiguous().numpy()
+            self._x, self._rows = numbers(phases), wave_sums.all_rows(indices.long().contiguous().numpy())
 
     def spread(self, moments: Tensor) -> tuple[Tensor, Tensor]:
         """Structure factors ``(systems, waves, columns)`` of moments ``(systems, sources, columns)``."""
         if self._compiled:
-            cosine, sine = wave_sums.spread(self._x, self._n, numbers(moments))
+            cosine, sine = wave_sums.spread(self._x, self._rows, numbers(moments), self.indices.shape[1])
             return torch.from_numpy(cosine).to(moments.dtype), torch.from_numpy(sine).to(moments.dtype)
         return self.spread_reference(moments)
 
     def gather(self, cosine: Tensor, sine: Tensor) -> Tensor:
         """Values at the sources ``(systems, sources, columns)`` of amplitudes ``(systems, waves, columns)``."""
         if self._compiled:
-            values = wave_sums.gather(self._x, self._n, numbers(cosine), numbers(sine))
+            values = wave_sums.gather(self._x, self._rows, numbers(cosine), numbers(sine))
             return torch.from_numpy(values).to(cosine.dtype)
         return self.gather_reference(cosine, sine)
 
@@ -72,7 +72,8 @@ class Waves:
         for first in range(0, max(waves, 1), step):
             some = slice(first, first + step)
             if self._compiled:
-                cosine, sine = wave_sums.table(self._x, self._n[:, some])
+                n = self.indices[:, some].long().contiguous().numpy()
+                cosine, sine = wave_sums.table(self._x, wave_sums.all_rows(n), n.shape[1])
                 dtype = self.phases.dtype
                 yield some, torch.from_numpy(cosine).to(dtype), torch.from_numpy(sine).to(dtype)
             else:
