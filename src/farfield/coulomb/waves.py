@@ -7,6 +7,7 @@ with x = 2π times the fractional coordinates and n_k integers. Each is the othe
 gather is the gather of n(S, -C): cosines and sines are evaluated once and serve every order of differentiation.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from farfield.compiled import numbers
 from farfield.coulomb.compiled import wave_sums
+from farfield.coulomb.padding import Padding
+from farfield.system import System
 
 BLOCK = 1 << 24
 """Entries of cos(n·x) at once where they are written out; larger sums go block by block."""
@@ -100,6 +103,22 @@ def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves
     turned = ((sine.unsqueeze(-1) * n).flatten(2), (cosine.unsqueeze(-1) * -n).flatten(2))
     both = gather(phases, torch.cat([cosine, turned[0]], 2), torch.cat([sine, turned[1]], 2), waves)
     return both[..., :columns], both[..., columns:].reshape(*both.shape[:2], columns, 3)
+
+
+def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, Waves]:
+    """Phases ``(systems, longest, 3)``, differentiable in positions and ``cell`` (systems, 3, 3), and the waves there."""
+    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
+    # whole turns change nothing, and small angles keep their digits
+    phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
+    return phases, Waves(phases, indices)
+
+
+def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, Waves]:
+    """Phases ``(systems, longest, 3)``, differentiable in positions and ``cell`` (systems, 3, 3), and the waves there."""
+    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
+    # whole turns change nothing, and small angles keep their digits
+    phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
+    return phases, Waves(phases, indices)
 
 
 class _Spread(torch.autograd.Function):
