@@ -37,7 +37,8 @@ def energy(charged: Charged, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
     asked, near_too = charged.charges.dtype, plan.reach > 0
     fused = far.compiled(charged) and not plan.on_mesh
-    if charged.charges.device.type == "cpu" and (near_too or not fused):
+    alone = fused and not near_too and bool(charged.system.periodic.all())
+    if charged.charges.device.type == "cpu" and not alone:
         charged, plan = charged.double(), plan.double()  # loops count in double: one cast here, or one at each of them
     if fused:
         total = far.energy(charged, plan, _all_weights(charged.system, plan))

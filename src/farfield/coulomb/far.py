@@ -3,7 +3,7 @@
     E = Σ_k w_k |S_k|² - (α/√π) Σ q²,  S_k = Σ q_i exp(ik·r_i),  in e²/Å
 
 k = 0 counts: with the weight of the neutralising background, or none. Energies, first and second derivatives are
-compiled sums, of positions, cell, charges and weights in any precision; what lies beyond is autograd over waves.py,
+compiled sums in the precision of the charges, which open axes want to be double: their terms cancel. What lies beyond is autograd over waves.py,
 which is also what they are tested against.
 """
 
@@ -49,7 +49,7 @@ def energy_reference(charged: Charged, plan: Plan, weights: Tensor) -> Tensor:
 
 
 class _Far:
-    """Sources and waves, and what of them is not differentiated."""
+    """Sources and waves, what of them is not differentiated, and the energies ``(systems, channels)``."""
 
     def __init__(self, charged: Charged, plan: Plan, weights: Tensor) -> None:
         self.charged, self.plan = charged, plan
@@ -62,25 +62,30 @@ class _Far:
         offsets = np.searchsorted(system.system_index.numpy(), np.arange(system.n_systems + 1))
         own = numbers(plan.splitting) / -math.sqrt(math.pi)
         self._charges = wave_energy.Charges(
-            numbers(system.positions), numbers(charged.charges), offsets, np.linalg.inv(lattice), own
+            numbers(system.positions), charged.charges.detach().contiguous().numpy(), offsets, np.linalg.inv(lattice), own
         )
         self._spectrum = wave_energy.Spectrum(plan.rows, numbers(weights))
 
-    def energies(self) -> tuple[Array, Array]:
-        """Per system and channel, and the structure factors that every derivative asks for."""
-        return wave_energy.zeroth_order(self._charges, self._spectrum)
+        self.energies, self._factors = wave_energy.zeroth_order(self._charges, self._spectrum)
+        self._slopes: wave_energy.Slopes | None = None
 
-    def slopes(self, factors: Array, scale: Tensor) -> list[Array]:
+    def slopes(self, scale: Tensor) -> list[Array]:
         """Gradient of Σ scale·E by positions, cell, charges and weights."""
-        return self._masked(wave_energy.first_order(self._charges, self._spectrum, factors, numbers(scale)))
+        if self._slopes is None:  # for forces, and once more for what the charges depend on
+            self._slopes = wave_energy.first_order(self._charges, self._spectrum, self._factors)
+        of_systems = numbers(scale)
+        of_sources = np.repeat(of_systems, np.diff(self._charges.offsets), 0)
+        by_positions = np.einsum("nc,ncx->nx", of_sources, self._slopes.by_positions)
+        by_cell = np.einsum("sc,scxy->sxy", of_systems, self._slopes.by_cell)
+        by_weights = np.einsum("sc,sck->sk", of_systems, self._slopes.by_weights)
+        return self._masked((by_positions, by_cell, of_sources * self._slopes.by_charges, by_weights))
 
-    def bends(self, factors: Array, scale: Tensor, along: tuple[Tensor, ...]) -> list[Array]:
+    def bends(self, scale: Tensor, along: tuple[Tensor, ...]) -> list[Array]:
         """Gradient by positions, cell, charges, weights and scale of the derivative of Σ scale·E along a direction."""
         positions, cell, charges, weights = self._masked(tuple(map(numbers, along)))
         change = wave_energy.Change(positions, charges, cell, weights)
-        return self._masked(
-            wave_energy.second_order(self._charges, self._spectrum, factors, numbers(scale), change)
-        )
+        found = wave_energy.second_order(self._charges, self._spectrum, self._factors, numbers(scale), change)
+        return self._masked(found)
 
     def _masked(self, found: tuple[Array, ...]) -> list[Array]:
         """Nothing depends on the cell along open axes."""
@@ -96,14 +101,13 @@ class _Far:
 class _Energy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, weights: Tensor, far: _Far) -> Tensor:
-        energies, ctx.factors = far.energies()
         ctx.far = far
         ctx.save_for_backward(positions, cell, charges, weights)
-        return torch.from_numpy(energies).to(charges.dtype)
+        return torch.from_numpy(far.energies).to(charges.dtype, copy=True)
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
-        slopes = _Slopes.apply(scale, *ctx.saved_tensors, ctx.far, ctx.factors)  # type: ignore[no-untyped-call]
+        slopes = _Slopes.apply(scale, *ctx.saved_tensors, ctx.far)  # type: ignore[no-untyped-call]
         return (*slopes, None)
 
 
@@ -112,22 +116,22 @@ class _Slopes(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, scale: Tensor, *given: Any) -> tuple[Tensor, ...]:
-        *inputs, ctx.far, ctx.factors = given
+        *inputs, ctx.far = given
         ctx.save_for_backward(scale, *inputs)
-        found = ctx.far.slopes(ctx.factors, scale)
+        found = ctx.far.slopes(scale)
         return tuple(torch.from_numpy(slope).to(like.dtype) for slope, like in zip(found, inputs))
 
     @staticmethod
     def backward(ctx: Any, *along: Tensor) -> tuple[Tensor | None, ...]:
         scale, *inputs = ctx.saved_tensors
         if not torch.is_grad_enabled():
-            found = ctx.far.bends(ctx.factors, scale, along)
+            found = ctx.far.bends(scale, along)
             *bends, to_scale = (torch.from_numpy(bend).to(like.dtype) for bend, like in zip(found, (*inputs, scale)))
-            return to_scale, *bends, None, None
+            return to_scale, *bends, None
         known = (scale, *(x if x.requires_grad else x.detach().requires_grad_() for x in inputs))
         total = ctx.far.reference(*known[1:])
         slopes = torch.autograd.grad((scale * total).sum(), known[1:], create_graph=True)
         steepness = torch.stack([(slope * v).sum() for slope, v in zip(slopes, along)]).sum()
         asked = [x for x, needed in zip(known, ctx.needs_input_grad) if needed]
         rest = iter(torch.autograd.grad(steepness, asked, create_graph=True, allow_unused=True))
-        return (*(next(rest) if needed else None for needed in ctx.needs_input_grad[:5]), None, None)
+        return (*(next(rest) if needed else None for needed in ctx.needs_input_grad[:5]), None)

@@ -113,14 +113,6 @@ def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) ->
     return phases, Waves(phases, indices)
 
 
-def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, Waves]:
-    """Phases ``(systems, longest, 3)``, differentiable in positions and ``cell`` (systems, 3, 3), and the waves there."""
-    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
-    # whole turns change nothing, and small angles keep their digits
-    phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
-    return phases, Waves(phases, indices)
-
-
 class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, phases: Tensor, moments: Tensor, waves: Waves) -> tuple[Tensor, Tensor]:

@@ -9,16 +9,19 @@ S' = Σ (q' + i q n·x') exp(i n·x). The derivative of E is Σ_k 2 w Re(S* S') 
 gradient is taken: by x with F = 2w S* and H = 2w S'* + 2w' S*, then by positions and cell through x and x'.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from farfield.compiled import Array, regrouped, together
+from farfield.coulomb.compiled.lanes import fill, less, load, plus, store, times_plus
 from farfield.coulomb.compiled.wave_rows import (
     BLOCK,
+    REGISTER,
     Rows,
     add_row,
     middle_wave,
+    new_block,
     new_powers,
     pair_up,
     raise_powers,
@@ -31,7 +34,7 @@ TURN = 2 * np.pi
 
 
 class Charges(NamedTuple):
-    """What is summed; double precision, sources sorted by system."""
+    """What is summed, sources sorted by system; in the precision of the charges, all others in double precision."""
 
     positions: Array  # (sources, 3), Å
     charges: Array  # (sources, channels), e
@@ -56,6 +59,15 @@ class Change(NamedTuple):
     weights: Array  # (systems, waves)
 
 
+class Slopes(NamedTuple):
+    """Of the energy of each channel."""
+
+    by_positions: Array  # (sources, channels, 3)
+    by_cell: Array  # (systems, channels, 3, 3)
+    by_charges: Array  # (sources, channels)
+    by_weights: Array  # (systems, channels, waves)
+
+
 def zeroth_order(charges: Charges, spectrum: Spectrum) -> tuple[Array, Array]:
     """Energies ``(systems, channels)`` and structure factors ``(systems, channels, waves, 2)``."""
     systems, channels = len(charges.offsets) - 1, charges.charges.shape[1]
@@ -68,11 +80,17 @@ def zeroth_order(charges: Charges, spectrum: Spectrum) -> tuple[Array, Array]:
     return energies, factors
 
 
-def first_order(charges: Charges, spectrum: Spectrum, factors: Array, scale: Array) -> tuple[Array, ...]:
-    """Gradient of Σ scale·E, ``scale`` (systems, channels), by positions, cell, charges and weights."""
-    out = _like(charges, spectrum)
+def first_order(charges: Charges, spectrum: Spectrum, factors: Array) -> Slopes:
+    """Gradient of every E."""
+    (sources, channels), systems = charges.charges.shape, len(charges.offsets) - 1
+    out = Slopes(
+        np.zeros((sources, channels, 3)),
+        np.zeros((systems, channels, 3, 3)),
+        np.zeros((sources, channels)),
+        np.empty(factors.shape[:3]),
+    )
     together(
-        lambda first, last: _first_order(charges, spectrum, factors, scale, (first, last), out),
+        lambda first, last: _first_order(charges, spectrum, factors, (first, last), out),
         _ranges(charges, spectrum),
     )
     return out
@@ -94,7 +112,7 @@ def _like(charges: Charges, spectrum: Spectrum) -> tuple[Array, Array, Array, Ar
     return (
         np.zeros_like(charges.positions),
         np.zeros_like(charges.inverse),
-        np.zeros_like(charges.charges),
+        np.zeros(charges.charges.shape),
         np.zeros_like(spectrum.weights),
     )
 
@@ -122,12 +140,12 @@ def _zeroth_order(
     charges: Charges, spectrum: Spectrum, systems: tuple[int, int], energies: Array, factors: Array
 ) -> None:
     rows, channels = spectrum.rows, charges.charges.shape[1]
-    wave, amplitude = np.empty((2, BLOCK)), np.empty((2, BLOCK))
+    wave, amplitude = new_block(2, charges.charges), new_block(2, charges.charges)
     for s in range(systems[0], systems[1]):
         here, until = charges.offsets[s], charges.offsets[s + 1]
         q = charges.charges[here:until]
         phases = _fractions(charges.positions[here:until], charges.inverse[s])[1]
-        powers = new_powers(rows.highest[s])
+        powers = new_powers(rows.highest[s], q)
         for first in range(0, len(q), BLOCK):
             full, local = raise_powers(phases, first, powers), _columns(q, first)
             for row in range(rows.start[s], rows.start[s + 1]):
@@ -141,14 +159,14 @@ def _zeroth_order(
             for k in range(spectrum.weights.shape[1]):
                 total += spectrum.weights[s, k] * (factors[s, c, k, 0] ** 2 + factors[s, c, k, 1] ** 2)
             for i in range(len(q)):
-                total += charges.own[s] * q[i, c] ** 2
+                total += charges.own[s] * np.float64(q[i, c]) ** 2
             energies[s, c] = total
 
 
 @regrouped
 def _columns(values: Array, first: int) -> Array:
     """A block of ``values`` (sources, columns) as (columns, BLOCK), zero where it ends."""
-    local = np.zeros((values.shape[1], BLOCK))
+    local = new_block(values.shape[1], values)
     for p in range(min(BLOCK, len(values) - first)):
         for c in range(values.shape[1]):
             local[c, p] = values[first + p, c]
@@ -166,53 +184,50 @@ def _amplitudes(weights: Array, factors: Array, scale: float) -> Array:
 
 @regrouped
 def _first_order(
-    charges: Charges,
-    spectrum: Spectrum,
-    factors: Array,
-    scale: Array,
-    systems: tuple[int, int],
-    out: tuple[Array, Array, Array, Array],
+    charges: Charges, spectrum: Spectrum, factors: Array, systems: tuple[int, int], out: Slopes
 ) -> None:
-    by_positions, by_cell, by_charges, by_weights = out
     rows = spectrum.rows
-    wave, value, felt = np.empty((2, BLOCK)), np.empty((4, BLOCK)), np.empty((4, BLOCK))
+    wave, value, felt = new_block(2, charges.charges), new_block(4, charges.charges), new_block(4, charges.charges)
     for s in range(systems[0], systems[1]):
         here, until = charges.offsets[s], charges.offsets[s + 1]
         q = charges.charges[here:until]
         fractions, phases = _fractions(charges.positions[here:until], charges.inverse[s])
-        powers, pairs = new_powers(rows.highest[s]), np.empty((rows.highest[s, 2] + 1, 4))
-        slope = np.zeros((len(q), 3))
+        powers, pairs = new_powers(rows.highest[s], q), np.empty((rows.highest[s, 2] + 1, 8), q.dtype)
+        slope = np.empty((len(q), 3))
         for c in range(q.shape[1]):
-            amplitudes = _amplitudes(spectrum.weights[s], factors[s, c], scale[s, c])
+            amplitudes = _amplitudes(spectrum.weights[s], factors[s, c], 1.0)
             for k in range(len(amplitudes)):
-                by_weights[s, k] += scale[s, c] * (factors[s, c, k, 0] ** 2 + factors[s, c, k, 1] ** 2)
+                out.by_weights[s, c, k] = factors[s, c, k, 0] ** 2 + factors[s, c, k, 1] ** 2
             for first in range(0, len(q), BLOCK):
                 full = raise_powers(phases, first, powers)
                 felt[:] = 0.0
                 for row in range(rows.start[s], rows.start[s + 1]):
                     middle_wave(powers, rows.middle[row], full, wave)
-                    pair_up(amplitudes, rows.place[row], pairs)
+                    pair_up(amplitudes, rows.place[row], 2, pairs)
                     row_slope(pairs, powers.third, rows.place[row, 1], full, value)
                     _feel(wave, value, rows.middle[row], full, felt)
                 for p in range(min(BLOCK, len(q) - first)):
                     i = first + p
-                    by_charges[here + i, c] += felt[0, p] + 2 * charges.own[s] * scale[s, c] * q[i, c]
+                    out.by_charges[here + i, c] = felt[0, p] + 2 * charges.own[s] * q[i, c]
                     for axis in range(3):
-                        slope[i, axis] -= q[i, c] * felt[1 + axis, p]
-        _to_space(slope, fractions, charges.inverse[s], by_positions[here:until], by_cell[s])
+                        slope[i, axis] = -q[i, c] * felt[1 + axis, p]
+            _to_space(slope, fractions, charges.inverse[s], out.by_positions[here:until, c], out.by_cell[s, c])
 
 
 @regrouped
 def _feel(wave: Array, value: Array, n: Array, full: int, felt: Array) -> None:
     """Add Re Σ F exp(i n·x) and Im Σ n F exp(i n·x) of a row to ``felt`` (4, BLOCK)."""
-    a, b, c = float(n[0]), float(n[1]), float(n[2])
-    for p in range(full):
-        x, y = wave[0, p], wave[1, p]
-        imaginary = x * value[1, p] + y * value[0, p]
-        felt[0, p] += x * value[0, p] - y * value[1, p]
-        felt[1, p] += a * imaginary
-        felt[2, p] += b * imaginary
-        felt[3, p] += c * imaginary + x * value[3, p] + y * value[2, p]
+    kind = wave.dtype.type
+    a, b, c, zero, one = kind(n[0]), kind(n[1]), kind(n[2]), fill(kind(0)), fill(kind(1))
+    for p in range(0, full, REGISTER // wave.itemsize):
+        at = np.uintp(p)
+        x, y = load(wave[0], at), load(wave[1], at)
+        real, imaginary = _turned(x, y, load(value[0], at), load(value[1], at), zero)
+        _, imaginary_m = _turned(x, y, load(value[2], at), load(value[3], at), zero)
+        store(felt[0], at, plus(load(felt[0], at), one, real))
+        store(felt[1], at, times_plus(imaginary, a, load(felt[1], at)))
+        store(felt[2], at, times_plus(imaginary, b, load(felt[2], at)))
+        store(felt[3], at, times_plus(imaginary, c, plus(load(felt[3], at), one, imaginary_m)))
 
 
 @regrouped
@@ -296,23 +311,34 @@ def _changed(
     """S' ``(waves, 2)`` of one system and channel."""
     q, u = charges
     out = np.zeros_like(like)
-    powers = new_powers(rows.highest[s])
-    wave, still, steep = np.empty((2, BLOCK)), np.empty((2, BLOCK)), np.empty((2, BLOCK))
-    local = np.zeros((5, BLOCK))
+    powers = new_powers(rows.highest[s], q)
+    wave, still, steep, local = new_block(2, q), new_block(2, q), new_block(2, q), new_block(5, q)
     for first in range(0, len(q), BLOCK):
         full = raise_powers(phases, first, powers)
         _localize(moved, q, u, first, local)
         for row in range(rows.start[s], rows.start[s + 1]):
             middle_wave(powers, rows.middle[row], full, wave)
-            a, b, c = float(rows.middle[row, 0]), float(rows.middle[row, 1]), float(rows.middle[row, 2])
-            for p in range(full):
-                x, y = wave[0, p], wave[1, p]
-                turn = local[3, p] * (a * local[0, p] + b * local[1, p] + c * local[2, p])
-                still[0, p], still[1, p] = local[4, p] * x - turn * y, local[4, p] * y + turn * x
-                along = local[3, p] * local[2, p]
-                steep[0, p], steep[1, p] = -along * y, along * x
+            _shift(wave, rows.middle[row], full, local, still, steep)
             _add_changed(still, steep, powers.third, rows.place[row], full, out)
     return out
+
+
+@regrouped
+def _shift(wave: Array, n: Array, full: int, local: Array, still: Array, steep: Array) -> None:
+    """(q' + i q n·x') exp(i n·x) of the middle wave, and what m adds to it, i q z' exp(i n·x)."""
+    kind = wave.dtype.type
+    a, b, c, zero = kind(n[0]), kind(n[1]), kind(n[2]), fill(kind(0))
+    for p in range(0, full, REGISTER // wave.itemsize):
+        at = np.uintp(p)
+        x, y, along, q, u = (
+            load(wave[0], at), load(wave[1], at), load(local[2], at), load(local[3], at), load(local[4], at)
+        )  # fmt: skip
+        turn = times_plus(along, c, times_plus(load(local[1], at), b, times_plus(load(local[0], at), a, zero)))
+        turn, along = plus(zero, q, turn), plus(zero, q, along)
+        store(still[0], at, less(plus(zero, u, x), turn, y))
+        store(still[1], at, plus(plus(zero, u, y), turn, x))
+        store(steep[0], at, less(zero, along, y))
+        store(steep[1], at, plus(zero, along, x))
 
 
 @regrouped
@@ -328,9 +354,10 @@ def _localize(moved: Array, q: Array, u: Array, first: int, local: Array) -> Non
 def _add_changed(still: Array, steep: Array, third: Array, place: Array, full: int, total: Array) -> None:
     """Add Σ (still ± m steep) exp(±imz) to the waves of a row."""
     middle, above, below = place[0], place[1], place[2]
+    zero = still.dtype.type(0)
     for m in range(above + 1):
         n = float(m)
-        xc, ys, xs, yc, uc, vs, us, vc = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        xc, ys, xs, yc, uc, vs, us, vc = zero, zero, zero, zero, zero, zero, zero, zero
         for p in range(full):
             c, s = third[0, m, p], third[1, m, p]
             xc += still[0, p] * c
@@ -359,9 +386,9 @@ def _bend(
 ) -> None:
     """Add the gradient by charges, by phases x and by their change x' of one system and channel."""
     (phases, moved), (q, u), (f, h), (by_charges, slope, bent) = places, charges, amplitudes, out
-    powers, pairs = new_powers(rows.highest[s]), np.empty((rows.highest[s, 2] + 1, 4))
-    wave, local = np.empty((2, BLOCK)), np.zeros((5, BLOCK))
-    of_f, of_h, second, felt = np.empty((4, BLOCK)), np.empty((4, BLOCK)), np.empty((2, BLOCK)), np.empty((7, BLOCK))
+    powers, multiples = new_powers(rows.highest[s], q), rows.highest[s, 2] + 1
+    of_f, of_h = np.empty((multiples, 12), q.dtype), np.empty((multiples, 8), q.dtype)
+    wave, local, felt, values = new_block(2, q), new_block(5, q), new_block(7, q), new_block(10, q)
     for first in range(0, len(q), BLOCK):
         full = raise_powers(phases, first, powers)
         _localize(moved, q, u, first, local)
@@ -369,12 +396,10 @@ def _bend(
         for row in range(rows.start[s], rows.start[s + 1]):
             middle_wave(powers, rows.middle[row], full, wave)
             above = rows.place[row, 1]
-            pair_up(h, rows.place[row], pairs)
-            row_slope(pairs, powers.third, above, full, of_h)
-            pair_up(f, rows.place[row], pairs)
-            row_slope(pairs, powers.third, above, full, of_f)
-            row_bend(pairs, powers.third, above, full, second)
-            _feel_change(wave, (of_f, of_h, second), rows.middle[row], full, local, felt)
+            pair_up(f, rows.place[row], 3, of_f)
+            pair_up(h, rows.place[row], 2, of_h)
+            row_bend(of_f, of_h, powers.third, above, full, values)
+            _feel_change(wave, values, rows.middle[row], full, local, felt)
         for p in range(min(BLOCK, len(q) - first)):
             by_charges[first + p] += felt[0, p]
             for axis in range(3):
@@ -384,27 +409,41 @@ def _bend(
 
 @regrouped
 def _feel_change(
-    wave: Array, values: tuple[Array, Array, Array], n: Array, full: int, local: Array, felt: Array
+    wave: Array, values: Array, n: Array, full: int, local: Array, felt: Array
 ) -> None:
     """Of a row into ``felt``: what the charge feels, the gradient by x (less its sign), Im Σ n F exp(i n·x)."""
-    of_f, of_h, second = values
-    a, b, c = float(n[0]), float(n[1]), float(n[2])
-    for p in range(full):
-        x, y = wave[0, p], wave[1, p]
-        along, q, u = local[2, p], local[3, p], local[4, p]
-        turn = a * local[0, p] + b * local[1, p] + c * along  # of the middle wave
-        real, imaginary = x * of_f[0, p] - y * of_f[1, p], x * of_f[1, p] + y * of_f[0, p]
-        real_m, imaginary_m = x * of_f[2, p] - y * of_f[3, p], x * of_f[3, p] + y * of_f[2, p]
-        real_mm = x * second[0, p] - y * second[1, p]
-        changed, changed_m = x * of_h[1, p] + y * of_h[0, p], x * of_h[3, p] + y * of_h[2, p]
-        felt[0, p] += x * of_h[0, p] - y * of_h[1, p] - turn * imaginary - along * imaginary_m
-        level = q * changed + u * imaginary + q * (turn * real + along * real_m)
-        felt[1, p] += a * level
-        felt[2, p] += b * level
-        felt[3, p] += c * level + q * changed_m + u * imaginary_m + q * (turn * real_m + along * real_mm)
-        felt[4, p] += a * imaginary
-        felt[5, p] += b * imaginary
-        felt[6, p] += c * imaginary + imaginary_m
+    kind = wave.dtype.type
+    a, b, c, zero = kind(n[0]), kind(n[1]), kind(n[2]), fill(kind(0))
+    for p in range(0, full, REGISTER // wave.itemsize):
+        at = np.uintp(p)
+        x, y = load(wave[0], at), load(wave[1], at)
+        along, q, u = load(local[2], at), load(local[3], at), load(local[4], at)
+        # of the middle wave
+        turn = times_plus(along, c, times_plus(load(local[1], at), b, times_plus(load(local[0], at), a, zero)))
+        real, imaginary = _turned(x, y, load(values[0], at), load(values[1], at), zero)
+        real_m, imaginary_m = _turned(x, y, load(values[2], at), load(values[3], at), zero)
+        real_mm, _ = _turned(x, y, load(values[4], at), load(values[5], at), zero)
+        felt_q, changed = _turned(x, y, load(values[6], at), load(values[7], at), zero)
+        _, changed_m = _turned(x, y, load(values[8], at), load(values[9], at), zero)
+        felt_q = less(less(felt_q, turn, imaginary), along, imaginary_m)
+        level = plus(plus(changed, turn, real), along, real_m)
+        level_m = plus(plus(changed_m, turn, real_m), along, real_mm)
+        level = plus(plus(zero, q, level), u, imaginary)
+        level_m = plus(plus(zero, q, level_m), u, imaginary_m)
+        one = fill(kind(1))
+        store(felt[0], at, plus(load(felt[0], at), one, felt_q))
+        store(felt[1], at, times_plus(level, a, load(felt[1], at)))
+        store(felt[2], at, times_plus(level, b, load(felt[2], at)))
+        store(felt[3], at, times_plus(level, c, plus(load(felt[3], at), one, level_m)))
+        store(felt[4], at, times_plus(imaginary, a, load(felt[4], at)))
+        store(felt[5], at, times_plus(imaginary, b, load(felt[5], at)))
+        store(felt[6], at, times_plus(imaginary, c, plus(load(felt[6], at), one, imaginary_m)))
+
+
+@regrouped
+def _turned(x: Any, y: Any, real: Any, imaginary: Any, zero: Any) -> tuple[Any, Any]:
+    """(x + iy)(real + i imaginary)."""
+    return less(plus(zero, x, real), y, imaginary), plus(plus(zero, x, imaginary), y, real)
 
 
 @regrouped

@@ -3,6 +3,7 @@
 With n = (a, b, c ± m), c the middle of a row, exp(i n·x) = exp(i (a, b, c)·x) exp(±imz). A pair of waves ±m needs the
 real products of a complex number with cos mz and sin mz once: two multiplications a wave and a source, none of them
 by a sine or cosine that is not at hand. A block of sources stays in the fastest cache while all rows pass over it.
+Blocks are of the type the powers were made in; what adds up over blocks is in double precision.
 """
 
 import math
@@ -11,10 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from farfield.compiled import Array, regrouped
-from farfield.coulomb.compiled.lanes import LANES, fill, load, store, times_plus
+from farfield.coulomb.compiled.lanes import fill, load, store, times_plus
 
 BLOCK = 64
 """Sources at a time."""
+
+REGISTER = 64
+"""Bytes that loops go on by: blocks end on a multiple."""
 
 
 class Rows(NamedTuple):
@@ -78,18 +82,26 @@ def _find(indices: Array, counts: Array, rows: Rows) -> int:
 
 
 @regrouped
-def new_powers(highest: Array) -> Powers:
-    """Room for the powers of a block."""
+def new_powers(highest: Array, like: Array) -> Powers:
+    """Room for the powers of a block, in the type of ``like``."""
+    a, b, c = highest[0] + 1, highest[1] + 1, highest[2] + 1
     return Powers(
-        np.empty((2, highest[0] + 1, BLOCK)), np.empty((2, highest[1] + 1, BLOCK)), np.empty((2, highest[2] + 1, BLOCK))
+        np.empty((2, a, BLOCK), like.dtype), np.empty((2, b, BLOCK), like.dtype), np.empty((2, c, BLOCK), like.dtype)
     )
+
+
+@regrouped
+def new_block(rows: int, like: Array) -> Array:
+    """``(rows, BLOCK)`` zeros in the type of ``like``."""
+    return np.zeros((rows, BLOCK), like.dtype)
 
 
 @regrouped
 def raise_powers(phases: Array, first: int, powers: Powers) -> int:
     """exp(i n x) of a block of one system's sources ``phases`` (sources, 3); how many, rounded up to full registers."""
     count = min(BLOCK, len(phases) - first)
-    full = (count + LANES - 1) // LANES * LANES
+    lanes = REGISTER // powers.first.itemsize
+    full = (count + lanes - 1) // lanes * lanes
     for axis, out in enumerate(powers):
         for p in range(full):
             angle = phases[first + p, axis] if p < count else 0.0
@@ -108,7 +120,8 @@ def raise_powers(phases: Array, first: int, powers: Powers) -> int:
 def middle_wave(powers: Powers, n: Array, full: int, out: Array) -> None:
     """exp(i n·x) of one wave into ``out`` (2, BLOCK)."""
     a, b, c = abs(n[0]), abs(n[1]), abs(n[2])
-    along, across, up = 1.0 if n[0] >= 0 else -1.0, 1.0 if n[1] >= 0 else -1.0, 1.0 if n[2] >= 0 else -1.0
+    one = out.dtype.type(1)
+    along, across, up = one if n[0] >= 0 else -one, one if n[1] >= 0 else -one, one if n[2] >= 0 else -one
     first, second, third = powers.first, powers.second, powers.third
     for p in range(full):
         x, y = first[0, a, p], along * first[1, a, p]
@@ -125,8 +138,9 @@ def middle_wave(powers: Powers, n: Array, full: int, out: Array) -> None:
 def add_row(amplitude: Array, third: Array, place: Array, full: int, total: Array) -> None:
     """Add Σ amplitude · exp(±imz), amplitude (2, BLOCK) complex, to the waves of a row in ``total`` (waves, 2)."""
     middle, above, below = place[0], place[1], place[2]
+    zero = amplitude.dtype.type(0)
     for m in range(above + 1):
-        cc, ss, cs, sc = 0.0, 0.0, 0.0, 0.0
+        cc, ss, cs, sc = zero, zero, zero, zero
         for p in range(full):
             cc += amplitude[0, p] * third[0, m, p]
             ss += amplitude[1, p] * third[1, m, p]
@@ -140,59 +154,86 @@ def add_row(amplitude: Array, third: Array, place: Array, full: int, total: Arra
 
 
 @regrouped
-def pair_up(values: Array, place: Array, out: Array) -> None:
-    """Sum and difference (complex) of a row's values ``(waves, 2)`` at +m and -m, into ``out`` (multiples, 4)."""
+def pair_up(values: Array, place: Array, powers: int, out: Array) -> None:
+    """Factors of cos mz and sin mz in Σ m^n F_m exp(imz) of a row's F ``(waves, 2)``, n < ``powers``.
+
+    Four numbers a power into ``out`` (multiples, 4·powers): real part, then imaginary part.
+    """
     middle, above, below = place[0], place[1], place[2]
     for m in range(above + 1):
         x, y = values[middle + m, 0], values[middle + m, 1]
         u, v = 0.0, 0.0
         if 0 < m <= below:
             u, v = values[middle - m, 0], values[middle - m, 1]
-        out[m, 0], out[m, 1], out[m, 2], out[m, 3] = x + u, y + v, x - u, y - v
+        even_real, even, odd_real, odd = x + u, y + v, x - u, y - v
+        for n in range(powers):
+            out[m, 4 * n], out[m, 4 * n + 1], out[m, 4 * n + 2], out[m, 4 * n + 3] = even_real, -odd, even, odd_real
+            even_real, even, odd_real, odd = m * odd_real, m * odd, m * even_real, m * even
 
 
 @regrouped
-def row_value(pairs: Array, third: Array, above: int, full: int, out: Array) -> None:
+def row_value(factors: Array, third: Array, above: int, full: int, out: Array) -> None:
     """Σ_m F_m exp(imz) over the waves of a row, into ``out`` (2, BLOCK)."""
-    cosine, sine = third[0].reshape(-1), third[1].reshape(-1)
-    for v in range(0, full, LANES):
-        x, y = fill(0.0), fill(0.0)
+    cosine, sine, zero = third[0].reshape(-1), third[1].reshape(-1), out.dtype.type(0)
+    for v in range(0, full, REGISTER // out.itemsize):
+        x, y = fill(zero), fill(zero)
         for m in range(above + 1):
-            c, s = load(cosine, np.uintp(m * BLOCK + v)), load(sine, np.uintp(m * BLOCK + v))
-            x = times_plus(s, -pairs[m, 3], times_plus(c, pairs[m, 0], x))
-            y = times_plus(s, pairs[m, 2], times_plus(c, pairs[m, 1], y))
+            c, s, f = load(cosine, np.uintp(m * BLOCK + v)), load(sine, np.uintp(m * BLOCK + v)), factors[m]
+            x = times_plus(s, f[1], times_plus(c, f[0], x))
+            y = times_plus(s, f[3], times_plus(c, f[2], y))
         store(out[0], np.uintp(v), x)
         store(out[1], np.uintp(v), y)
 
 
 @regrouped
-def row_slope(pairs: Array, third: Array, above: int, full: int, out: Array) -> None:
-    """Σ_m F_m exp(imz) and Σ_m m F_m exp(imz) over the waves of a row, into ``out`` (4, BLOCK)."""
-    cosine, sine = third[0].reshape(-1), third[1].reshape(-1)
-    for v in range(0, full, LANES):
-        x, y, u, w = fill(0.0), fill(0.0), fill(0.0), fill(0.0)
+def row_slope(factors: Array, third: Array, above: int, full: int, out: Array) -> None:
+    """Σ_m F_m exp(imz) and Σ_m m F_m exp(imz), into ``out`` (4, BLOCK)."""
+    cosine, sine, zero = third[0].reshape(-1), third[1].reshape(-1), out.dtype.type(0)
+    for v in range(0, full, REGISTER // out.itemsize):
+        # eight sums, each waiting for itself only
+        x, y, u, w = fill(zero), fill(zero), fill(zero), fill(zero)
+        a, b, k, n = fill(zero), fill(zero), fill(zero), fill(zero)
         for m in range(above + 1):
-            c, s = load(cosine, np.uintp(m * BLOCK + v)), load(sine, np.uintp(m * BLOCK + v))
-            x = times_plus(s, -pairs[m, 3], times_plus(c, pairs[m, 0], x))
-            y = times_plus(s, pairs[m, 2], times_plus(c, pairs[m, 1], y))
-            u = times_plus(s, -m * pairs[m, 1], times_plus(c, m * pairs[m, 2], u))
-            w = times_plus(s, m * pairs[m, 0], times_plus(c, m * pairs[m, 3], w))
-        store(out[0], np.uintp(v), x)
-        store(out[1], np.uintp(v), y)
-        store(out[2], np.uintp(v), u)
-        store(out[3], np.uintp(v), w)
+            c, s, f = load(cosine, np.uintp(m * BLOCK + v)), load(sine, np.uintp(m * BLOCK + v)), factors[m]
+            x, a = times_plus(c, f[0], x), times_plus(s, f[1], a)
+            y, b = times_plus(c, f[2], y), times_plus(s, f[3], b)
+            u, k = times_plus(c, f[4], u), times_plus(s, f[5], k)
+            w, n = times_plus(c, f[6], w), times_plus(s, f[7], n)
+        at, one = np.uintp(v), out.dtype.type(1)
+        store(out[0], at, times_plus(x, one, a))
+        store(out[1], at, times_plus(y, one, b))
+        store(out[2], at, times_plus(u, one, k))
+        store(out[3], at, times_plus(w, one, n))
 
 
 @regrouped
-def row_bend(pairs: Array, third: Array, above: int, full: int, out: Array) -> None:
-    """Σ_m m² F_m exp(imz) over the waves of a row, into ``out`` (2, BLOCK)."""
-    cosine, sine = third[0].reshape(-1), third[1].reshape(-1)
-    for v in range(0, full, LANES):
-        x, y = fill(0.0), fill(0.0)
-        for m in range(1, above + 1):
+def row_bend(factors: Array, others: Array, third: Array, above: int, full: int, out: Array) -> None:
+    """Σ_m F_m, m F_m and m² F_m exp(imz), and for others H Σ_m H_m and m H_m exp(imz), into ``out`` (10, BLOCK)."""
+    cosine, sine, zero = third[0].reshape(-1), third[1].reshape(-1), out.dtype.type(0)
+    for v in range(0, full, REGISTER // out.itemsize):
+        x, y, u, w, g, h = fill(zero), fill(zero), fill(zero), fill(zero), fill(zero), fill(zero)
+        a, b, k, n = fill(zero), fill(zero), fill(zero), fill(zero)
+        for m in range(above + 1):
             c, s = load(cosine, np.uintp(m * BLOCK + v)), load(sine, np.uintp(m * BLOCK + v))
-            square = float(m * m)
-            x = times_plus(s, -square * pairs[m, 3], times_plus(c, square * pairs[m, 0], x))
-            y = times_plus(s, square * pairs[m, 2], times_plus(c, square * pairs[m, 1], y))
-        store(out[0], np.uintp(v), x)
-        store(out[1], np.uintp(v), y)
+            f, o = factors[m], others[m]
+            x = times_plus(s, f[1], times_plus(c, f[0], x))
+            y = times_plus(s, f[3], times_plus(c, f[2], y))
+            u = times_plus(s, f[5], times_plus(c, f[4], u))
+            w = times_plus(s, f[7], times_plus(c, f[6], w))
+            g = times_plus(s, f[9], times_plus(c, f[8], g))
+            h = times_plus(s, f[11], times_plus(c, f[10], h))
+            a = times_plus(s, o[1], times_plus(c, o[0], a))
+            b = times_plus(s, o[3], times_plus(c, o[2], b))
+            k = times_plus(s, o[5], times_plus(c, o[4], k))
+            n = times_plus(s, o[7], times_plus(c, o[6], n))
+        at = np.uintp(v)
+        store(out[0], at, x)
+        store(out[1], at, y)
+        store(out[2], at, u)
+        store(out[3], at, w)
+        store(out[4], at, g)
+        store(out[5], at, h)
+        store(out[6], at, a)
+        store(out[7], at, b)
+        store(out[8], at, k)
+        store(out[9], at, n)

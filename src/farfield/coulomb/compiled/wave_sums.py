@@ -77,7 +77,7 @@ def _spread(phases: Array, rows: Rows, moments: Array, systems: tuple[int, int],
     wave, amplitude = np.empty((2, BLOCK)), np.empty((2, BLOCK))
     local = np.empty((columns, BLOCK))
     for s in range(systems[0], systems[1]):
-        powers = new_powers(rows.highest[s])
+        powers = new_powers(rows.highest[s], phases)
         for first in range(0, sources, BLOCK):
             full = raise_powers(phases[s], first, powers)
             local[:] = 0.0
@@ -99,15 +99,15 @@ def _gather(phases: Array, rows: Rows, amplitudes: Array, systems: tuple[int, in
     wave, value = np.empty((2, BLOCK)), np.empty((2, BLOCK))
     local = np.empty((columns, BLOCK))
     for s in range(systems[0], systems[1]):
-        powers, pairs = new_powers(rows.highest[s]), np.empty((rows.highest[s, 2] + 1, 4))
+        powers, factors = new_powers(rows.highest[s], phases), np.empty((rows.highest[s, 2] + 1, 4))
         for first in range(0, sources, BLOCK):
             full = raise_powers(phases[s], first, powers)
             local[:] = 0.0
             for row in range(rows.start[s], rows.start[s + 1]):
                 middle_wave(powers, rows.middle[row], full, wave)
                 for c in range(columns):
-                    pair_up(amplitudes[s, c], rows.place[row], pairs)
-                    row_value(pairs, powers.third, rows.place[row, 1], full, value)
+                    pair_up(amplitudes[s, c], rows.place[row], 1, factors)
+                    row_value(factors, powers.third, rows.place[row, 1], full, value)
                     for p in range(full):
                         local[c, p] += wave[0, p] * value[0, p] - wave[1, p] * value[1, p]
             for p in range(min(BLOCK, sources - first)):
@@ -119,7 +119,7 @@ def _gather(phases: Array, rows: Rows, amplitudes: Array, systems: tuple[int, in
 def _table(phases: Array, rows: Rows, systems: tuple[int, int], out: tuple[Array, Array]) -> None:
     wave = np.empty((2, BLOCK))
     for s in range(systems[0], systems[1]):
-        powers = new_powers(rows.highest[s])
+        powers = new_powers(rows.highest[s], phases)
         for first in range(0, phases.shape[1], BLOCK):
             full = raise_powers(phases[s], first, powers)
             count = min(BLOCK, phases.shape[1] - first)
