@@ -41,7 +41,7 @@ def energy(charged: Charged, plan: Plan) -> Tensor:
     if charged.charges.device.type == "cpu" and not alone:
         charged, plan = charged.double(), plan.double()  # loops count in double: one cast here, or one at each of them
     if fused:
-        total = far.energy(charged, plan, _all_weights(charged.system, plan))
+        total = far.energy(charged, plan, _kept_weights(charged.system, plan))
     else:
         total = mesh.energy(charged, plan) if plan.on_mesh else wave_energy(charged, plan)
         total = total + self_and_background(charged, plan)
@@ -156,25 +156,27 @@ def wave_weights(system: System, plan: Plan) -> Tensor:
     return plan.multiplicity * form * decay / (2 * volume)
 
 
-def _all_weights(system: System, plan: Plan) -> Tensor:
-    """``far.energy``'s weights ``(systems, 1 + waves)`` in 1/Å; in double precision, kept where the cell is fixed."""
+def weights_with_origin(system: System, plan: Plan) -> Tensor:
+    """The same with that of k = 0 ahead, the background's in 3D ``(systems, 1 + waves)``, in double precision."""
+    exact, plan = replace(system, cell=system.cell.double()), plan.double()
+    return torch.cat([-0.5 * neutralising(exact, plan), wave_weights(exact, plan)], 1)
+
+
+def _kept_weights(system: System, plan: Plan) -> Tensor:
+    """The same, made once for as long as plan and cells stay, unless somebody differentiates by these."""
+    if torch.is_grad_enabled() and system.cell.requires_grad:
+        return weights_with_origin(system, plan)
     cell = system.cell.detach().numpy()
-    if not (torch.is_grad_enabled() and system.cell.requires_grad):
-        known = _kept.get(plan)
-        if known is not None and np.array_equal(known[0], cell):
-            return known[1]
-        with torch.inference_mode(False), torch.no_grad():  # kept for all, also for those who differentiate
-            _kept[plan] = cell.copy(), _weights_with_origin(replace(system, cell=torch.from_numpy(cell.copy())), plan)
-        return _kept[plan][1]
-    return _weights_with_origin(system, plan)
+    known = _kept.get(plan)
+    if known is not None and np.array_equal(known[0], cell):
+        return known[1]
+    with torch.inference_mode(False), torch.no_grad():  # kept for all, also for those who differentiate
+        weights = weights_with_origin(replace(system, cell=torch.from_numpy(cell.copy())), plan)
+    _kept[plan] = cell.copy(), weights
+    return weights
 
 
 _kept: WeakKeyDictionary[Plan, tuple[Array, Tensor]] = WeakKeyDictionary()
-
-
-def _weights_with_origin(system: System, plan: Plan) -> Tensor:
-    exact, plan = replace(system, cell=system.cell.double()), plan.double()
-    return torch.cat([-0.5 * neutralising(exact, plan), wave_weights(exact, plan)], 1)
 
 
 def neutralising(system: System, plan: Plan) -> Tensor:

@@ -3,8 +3,8 @@
     E = Σ_k w_k |S_k|² - (α/√π) Σ q²,  S_k = Σ q_i exp(ik·r_i),  in e²/Å
 
 k = 0 counts: with the weight of the neutralising background, or none. Energies, first and second derivatives are
-compiled sums in the precision of the charges, which open axes want to be double: their terms cancel. What lies beyond is autograd over waves.py,
-which is also what they are tested against.
+compiled sums in the precision of the charges, which open axes want to be double: their terms cancel. What lies beyond
+is autograd over waves.py, which is also what they are tested against.
 """
 
 import math
@@ -62,7 +62,11 @@ class _Far:
         offsets = np.searchsorted(system.system_index.numpy(), np.arange(system.n_systems + 1))
         own = numbers(plan.splitting) / -math.sqrt(math.pi)
         self._charges = wave_energy.Charges(
-            numbers(system.positions), charged.charges.detach().contiguous().numpy(), offsets, np.linalg.inv(lattice), own
+            numbers(system.positions),
+            charged.charges.detach().contiguous().numpy(),
+            offsets,
+            np.linalg.inv(lattice),
+            own,
         )
         self._spectrum = wave_energy.Spectrum(plan.rows, numbers(weights))
 

@@ -182,8 +182,8 @@ class _Wish(NamedTuple):
 @lru_cache(maxsize=KEPT)
 def _waves_for(wish: _Wish, dtype: torch.dtype, device: torch.device) -> Plan:
     """The plan; one and the same for batches of the same cells and sizes, step after step."""
-    space, count, widths = Space.from_key(wish.space), np.array(wish.sizes), (np.array(wish.widest), np.array(wish.uniform))
-    volume = space.volume
+    space, count = Space.from_key(wish.space), np.array(wish.sizes)
+    widths, volume = (np.array(wish.widest), np.array(wish.uniform)), space.volume
     summed = volume  # of the cells for the waves, wider than the volume where axes are open
     for _ in range(4 if space.open.any() else 1):
         alpha, bare = _splitting(count, volume * summed, *widths)

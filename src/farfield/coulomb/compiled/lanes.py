@@ -1,4 +1,4 @@
-"""Eight numbers in one vector register (sixteen of single precision), for loops the compiler would leave as they are."""
+"""Eight numbers in one vector register, or sixteen of single precision, where the compiler would not use it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -183,9 +183,7 @@ def _amplitudes(weights: Array, factors: Array, scale: float) -> Array:
 
 
 @regrouped
-def _first_order(
-    charges: Charges, spectrum: Spectrum, factors: Array, systems: tuple[int, int], out: Slopes
-) -> None:
+def _first_order(charges: Charges, spectrum: Spectrum, factors: Array, systems: tuple[int, int], out: Slopes) -> None:
     rows = spectrum.rows
     wave, value, felt = new_block(2, charges.charges), new_block(4, charges.charges), new_block(4, charges.charges)
     for s in range(systems[0], systems[1]):
@@ -293,7 +291,7 @@ def _product(a: Array, b: Array) -> Array:
 
 @regrouped
 def _moved(change: Array, fractions: Array, inverse: Array, turned: Array) -> Array:
-    """x' = 2π (r' h⁻¹ - r h⁻¹ h' h⁻¹) of the sources of one system."""
+    """Change of phases x' = 2π (r' h⁻¹ - r h⁻¹ h' h⁻¹) of the sources of one system."""
     out = np.empty_like(change)
     for i in range(len(change)):
         for axis in range(3):
@@ -305,9 +303,7 @@ def _moved(change: Array, fractions: Array, inverse: Array, turned: Array) -> Ar
 
 
 @regrouped
-def _changed(
-    phases: Array, moved: Array, charges: tuple[Array, Array], rows: Rows, s: int, like: Array
-) -> Array:
+def _changed(phases: Array, moved: Array, charges: tuple[Array, Array], rows: Rows, s: int, like: Array) -> Array:
     """S' ``(waves, 2)`` of one system and channel."""
     q, u = charges
     out = np.zeros_like(like)
@@ -408,9 +404,7 @@ def _bend(
 
 
 @regrouped
-def _feel_change(
-    wave: Array, values: Array, n: Array, full: int, local: Array, felt: Array
-) -> None:
+def _feel_change(wave: Array, values: Array, n: Array, full: int, local: Array, felt: Array) -> None:
     """Of a row into ``felt``: what the charge feels, the gradient by x (less its sign), Im Σ n F exp(i n·x)."""
     kind = wave.dtype.type
     a, b, c, zero = kind(n[0]), kind(n[1]), kind(n[2]), fill(kind(0))
