@@ -25,7 +25,8 @@ class Features:
     scalars: Tensor  # (atoms, widths.scalars), invariant
     vectors: Tensor  # (atoms, widths.vectors, 3), l = 1
     tensors: Tensor  # (atoms, widths.tensors, 3, 3), l = 2: symmetric, traceless
-    alone: Tensor  # (atoms, widths.scalars), the scalars each atom would have with nobody around
+    alone: Tensor  # (elements, widths.scalars), the scalars an atom has with nobody around
+    element: Tensor  # (atoms,), whose row of ``alone`` is an atom's
     pairs: Pairs  # the neighbours they were made from
     cutoff: float  # Å
 

@@ -32,7 +32,8 @@ class AtomicScalar(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         """``(atoms,)``, times the scale set from the training data."""
-        return self.scale * (self._read(features.scalars) - self._read(features.alone))
+        alone = self._read(features.alone).index_select(0, features.element)
+        return self.scale * (self._read(features.scalars) - alone)
 
     def _read(self, scalars: Tensor) -> Tensor:
         values = self.linear(scalars) + self.second(nn.functional.silu(self.first(scalars)))

@@ -83,8 +83,7 @@ class DensityNetwork(nn.Module):
         for layer in self.layers:
             out = layer(out[:, 0], element, surroundings)
             collected.append(out[:, 0])
-        alone = self._alone()[element]
-        return self._features(torch.cat(collected, dim=1), alone, out, pairs)
+        return self._features(torch.cat(collected, dim=1), element, out, pairs)
 
     def _surroundings(self, bonds: Bonds, numbers: Tensor) -> Surroundings:
         unit, distance = bonds.vector / bonds.distance[:, None], bonds.distance
@@ -108,7 +107,7 @@ class DensityNetwork(nn.Module):
             scalars = scalars + value[system.system_index, None] * table[element]
         return scalars
 
-    def _features(self, scalars: Tensor, alone: Tensor, out: Tensor, pairs: Pairs) -> Features:
+    def _features(self, scalars: Tensor, element: Tensor, out: Tensor, pairs: Pairs) -> Features:
         atoms = len(scalars)
         vectors, tensors = scalars.new_zeros(atoms, 0, 3), scalars.new_zeros(atoms, 0, 3, 3)
         if self.l_out > 0:  # (y, z, x) → (x, y, z) by the harmonics' own Cartesian form
@@ -116,7 +115,7 @@ class DensityNetwork(nn.Module):
         if self.l_out > 1:
             form = cartesian_form(2, out).view(3, 3, 5) / math.sqrt(5)
             tensors = torch.einsum("nmc,abm->ncab", out[:, 4:9], form)
-        return Features(scalars, vectors, tensors, alone, pairs, self.cutoff)
+        return Features(scalars, vectors, tensors, self._alone(), element, pairs, self.cutoff)
 
 
 def typical_surroundings(species: tuple[int, ...]) -> System:

@@ -12,7 +12,7 @@ from farfield.data.read import read_frames
 from farfield.errors import InputError
 from farfield.evaluation import evaluate
 from farfield.model import load
-from farfield.report import RunResult, write_report
+from farfield.report import RunResult
 from farfield.train.run import REPORT
 from farfield.versions import versions
 
@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         train_seconds=float(model.training_summary.get("seconds", 0.0)), versions=versions(), notes=[],
     )  # fmt: skip
     found.save(folder / "predictions.npz")
+    from farfield.report import write_report  # here, for it draws
+
     write_report(folder / REPORT, [result], title=f"{kind} on {args.data.stem}")
     show([result], folder)
     return 0

@@ -11,7 +11,6 @@ from farfield.cli.progress import ProgressDisplay, clock
 from farfield.config import read_config, reference, validated
 from farfield.report import RunResult
 from farfield.report.result import SPLIT_NAMES, headline_split
-from farfield.report.tables import verdict
 from farfield.train.config import RunConfig
 from farfield.train.run import REPORT, prepare, train
 
@@ -70,6 +69,8 @@ def show(results: list[RunResult], folder: Path) -> None:
 def _errors(results: list[RunResult], split: str) -> Table:
     """Root mean square errors on one split, a column a run."""
     table = Table("", "unit", *(result.name for result in results), title=f"RMSE on {SPLIT_NAMES.get(split, split)}")
+    from farfield.report.tables import verdict  # here, for it brings matplotlib along
+
     for line in verdict(results, split):
         cells = [f"[bold]{cell.text}[/]" if cell.best and len(results) > 1 else cell.text for cell in line.cells]
         table.add_row(line.label, line.unit, *cells)

@@ -12,11 +12,15 @@ operators L = q + μ·∇ + Q:∇∇ in the place of q, in every term but the la
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from farfield.coulomb import mesh, near, truncated
+from farfield.compiled import Array
+from farfield.coulomb import far, mesh, near, truncated
 from farfield.coulomb.multipoles import SYMMETRIC
 from farfield.coulomb.near import pair_kernel
 from farfield.coulomb.padding import Padding
@@ -24,18 +28,25 @@ from farfield.coulomb.pairs import half_pairs
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
-from farfield.coulomb.waves import Waves, gather, spread
+from farfield.coulomb.waves import Waves, gather, spread, waves_at
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
 
 def energy(charged: Charged, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
-    asked = charged.charges.dtype
-    if charged.charges.device.type == "cpu":  # compiled loops count in double: one cast here, or one at each of them
-        charged, plan = charged.double(), plan.double()
-    far = mesh.energy(charged, plan) if plan.meshed.any() else wave_energy(charged, plan)
-    total = near.energy(charged, plan) + far + self_and_background(charged, plan)
+    asked, near_too = charged.charges.dtype, plan.reach > 0
+    fused = far.compiled(charged) and not plan.on_mesh
+    alone = fused and not near_too and bool(charged.system.periodic.all())
+    if charged.charges.device.type == "cpu" and not alone:
+        charged, plan = charged.double(), plan.double()  # loops count in double: one cast here, or one at each of them
+    if fused:
+        total = far.energy(charged, plan, _kept_weights(charged.system, plan))
+    else:
+        total = mesh.energy(charged, plan) if plan.on_mesh else wave_energy(charged, plan)
+        total = total + self_and_background(charged, plan)
+    if near_too:
+        total = total + near.energy(charged, plan)
     if (moments := charged.moments).rank > 0:
         own = moments.own_energy(plan.splitting[charged.system.system_index])
         total = total - per_system(own, charged.system)
@@ -90,14 +101,14 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     Pairs and waves are evaluated once, for however many charges follow.
     """
     system = charged.system
-    far = mesh.operator(charged, plan) if plan.meshed.any() else wave_operator(charged, plan)
+    distant = mesh.operator(charged, plan) if plan.on_mesh else wave_operator(charged, plan)
     background = neutralising(system, plan)
     own = (2 / math.sqrt(math.pi) * plan.splitting)[system.system_index].unsqueeze(1)
     pairs = half_pairs(charged, plan.cutoff) if plan.reach > 0 else None
     kernel = None if pairs is None else pair_kernel(charged, plan, pairs).unsqueeze(1)
 
     def potential(charges: Tensor) -> Tensor:
-        total = far(charges) - own * charges
+        total = distant(charges) - own * charges
         total = total - (background * per_system(charges, system))[system.system_index]
         if pairs is not None and kernel is not None:
             total = total.index_add(0, pairs.i, kernel * charges.index_select(0, pairs.j))
@@ -117,10 +128,10 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     weight = 2 * wave_weights(system, plan).unsqueeze(2)
     if phases.requires_grad:
         cosine, sine = spread(phases, units, waves)
-        far = gather(phases, weight * cosine, weight * sine, waves)
+        distant = gather(phases, weight * cosine, weight * sine, waves)
     else:  # half the work where no graph is asked for
-        far = waves.products(weight)
-    block = block + mask.unsqueeze(1) * mask.unsqueeze(2) * far
+        distant = waves.products(weight)
+    block = block + mask.unsqueeze(1) * mask.unsqueeze(2) * distant
     block = block - neutralising(system, plan).unsqueeze(2) * mask.unsqueeze(1) * mask.unsqueeze(2)
     return COULOMB * (block - units * (2 / math.sqrt(math.pi)) * plan.splitting[:, None, None])
 
@@ -128,14 +139,6 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
 def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, Waves]:
     """Phases ``(systems, longest, 3)``, differentiable in positions and cell, and the waves of the plan there."""
     return waves_at(system, padding, summed_cell(system, plan.box), plan.indices)
-
-
-def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, Waves]:
-    """The same for any ``cell`` (systems, 3, 3) and ``indices`` (systems, waves, 3)."""
-    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
-    # whole turns change nothing, and small angles keep their digits
-    phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
-    return phases, Waves(phases, indices)
 
 
 def wave_vectors(system: System, plan: Plan) -> Tensor:
@@ -151,6 +154,29 @@ def wave_weights(system: System, plan: Plan) -> Tensor:
     volume: Tensor = torch.linalg.det(cell).abs().unsqueeze(1)
     decay = torch.exp(-squared / (4 * plan.splitting.square()).unsqueeze(1))
     return plan.multiplicity * form * decay / (2 * volume)
+
+
+def weights_with_origin(system: System, plan: Plan) -> Tensor:
+    """The same with that of k = 0 ahead, the background's in 3D ``(systems, 1 + waves)``, in double precision."""
+    exact, plan = replace(system, cell=system.cell.double()), plan.double()
+    return torch.cat([-0.5 * neutralising(exact, plan), wave_weights(exact, plan)], 1)
+
+
+def _kept_weights(system: System, plan: Plan) -> Tensor:
+    """The same, made once for as long as plan and cells stay, unless somebody differentiates by these."""
+    if torch.is_grad_enabled() and system.cell.requires_grad:
+        return weights_with_origin(system, plan)
+    cell = system.cell.detach().numpy()
+    known = _kept.get(plan)
+    if known is not None and np.array_equal(known[0], cell):
+        return known[1]
+    with torch.inference_mode(False), torch.no_grad():  # kept for all, also for those who differentiate
+        weights = weights_with_origin(replace(system, cell=torch.from_numpy(cell.copy())), plan)
+    _kept[plan] = cell.copy(), weights
+    return weights
+
+
+_kept: WeakKeyDictionary[Plan, tuple[Array, Tensor]] = WeakKeyDictionary()
 
 
 def neutralising(system: System, plan: Plan) -> Tensor:

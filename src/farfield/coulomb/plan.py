@@ -11,27 +11,32 @@ over K⟨μ²⟩ρ^(4/3), quadrupoles times 2k_max⁴/135 ρ^(-4/3), over K⟨Θ
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.coulomb.compiled.wave_rows import Rows, rows_of
 from farfield.coulomb.grid import Grid
 from farfield.coulomb.mesh_plan import BEYOND, cheapest_cut
 from farfield.coulomb.multipoles import steepened
 from farfield.coulomb.sources import Charged
-from farfield.coulomb.space import space_of
+from farfield.coulomb.space import Space, space_of
 from farfield.system import System
 
-PAIR_COST = 5.0
+PAIR_COST = 12.0
 """Time of one pair (each pair counted twice, search included) over that of one atom with one wave; measured."""
 
-GAUSSIAN_PAIR_COST = 6.0
+GAUSSIAN_PAIR_COST = 25.0
 """The same where pairs need two error functions."""
 
 SAFETY = 0.3
 """The plan aims at this fraction of the error asked: charges are not quite random, nor spread evenly."""
+
+KEPT = 32
+"""Plans of waves that are kept, each of a batch."""
 
 _Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -57,14 +62,28 @@ class Plan:
         return torch.tensor([grid is not None for grid in self.grids], dtype=torch.bool, device=self.cutoff.device)
 
     @property
+    def on_mesh(self) -> bool:
+        """Whether any system has a mesh."""
+        return any(grid is not None for grid in self.grids)
+
+    @cached_property
     def reach(self) -> float:
         """Largest real-space cutoff of the batch, Å."""
         return float(self.cutoff.max()) if len(self.cutoff) else 0.0
 
     def double(self) -> "Plan":
-        """The same in double precision."""
-        if self.splitting.dtype == torch.float64:
-            return self
+        """The same in double precision, and always the same."""
+        return self if self.splitting.dtype == torch.float64 else self._doubled
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The waves as compiled sums read them, k = 0 ahead of all."""
+        indices = torch.nn.functional.pad(self.indices.detach(), (0, 0, 1, 0))
+        counts = 1 + (self.multiplicity > 0).sum(1)
+        return rows_of(indices.long().numpy(), counts.numpy())
+
+    @cached_property
+    def _doubled(self) -> "Plan":
         moved: dict[str, Any] = {name: x.double() for name, x in vars(self).items() if isinstance(x, Tensor)}
         return replace(self, **moved)
 
@@ -140,23 +159,46 @@ def make_plan(charged: Charged, error: float, points: System | None = None) -> P
         InputError: a cell without volume.
     """
     system = charged.system
-    space, rank = space_of(system, points), charged.moments.rank
-    count, volume, widths = np.maximum(system.atoms_per_system.cpu().numpy(), 1), space.volume, _widths(charged)
+    like, sizes = system.positions, system.atoms_per_system.clamp_min(1).tolist()
+    widest, uniform = _widths(charged)
+    wish = _Wish(
+        space_of(system, points).key(), tuple(sizes), tuple(widest.tolist()), tuple(uniform.tolist()), error,
+        charged.moments.rank,
+    )  # fmt: skip
+    return _waves_for(wish, like.dtype, like.device)
+
+
+class _Wish(NamedTuple):
+    """What a plan of waves depends on."""
+
+    space: tuple[tuple[float, ...], ...]
+    sizes: tuple[int, ...]
+    widest: tuple[float, ...]
+    uniform: tuple[bool, ...]
+    error: float
+    rank: int
+
+
+@lru_cache(maxsize=KEPT)
+def _waves_for(wish: _Wish, dtype: torch.dtype, device: torch.device) -> Plan:
+    """The plan; one and the same for batches of the same cells and sizes, step after step."""
+    space, count = Space.from_key(wish.space), np.array(wish.sizes)
+    widths, volume = (np.array(wish.widest), np.array(wish.uniform)), space.volume
     summed = volume  # of the cells for the waves, wider than the volume where axes are open
     for _ in range(4 if space.open.any() else 1):
         alpha, bare = _splitting(count, volume * summed, *widths)
-        t = _depth(alpha, count / volume, SAFETY * error, rank)
+        t = _depth(alpha, count / volume, SAFETY * wish.error, wish.rank)
         box, radius = space.box((t + BEYOND) / alpha)
         summed = np.abs(np.linalg.det(box))
     indices, multiplicity = half_of_waves(box, 2 * alpha * t, origin=bool(space.open.any()))
     expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
-    expected = expected * steepened(2 * alpha * t, count / volume, rank)
-    device, dtype = system.positions.device, system.positions.dtype
+    expected = expected * steepened(2 * alpha * t, count / volume, wish.rank)
     room = space.extents + BEYOND / alpha[:, None]
     columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected, box, radius, room)
-    moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
-    grids: tuple[Grid | None, ...] = (None,) * system.n_systems
-    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], grids, moved[5], moved[6], moved[7], rank)
+    with torch.inference_mode(False):  # kept for all, also for those who differentiate
+        moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
+    grids: tuple[Grid | None, ...] = (None,) * len(count)
+    return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], grids, moved[5], moved[6], moved[7], wish.rank)
 
 
 def _splitting(count: _Array, volumes: _Array, widest: _Array, uniform: _Array) -> tuple[_Array, _Array]:
@@ -209,6 +251,8 @@ def _widths(charged: Charged) -> tuple[_Array, _Array]:
     if charged.widths is None:
         return np.zeros(systems), np.zeros(systems, dtype=bool)
     widths = charged.widths.detach()
+    if charged.uniform and len(widths):
+        return np.full(systems, float(widths[0])), np.ones(systems, dtype=bool)
     zero = widths.new_zeros(systems)
     widest = zero.scatter_reduce(0, charged.system.system_index, widths, "amax", include_self=True)
     largest = widest.to("cpu", torch.float64).numpy()

@@ -20,14 +20,13 @@ from scipy.special import gammainccinv
 from torch import Tensor
 
 from farfield.coulomb import truncated
-from farfield.coulomb.ewald import waves_at
 from farfield.coulomb.harmonics import HIGHEST, solid_harmonics
 from farfield.coulomb.mesh_plan import BEYOND
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan import half_of_waves
 from farfield.coulomb.sources import part, place
 from farfield.coulomb.space import space_of, summed_cell
-from farfield.coulomb.waves import spread
+from farfield.coulomb.waves import spread, waves_at
 from farfield.errors import InputError
 from farfield.system import System
 from farfield.units import COULOMB

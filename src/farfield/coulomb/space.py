@@ -65,9 +65,9 @@ class Space:
 
     @classmethod
     def from_key(cls, key: tuple[tuple[float, ...], ...]) -> "Space":
-        """The space of one system."""
+        """What ``key`` was taken of."""
         frame, opened, extents = (np.array(part) for part in key)
-        return cls(frame.reshape(1, 3, 3), opened.reshape(1, 3).astype(bool), extents.reshape(1, 3))
+        return cls(frame.reshape(-1, 3, 3), opened.reshape(-1, 3).astype(bool), extents.reshape(-1, 3))
 
 
 def space_of(system: System, points: System | None = None) -> Space:

@@ -7,6 +7,7 @@ with x = 2π times the fractional coordinates and n_k integers. Each is the othe
 gather is the gather of n(S, -C): cosines and sines are evaluated once and serve every order of differentiation.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from farfield.compiled import numbers
 from farfield.coulomb.compiled import wave_sums
+from farfield.coulomb.padding import Padding
+from farfield.system import System
 
 BLOCK = 1 << 24
 """Entries of cos(n·x) at once where they are written out; larger sums go block by block."""
@@ -28,19 +31,19 @@ class Waves:
         self.indices = indices
         self._compiled = phases.device.type == "cpu"
         if self._compiled:
-            self._x, self._n = numbers(phases), indices.long().contiguous().numpy()
+            self._x, self._rows = numbers(phases), wave_sums.all_rows(indices.long().contiguous().numpy())
 
     def spread(self, moments: Tensor) -> tuple[Tensor, Tensor]:
         """Structure factors ``(systems, waves, columns)`` of moments ``(systems, sources, columns)``."""
         if self._compiled:
-            cosine, sine = wave_sums.spread(self._x, self._n, numbers(moments))
+            cosine, sine = wave_sums.spread(self._x, self._rows, numbers(moments), self.indices.shape[1])
             return torch.from_numpy(cosine).to(moments.dtype), torch.from_numpy(sine).to(moments.dtype)
         return self.spread_reference(moments)
 
     def gather(self, cosine: Tensor, sine: Tensor) -> Tensor:
         """Values at the sources ``(systems, sources, columns)`` of amplitudes ``(systems, waves, columns)``."""
         if self._compiled:
-            values = wave_sums.gather(self._x, self._n, numbers(cosine), numbers(sine))
+            values = wave_sums.gather(self._x, self._rows, numbers(cosine), numbers(sine))
             return torch.from_numpy(values).to(cosine.dtype)
         return self.gather_reference(cosine, sine)
 
@@ -72,7 +75,8 @@ class Waves:
         for first in range(0, max(waves, 1), step):
             some = slice(first, first + step)
             if self._compiled:
-                cosine, sine = wave_sums.table(self._x, self._n[:, some])
+                n = self.indices[:, some].long().contiguous().numpy()
+                cosine, sine = wave_sums.table(self._x, wave_sums.all_rows(n), n.shape[1])
                 dtype = self.phases.dtype
                 yield some, torch.from_numpy(cosine).to(dtype), torch.from_numpy(sine).to(dtype)
             else:
@@ -99,6 +103,14 @@ def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves
     turned = ((sine.unsqueeze(-1) * n).flatten(2), (cosine.unsqueeze(-1) * -n).flatten(2))
     both = gather(phases, torch.cat([cosine, turned[0]], 2), torch.cat([sine, turned[1]], 2), waves)
     return both[..., :columns], both[..., columns:].reshape(*both.shape[:2], columns, 3)
+
+
+def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, Waves]:
+    """Phases ``(systems, longest, 3)``, differentiable in positions and cell ``(systems, 3, 3)``, and the waves."""
+    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
+    # whole turns change nothing, and small angles keep their digits
+    phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
+    return phases, Waves(phases, indices)
 
 
 class _Spread(torch.autograd.Function):

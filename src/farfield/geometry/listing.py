@@ -79,6 +79,24 @@ def reversed_pairs(i: Array, j: Array, offsets: Array) -> Array:
 
 
 @compiled
+def closer(places: tuple[Array, Array, Array], pairs: tuple[Array, Array, Array], cutoff: float) -> Array:
+    """Rows of the pairs (i, j, shift) closer than ``cutoff``; of positions, cells and the system of each atom."""
+    (positions, cells, owner), (i, j, shift) = places, pairs
+    found, count = np.empty(len(i), np.int64), 0
+    for row in range(len(i)):
+        squared, cell = 0.0, cells[owner[i[row]]]
+        for axis in range(3):
+            d = positions[j[row], axis] - positions[i[row], axis]
+            for k in range(3):
+                if shift[row, k] != 0:
+                    d += shift[row, k] * cell[k, axis]
+            squared += d * d
+        found[count] = row
+        count += squared < cutoff * cutoff  # else overwritten by the next
+    return found[:count]
+
+
+@compiled
 def _square(room: Room, begin: int, end: int, x: float, y: float, z: float) -> Array:
     """Squared distances of some candidates from a place."""
     squared = room.squared[: end - begin]

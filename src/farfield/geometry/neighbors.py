@@ -83,8 +83,7 @@ def pairs_within(system: System, cutoff: float) -> Pairs:
     if known is None or known.half or known.cutoff < cutoff:
         known = find_neighbors(system, cutoff)
     if known.cutoff + known.skin > cutoff:
-        with torch.no_grad():  # a list made for the Coulomb sum is several times longer than what is kept here
-            near = (_vectors(system, known).square().sum(-1) < cutoff**2).nonzero()[:, 0]
+        near = _closer(system, known, cutoff)
         i, j, shift = (column.index_select(0, near) for column in (known.i, known.j, known.shift))
         known = NeighborList(i, j, shift, cutoff)
     vector = _vectors(system, known)
@@ -105,6 +104,18 @@ def reverse(known: NeighborList) -> Tensor:
         )
     found = reversed_pairs(*(t.cpu().numpy() for t in (known.i, known.j, known.offsets)))
     return torch.from_numpy(found).to(known.i.device)
+
+
+def _closer(system: System, known: NeighborList, cutoff: float) -> Tensor:
+    """Rows of the list within ``cutoff``: one made for the Coulomb sum is several times longer than what is wanted."""
+    with torch.no_grad():
+        if known.i.device.type != "cpu":
+            return (_vectors(system, known).square().sum(-1) < cutoff**2).nonzero()[:, 0]
+        from farfield.geometry.listing import closer
+
+        columns = (system.positions, system.cell, system.system_index, known.i, known.j, known.shift)
+        positions, cells, owner, i, j, shift = (column.detach().contiguous().numpy() for column in columns)
+        return torch.from_numpy(closer((positions, cells, owner), (i, j, shift), cutoff))
 
 
 def _vectors(system: System, known: NeighborList) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from farfield.config import to_plain, validated
 from farfield.errors import InputError
 from farfield.paradigms.registry import PARADIGMS
-from farfield.report import RunResult, write_report
+from farfield.report import RunResult
 from farfield.train.config import RunConfig
 from farfield.train.run import REPORT, OnProgress, prepare, train
 
@@ -66,6 +66,8 @@ def compare(
         found = _in_parallel(runs, folder, workers, on_progress)
     results = [result for result in found if result is not None]
     if results:
+        from farfield.report import write_report  # here, for it draws
+
         write_report(folder / REPORT, results, title=f"{len(results)} paradigms compared")
     return results
 

@@ -19,7 +19,7 @@ from farfield.evaluation import Evaluation, evaluate
 from farfield.evaluation.run import fragments_alone
 from farfield.field import refuse_stress
 from farfield.model import Model, build, load
-from farfield.report import RunResult, write_report
+from farfield.report import RunResult
 from farfield.system import System, concatenate
 from farfield.train.batches import prepared
 from farfield.train.checkpoint import Progress
@@ -95,6 +95,8 @@ def train(job: Prepared, folder: Path, *, on_progress: OnProgress) -> RunResult 
     if not fabric.is_global_zero:
         return None
     result = _judged(job, folder, progress, on_progress)
+    from farfield.report import write_report  # here, for it draws
+
     write_report(folder / REPORT, [result], title=f"{result.name} on {_data_name(job.config)}")
     return result
 

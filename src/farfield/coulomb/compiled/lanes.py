@@ -1,6 +1,6 @@
-"""Eight numbers in one vector register, for short loops that the compiler would leave as they are.
+"""Eight numbers in one vector register, or sixteen of single precision, where the compiler would not use it.
 
-``x + y``, ``-``, ``*`` and ``/`` work on them, a plain number standing for eight of it. Tables have rows of four.
+``x + y``, ``-``, ``*`` and ``/`` work on them, a plain number standing for as many of it. Tables have rows of four.
 """
 
 import operator
@@ -21,24 +21,32 @@ _in_registers: Callable[[Any], Any] = intrinsic
 _model: Callable[[Any], Callable[[Any], Any]] = register_default
 _means: Callable[..., Callable[[Any], Any]] = overload
 
-_VECTOR = ir.VectorType(ir.DoubleType(), LANES)
+_WORDS = {types.float64: (ir.DoubleType(), LANES), types.float32: (ir.FloatType(), 2 * LANES)}
+_VECTOR = ir.VectorType(*_WORDS[types.float64])
 _QUARTET = ir.VectorType(ir.DoubleType(), ROW)
 _WHOLE, _LONG = ir.IntType(32), ir.IntType(64)
 _FREE = ("contract", "reassoc", "nsz")
 
 
 class _Lanes(types.Type):  # type: ignore[misc]
-    def __init__(self) -> None:
-        super().__init__("Lanes")
+    def __init__(self, word: Any) -> None:
+        self.word = word
+        super().__init__(f"Lanes({word})")
+
+    @property
+    def vector(self) -> Any:
+        """As the compiler knows it."""
+        return ir.VectorType(*_WORDS[self.word])
 
 
-lanes = _Lanes()
+_OF = {word: _Lanes(word) for word in _WORDS}
+lanes = _OF[types.float64]
 
 
 @_model(_Lanes)
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, kind.vector)
 
 
 def _data(context: Any, builder: Any, kind: Any, array: Any) -> Any:
@@ -47,8 +55,8 @@ def _data(context: Any, builder: Any, kind: Any, array: Any) -> Any:
 
 def _pointer(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     """Address of an entry of a contiguous array, as that of a vector."""
-    data = _data(context, builder, signature.args[0], args[0])
-    return builder.bitcast(builder.gep(data, [args[1]]), _VECTOR.as_pointer())
+    data, vector = _data(context, builder, signature.args[0], args[0]), _OF[signature.args[0].dtype].vector
+    return builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
 
 
 def _shuffled(builder: Any, one: Any, two: Any, places: list[int]) -> Any:
@@ -56,41 +64,41 @@ def _shuffled(builder: Any, one: Any, two: Any, places: list[int]) -> Any:
     return builder.shuffle_vector(one, two, ir.Constant(ir.VectorType(_WHOLE, len(places)), places))
 
 
-def _splat(builder: Any, value: Any) -> Any:
-    vector = ir.VectorType(value.type, LANES)
-    one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(_WHOLE, 0))
-    return _shuffled(builder, one, ir.Constant(vector, ir.Undefined), [0] * LANES)
+def _splat(builder: Any, value: Any, count: int = LANES) -> Any:
+    nothing = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    one = builder.insert_element(nothing, value, ir.Constant(_WHOLE, 0))
+    return _shuffled(builder, one, nothing, [0] * count)
 
 
 @_in_registers
 def load(typing: Any, array: Any, at: Any) -> Any:
-    """Entries ``at`` to ``at + 8`` of a flat array."""
+    """Entries of a flat array from ``at`` on."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(_pointer(context, builder, signature, args), align=8)
+        return builder.load(_pointer(context, builder, signature, args), align=array.dtype.bitwidth // 8)
 
-    return lanes(array, types.uintp), build
+    return _OF[array.dtype](array, types.uintp), build
 
 
 @_in_registers
 def store(typing: Any, array: Any, at: Any, value: Any) -> Any:
-    """Overwrite entries ``at`` to ``at + 8`` of a flat array."""
+    """Overwrite entries of a flat array from ``at`` on."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _pointer(context, builder, signature, args), align=8)
+        builder.store(args[2], _pointer(context, builder, signature, args), align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
-    return types.void(array, types.uintp, lanes), build
+    return types.void(array, types.uintp, value), build
 
 
 @_in_registers
 def fill(typing: Any, value: Any) -> Any:
-    """The same number eight times."""
+    """The same number in all places."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _splat(builder, args[0])
+        return _splat(builder, args[0], signature.return_type.vector.count)
 
-    return lanes(types.float64), build
+    return _OF[value](value), build
 
 
 @_in_registers
@@ -108,11 +116,13 @@ def same(typing: Any, array: Any, at: Any) -> Any:
 def _arithmetic(instruction: str) -> Any:
     @_in_registers
     def between(typing: Any, one: Any, two: Any) -> Any:
+        kind = one if isinstance(one, _Lanes) else two
+
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            both = [a if kind == lanes else _splat(builder, a) for a, kind in zip(args, signature.args)]
+            both = [a if t == kind else _splat(builder, a, kind.vector.count) for a, t in zip(args, signature.args)]
             return getattr(builder, instruction)(*both, flags=_FREE)
 
-        return lanes(*(lanes if kind == lanes else types.float64 for kind in (one, two))), build
+        return kind(*(kind if t == kind else kind.word for t in (one, two))), build
 
     return between
 
@@ -122,7 +132,8 @@ def _give_meaning(sign: Any, instruction: str) -> None:
 
     @_means(sign, strict=False)  # annotations count as part of a signature there
     def _(one: Any, two: Any) -> Any:
-        return (lambda one, two: between(one, two)) if lanes in (one, two) else None
+        ours = isinstance(one, _Lanes) or isinstance(two, _Lanes)
+        return (lambda one, two: between(one, two)) if ours else None
 
 
 for _sign, _instruction in (
@@ -189,16 +200,16 @@ def total(typing: Any, values: Any) -> Any:
 
 @_in_registers
 def dot(typing: Any, values: Any, others: Any) -> Any:
-    """Sum of the eight products."""
+    """Sum of the products."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _summed(builder, builder.fmul(args[0], args[1], flags=_FREE))
 
-    return types.float64(lanes, lanes), build
+    return values.word(values, values), build
 
 
 def _summed(builder: Any, values: Any) -> Any:
-    width = LANES
+    width = values.type.count
     while width > 1:
         width //= 2
         halves = (_shuffled(builder, values, values, list(half)) for half in (range(width), range(width, 2 * width)))
