@@ -27,7 +27,7 @@ from farfield.coulomb.space import Space, space_of
 from farfield.system import System
 
 PAIR_COST = 12.0
-"""Time of one pair (each pair counted twice, search included) over that of one atom with one wave; measured."""
+"""Time of one pair (each counted twice, search and second derivatives included) over that of one atom with one wave."""
 
 GAUSSIAN_PAIR_COST = 25.0
 """The same where pairs need two error functions."""
