@@ -23,7 +23,7 @@ from farfield.system import System
 
 AXES = (1, 2, 3)
 
-LEAST = 1 << 16
+LEAST = 1 << 17
 """Points of a mesh that are worth a thread."""
 
 

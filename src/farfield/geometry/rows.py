@@ -18,7 +18,7 @@ SPARE = 8
 MOST = 1 << 26
 """Atoms times images of the cell that a search keeps account of."""
 
-LEAST = 1 << 11
+LEAST = 1 << 12
 """Atoms that are worth a thread."""
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from farfield.compiled import Array, inlined, regrouped, shares, together
 from farfield.coulomb.compiled.lanes import LANES, dot, fill, load, store
 
-LEAST = 1 << 11
+LEAST = 1 << 13
 """Sources that are worth a thread."""
 
 

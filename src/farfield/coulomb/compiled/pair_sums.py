@@ -38,7 +38,7 @@ NARROWEST = 1e-8
 FAR = 1e30
 """Å², the distance of lanes without a pair."""
 
-LEAST = 1 << 16
+LEAST = 1 << 18
 """Pairs that are worth a thread."""
 
 DENSE = 1 << 26

@@ -4,7 +4,7 @@ import numpy as np
 
 from farfield.compiled import Array, regrouped, shares, together
 
-LEAST = 1 << 16
+LEAST = 1 << 18
 """Points of k-space that are worth a thread."""
 
 
