@@ -1,0 +1,57 @@
+"""What energy and forces cost, in time and memory, against the number of atoms."""
+
+import resource
+import sys
+import time
+
+import ase
+import numpy as np
+
+from farfield.probe.finding import Curve, Plot, Verdict
+from farfield.probe.stage import Stage
+
+
+def judge(stage: Stage) -> Verdict:
+    """Larger and larger supercells until one takes two seconds (fast: a quarter); for information only."""
+    limit = 0.25 if stage.fast else 2.0
+    atoms, seconds, before = [], [], _peak()
+    for size in range(1, 9):
+        crystal = _supercell(stage, size)
+        spent = _timed(stage, crystal)
+        atoms.append(len(crystal))
+        seconds.append(spent)
+        if spent > limit or len(crystal) > 4000:
+            break
+    pace = 1e6 * seconds[-1] / atoms[-1]
+    grown = _peak() - before
+    scaling = _scaling(atoms, seconds)
+    said = f"{pace:.3g} µs/atom at {atoms[-1]} atoms{scaling}; peak memory grew by {grown:.0f} MB up to there."
+    curve = Curve("found", tuple(map(float, atoms)), tuple(seconds))
+    return Verdict((), said, Plot("atoms", "energy and forces (s)", (curve,), logarithmic=True))
+
+
+def _supercell(stage: Stage, size: int) -> ase.Atoms:
+    base = stage.crystal if stage.salt is None or stage.structures else stage.salt.conventional()
+    return base.repeat(size)
+
+
+def _timed(stage: Stage, crystal: ase.Atoms) -> float:
+    """The faster of two predictions."""
+    spent = []
+    for _ in range(2):
+        start = time.perf_counter()
+        stage.see([crystal], "forces")
+        spent.append(time.perf_counter() - start)
+    return min(spent)
+
+
+def _scaling(atoms: list[int], seconds: list[float]) -> str:
+    if len(atoms) < 4:
+        return ""
+    return f", growing as N^{np.polyfit(np.log(atoms[-3:]), np.log(seconds[-3:]), 1)[0]:.1f}"
+
+
+def _peak() -> float:
+    """Largest memory of this process so far, MB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1 << 20 if sys.platform == "darwin" else 1 << 10)
