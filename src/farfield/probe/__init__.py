@@ -8,5 +8,6 @@ from farfield.probe.scorecard import Scorecard, scorecard
 from farfield.probe.subject import Refused, Seen, Subject
 
 __all__ = [
-    "LAWS", "CalculatorSubject", "Finding", "Law", "ModelSubject", "Refused", "Scorecard", "Seen", "Subject", "scorecard",
+    "LAWS", "CalculatorSubject", "Finding", "Law", "ModelSubject", "Refused", "Scorecard", "Seen", "Subject",
+    "scorecard",
 ]  # fmt: skip

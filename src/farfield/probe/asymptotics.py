@@ -31,28 +31,37 @@ class Tail:
 
     distance: Floats  # (points,) Å
     found: Floats  # (points,) eV/Å
-    implied: Floats | None  # (points,) eV/Å by the charges of the model; None where it has none
+    implied: Floats  # (points,) eV/Å by the charges of the model, by formal charges where it has none
+    own: bool  # whether they are the model's
     rounding: float  # eV/Å
 
 
 def tail(stage: Stage, dimers: Sequence[tuple[float, Dimer]]) -> Tail:
-    """Slope of Σ weight × energy of the dimers from two to four reaches of the model's short-range part."""
+    """Slope of Σ weight × energy of the dimers, from two to four reaches of the model's short-range part.
+
+    Twice as far where charges respond: what they give way by falls off as one over the distance.
+    """
     size = max(float(np.abs(f.atoms.positions).max()) for _, d in dimers for f in (d.first, d.second))
-    distance = np.geomspace(2 * stage.subject.reach, 4 * stage.subject.reach, 4 if stage.fast else 7) + 2 * size
-    has_charges = "charges" in stage.subject.gives
+    reach = stage.subject.reach * (2 if stage.charges_respond else 1)
+    distance = np.geomspace(2 * reach, 4 * reach, 4 if stage.fast else 7) + 2 * size
     found, implied = np.zeros(len(distance)), np.zeros(len(distance))
     for weight, dimer in dimers:
         ends = [dimer.at(float(r * side)) for r in distance for side in (1 - STEP, 1 + STEP)]
         energy = stage.energies(ends).reshape(-1, 2)
         found += weight * (energy[:, 1] - energy[:, 0])
-        if has_charges:
-            seen = stage.see([dimer.at(float(r)) for r in distance], "charges")
-            charges = [given(one.charges) for one in seen]
-            pairs = [_coulomb(atoms, charges[k // 2], dimer.split) for k, atoms in enumerate(ends)]
-            implied += weight * np.subtract(pairs[1::2], pairs[::2])
+        charges = _charges(stage, dimer, distance)
+        pairs = [_coulomb(atoms, charges[k // 2], dimer.split) for k, atoms in enumerate(ends)]
+        implied += weight * np.subtract(pairs[1::2], pairs[::2])
     width = 2 * STEP * distance
-    rounding = stage.noise(dimers[0][1].at(float(distance[0])))
-    return Tail(distance, found / width, implied / width if has_charges else None, 2 * rounding / float(width[0]))
+    rounding = 2 * stage.noise(dimers[0][1].at(float(distance[0]))) / float(width[0])
+    return Tail(distance, found / width, implied / width, "charges" in stage.subject.gives, rounding)
+
+
+def _charges(stage: Stage, dimer: Dimer, distance: Floats) -> list[Floats]:
+    """``(atoms,)`` e, at every distance."""
+    if "charges" not in stage.subject.gives:
+        return [np.concatenate([dimer.first.formal, dimer.second.formal])] * len(distance)
+    return [given(seen.charges) for seen in stage.see([dimer.at(float(r)) for r in distance], "charges")]
 
 
 def _coulomb(atoms: ase.Atoms, charges: Floats, split: int) -> float:
@@ -61,33 +70,28 @@ def _coulomb(atoms: ase.Atoms, charges: Floats, split: int) -> float:
     return float(COULOMB * (np.outer(charges[:split], charges[split:]) / np.linalg.norm(apart, axis=2)).sum())
 
 
-def judged(measured: Tail, name: str, *, exponent: int, ideal: Floats | None = None) -> Verdict:
-    """Exponent of the energy, and its size against the model's charges.
-
-    ``ideal`` are slopes that any model should about have, for those that have no charges and feel nothing.
+def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:
+    """Exponent of the energy, and its size against the model's charges where it has any.
 
     Raises:
         NotApplicable: what there should be is below the rounding of the energies.
     """
-    expected = measured.implied if measured.implied is not None else ideal
-    if expected is not None and np.abs(expected).max() < 30 * measured.rounding:
-        raise NotApplicable(f"{name}: what the model's charges imply is below the rounding of its energies")
+    if np.abs(measured.implied).max() < 30 * measured.rounding:
+        raise NotApplicable(f"{name}: what its charges imply is below the rounding of its energies")
+    plot = _plot(measured)
     if np.abs(measured.found).max() < max(10 * measured.rounding, 1e-12):
-        return Verdict((_nothing(measured, name, expected),), "", _plot(measured, expected))
+        return Verdict((_nothing(measured, name),), "", plot)
     checks = [_exponent(measured, name, exponent)]
-    if measured.implied is not None:
+    if measured.own:
         checks.append(_prefactor(measured, name))
-    said = f"The energy falls as 1/R^{exponent}"
-    said += ", as large as the model's charges imply." if measured.implied is not None else "."
-    return Verdict(tuple(checks), said, _plot(measured, expected))
+    said = f"The energy falls as 1/R^{exponent}" + (", as large as its charges imply." if measured.own else ".")
+    return Verdict(tuple(checks), said, plot)
 
 
-def _nothing(measured: Tail, name: str, expected: Floats | None) -> Check:
-    start = measured.distance[0]
-    should = abs(float(expected[0])) if expected is not None else float("nan")
-    fault = (
-        f"Nothing is felt at {start:.0f} Å, beyond the cutoff: the energy is short-ranged"
-        + ("." if measured.implied is None else ", although there are charges: their Coulomb energy is cut off.")
+def _nothing(measured: Tail, name: str) -> Check:
+    start, should = measured.distance[0], float(np.abs(measured.implied[0]))
+    fault = f"Nothing is felt at {start:.0f} Å, beyond the cutoff: the energy is short-ranged" + (
+        ", although there are charges: their Coulomb energy is cut off." if measured.own else "."
     )
     return Check(f"{name}: slope at {start:.0f} Å", should, 0.0, PREFACTOR * should, "eV/Å", fault)
 
@@ -104,8 +108,7 @@ def _exponent(measured: Tail, name: str, exponent: int) -> Check:
 
 
 def _prefactor(measured: Tail, name: str) -> Check:
-    implied = measured.implied if measured.implied is not None else np.ones(1)
-    ratio = float(np.median(measured.found / np.where(implied == 0, np.nan, implied)))
+    ratio = float(np.median(measured.found / measured.implied))
     if abs(ratio - 0.5) < 0.02:
         why = "a factor ½: half the potential was taken for the potential"
     elif abs(ratio - 2) < 0.05:
@@ -116,9 +119,14 @@ def _prefactor(measured: Tail, name: str) -> Check:
     return Check(f"{name}: energy over that of its charges", 1.0, ratio, PREFACTOR, "", fault)
 
 
-def _plot(measured: Tail, expected: Floats | None) -> Plot:
+def _plot(measured: Tail) -> Plot:
     x = tuple(measured.distance.tolist())
-    curves = [Curve("found", x, tuple(np.abs(measured.found).tolist()))]
-    if expected is not None:
-        curves.insert(0, Curve("expected", x, tuple(np.abs(expected).tolist()), "expected"))
-    return Plot("distance (Å)", "|slope of the energy| (eV/Å)", tuple(curves), logarithmic=True)
+    whose = "its charges" if measured.own else "formal charges"
+    return Plot(
+        "distance (Å)", "|slope of the energy| (eV/Å)",
+        (
+            Curve(whose, x, tuple(np.abs(measured.implied).tolist()), "expected"),
+            Curve("found", x, tuple(np.abs(measured.found).tolist())),
+        ),
+        logarithmic=True,
+    )  # fmt: skip

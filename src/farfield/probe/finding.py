@@ -8,7 +8,7 @@ from typing import Any, Literal
 Status = Literal["pass", "fail", "skip", "info"]
 
 
-class NotApplicable(Exception):  # noqa: N818 - nothing is wrong: the law has nothing to judge here
+class NotApplicable(Exception):
     """Raised by a law that cannot judge this model; the message is the reason, as readers see it."""
 
 

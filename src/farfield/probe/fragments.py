@@ -32,6 +32,13 @@ class Fragment:
         sign = "" if not size else ("" if size == 1 else str(size)) + ("+" if self.charge > 0 else "-")
         return str(self.atoms.get_chemical_formula()) + sign
 
+    @property
+    def formal(self) -> Floats:
+        """``(atoms,)`` e, what chemists would write, moved together so that it sums to the charge."""
+        leaning = np.array([_leaning(z) for z in self.atoms.numbers.tolist()])
+        shifted: Floats = leaning + (self.charge - leaning.sum()) / len(leaning)
+        return shifted
+
     def turned(self, matrix: Floats) -> "Fragment":
         """The same, rotated."""
         atoms = self.atoms.copy()
@@ -136,8 +143,7 @@ def _own(frame: ase.Atoms) -> Fragment:
 def _oriented(atoms: ase.Atoms, charge: float) -> Fragment:
     """Centred, with Σzr of the formal charges along x where there is any."""
     atoms.positions -= atoms.positions.mean(0)
-    formal = np.array([_leaning(z) for z in atoms.numbers.tolist()])
-    along = (formal - formal.mean()) @ atoms.positions
+    along = Fragment(atoms, charge).formal @ atoms.positions
     if np.linalg.norm(along) > 1e-6:
         atoms.rotate(along, [1, 0, 0])
     return Fragment(atoms, charge)
@@ -146,4 +152,3 @@ def _oriented(atoms: ase.Atoms, charge: float) -> Fragment:
 def _leaning(number: int) -> float:
     """Formal charge; oxygen and halogens negative, hydrogen positive, and carbon between them."""
     return 0.0 if chemical_symbols[number] in ("C", "Si") else USUAL.get(number, 0.0)
-

@@ -11,7 +11,7 @@ from farfield.probe.finding import NotApplicable
 from farfield.probe.stage import Stage
 
 _LATTICE = {
-    "Au": 4.08, "Ag": 4.09, "Pt": 3.92, "Cu": 3.61, "Pd": 3.89, "Ni": 3.52, "Al": 4.05, "Ir": 3.84, "Rh": 3.80, "Pb": 4.95,
+    "Au": 4.08, "Ag": 4.09, "Pt": 3.92, "Cu": 3.61, "Pd": 3.89, "Ni": 3.52, "Al": 4.05, "Ir": 3.84, "Rh": 3.80,
 }  # fmt: skip
 """Å, cubic constants of fcc metals (CRC Handbook of Chemistry and Physics)."""
 

@@ -101,12 +101,13 @@ def _system(frame: ase.Atoms) -> System:
 def _seen(prediction: Prediction, system: System) -> list[Seen]:
     per_atom = {name: _values(prediction, name) for name in ("forces", "charges", "born_charges")}
     per_frame = {name: _values(prediction, name) for name in ("stress", "dipole", "polarizability")}
+    energy = prediction.energy.detach().double().cpu().numpy()
     ends = torch.cumsum(system.atoms_per_system, 0).tolist()
     out = []
     for k, (start, end) in enumerate(zip([0, *ends], ends)):
         rows: dict[str, Floats | None] = {n: None if v is None else v[start:end] for n, v in per_atom.items()}
         rows |= {n: None if v is None else v[k] for n, v in per_frame.items()}
-        out.append(Seen(energy=float(prediction.energy[k]), **rows))
+        out.append(Seen(energy=float(energy[k]), **rows))
     return out
 
 

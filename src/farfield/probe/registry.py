@@ -5,10 +5,32 @@ from dataclasses import dataclass
 
 from farfield.probe.finding import Verdict
 from farfield.probe.laws import (
-    batch, born_sum, cell_smoothness, charge_charge, charge_dipole, cost, dipole_dipole, dissociation, force,
-    image_charge, induced_dipole, lo_to, maxwell, permutation, reflection, rotation, screening, size_consistency, slab,
-    smoothness, stress, supercell, total_charge, translation, wrapping,
-)  # fmt: skip
+    batch,
+    born_sum,
+    cell_smoothness,
+    charge_charge,
+    charge_dipole,
+    cost,
+    dipole_dipole,
+    dissociation,
+    force,
+    image_charge,
+    induced_dipole,
+    lo_to,
+    maxwell,
+    permutation,
+    reflection,
+    rotation,
+    screening,
+    size_consistency,
+    slab,
+    smoothness,
+    stress,
+    supercell,
+    total_charge,
+    translation,
+    wrapping,
+)
 from farfield.probe.stage import Stage
 
 

@@ -26,7 +26,7 @@ class Salt:
     @property
     def formula(self) -> str:
         """NaCl."""
-        return chemical_symbols[self.cation] + chemical_symbols[self.anion]
+        return f"{chemical_symbols[self.cation]}{chemical_symbols[self.anion]}"
 
     @property
     def bond(self) -> float:
@@ -35,14 +35,14 @@ class Salt:
 
     @property
     def reduced_mass(self) -> float:
-        """u."""
+        """In u."""
         first, second = atomic_masses[[self.cation, self.anion]]
         return float(first * second / (first + second))
 
     def conventional(self, constant: float | None = None) -> ase.Atoms:
         """The cubic cell, 8 atoms."""
         edge = constant or self.constant
-        places = np.concatenate([_OCCUPIED, _OCCUPIED + [0.5, 0, 0]])
+        places = np.concatenate([_OCCUPIED, _OCCUPIED + np.array([0.5, 0, 0])])
         return ase.Atoms([self.cation] * 4 + [self.anion] * 4, edge * places, cell=[edge] * 3, pbc=True)
 
     def along(self, cells: int) -> ase.Atoms:

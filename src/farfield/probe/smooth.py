@@ -1,8 +1,12 @@
 """Steps in a function that should have none, from values on a fine grid.
 
-A step δ between two points makes fourth differences of up to 3δ there; what a smooth function makes is h⁴ f'''' and
-alike for neighbouring points, so that the median around takes care of it.
+A step δ between two points makes fourth differences of up to 3δ there; what a smooth function makes is h⁴ f'''', alike
+for neighbouring points, so that the median around takes care of most of it. What is left is looked at again on a finer
+grid: a step stays, a steep place goes.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,12 +14,38 @@ from farfield.probe.subject import Floats
 
 AROUND = 10
 """Points on either side that say how smooth the function is."""
+FINER = 5
+
+Function = Callable[[Floats], list[Floats]]
+"""Points in; for each quantity its values ``(points, ...)`` out."""
 
 
-def largest_step(values: Floats) -> tuple[float, int]:
-    """The largest step between neighbouring points along axis 0 and about where it is; 0 where all is smooth."""
+@dataclass(frozen=True)
+class Step:
+    """The largest that is left."""
+
+    size: float
+    at: float
+
+
+def largest_steps(function: Function, grid: Floats) -> tuple[list[Floats], list[Step]]:
+    """Values of every quantity on the (even) grid, and the largest step of each."""
+    values = function(grid)
+    steps = []
+    for k, quantity in enumerate(values):
+        size, place = _largest(quantity)
+        spacing = float(grid[1] - grid[0])
+        near = grid[place] + np.arange(-2 * FINER - AROUND, 2 * FINER + AROUND + 1) * spacing / FINER
+        near = near[(near >= grid[0]) & (near <= grid[-1])]
+        if size > 0 and len(near) > 5:
+            size = min(size, _largest(function(near)[k])[0])
+        steps.append(Step(size, float(grid[place])))
+    return values, steps
+
+
+def _largest(values: Floats) -> tuple[float, int]:
     fourth = np.abs(np.diff(values, 4, axis=0)).reshape(len(values) - 4, -1).max(1)
-    padded = np.pad(fourth, AROUND, mode="reflect")
+    padded = np.pad(fourth, AROUND, mode="symmetric" if len(fourth) >= AROUND else "wrap")
     around = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND + 1), axis=1)
     excess = np.maximum(fourth - 5 * around, 0) / 3
     at = int(excess.argmax())

@@ -51,7 +51,7 @@ class Stage:
 
     @cached_property
     def salt(self) -> Salt | None:
-        """The rock salt of two of the model's elements, at the model's own lattice constant; None where there is none."""
+        """The rock salt of two of the model's elements at the model's own lattice constant, where there is one."""
         return find_salt(self.subject)
 
     def rock_salt(self) -> Salt:
@@ -98,7 +98,7 @@ class Stage:
         return atoms
 
     def noise(self, atoms: ase.Atoms) -> float:
-        """eV by which rounding moves the energy: its spread when everything is moved together, 2 meV at most."""
+        """By how many eV rounding moves the energy: its spread when everything is moved together, 2 meV at most."""
         generator = np.random.default_rng(11)
         moved = []
         for _ in range(5):

@@ -23,9 +23,7 @@ def judge(stage: Stage) -> Verdict:
         word = frame.get_chemical_formula()
         off = abs(there.energy - here.energy)
         spare = 1e-12 * abs(here.energy)
-        checks.append(
-            Check(f"{word}: energy", 0.0, off, ENERGY * len(frame) + spare, "eV", fault.format("energy"))
-        )
+        checks.append(Check(f"{word}: energy", 0.0, off, ENERGY * len(frame) + spare, "eV", fault.format("energy")))
         forces = given(here.forces)
         size = FORCE * max(1.0, float(np.abs(forces).max()))
         off = float(np.abs(given(there.forces) - forces).max())

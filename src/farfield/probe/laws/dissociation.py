@@ -1,5 +1,7 @@
 """Fragments far apart carry whole charges."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
@@ -16,10 +18,8 @@ def judge(stage: Stage) -> Verdict:
     stage.needs("charges", "charges")
     positive, negative = ions(stage)
     dimers = [Dimer(positive, negative)]
-    try:
+    with suppress(NotApplicable):  # the pair of ions says enough
         dimers.append(Dimer(positive, polar(stage)))
-    except NotApplicable:
-        pass  # the pair of ions says enough
     reach = stage.subject.reach
     distance = np.geomspace(3.0, 4 * reach, 8 if stage.fast else 16)
     checks, curves = [], []

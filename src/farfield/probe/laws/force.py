@@ -23,7 +23,7 @@ def judge(stage: Stage) -> Verdict:
         along = -np.einsum("kna,na->k", ways, forces)
         size = max(1.0, float(np.sqrt((forces**2).sum(1).mean())))
         tolerance = 2e-4 * size + 3 * stage.noise(atoms) / STEP
-        share = float(np.linalg.norm(along - slopes) / max(np.linalg.norm(slopes), 1e-12))
+        share = float(np.linalg.norm(along - slopes)) / max(float(np.linalg.norm(slopes)), 1e-12)
         fault = (
             f"Forces are not the slope of the energy ({100 * share:.2g} % off): a term of the chain rule is missing, "
             "as a rule how charges change when atoms move (dq/dR)."

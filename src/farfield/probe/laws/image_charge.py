@@ -38,8 +38,8 @@ def judge(stage: Stage) -> Verdict:
     expected = _slopes(metal, heights - mirror, charges)
     ratio = float(found @ expected / (expected @ expected))
     fault = (
-        f"The ion is drawn to the metal with {ratio:.2f} times the force of its image charge: the metal's charges do not "
-        "respond as a conductor's (too hard, too few, or screened by a cutoff)."
+        f"The ion is drawn to the metal with {ratio:.2f} times the force of its image charge: the metal's charges "
+        "do not respond as a conductor's (too hard, too few, or screened by a cutoff)."
     )
     check = Check(f"{metal.name}: force over that of the image", 1.0, ratio, TOLERANCE, "", fault)
     x = tuple((heights - metal.top).tolist())

@@ -40,8 +40,8 @@ def judge(stage: Stage) -> Verdict:
 
 def _fault(name: str, other: str, first: Floats, second: Floats) -> str:
     if np.abs(first.transpose(0, 2, 1) - second).max() < 0.2 * np.abs(first - second).max():
-        return f"{name} and {other} are each other's transpose: axes of the Born charges are swapped, [a, b] is dd_a/dR_b."
-    return f"{name} is not {other}: dipole and forces do not come from one energy (a term such as dq/dR or -d·E is missing)."
+        return f"{name} and {other} are each other's transpose: its axes are swapped, [a, b] must be dd_a/dR_b."
+    return f"{name} is not {other}: they do not come from one energy (a term such as dq/dR or -d·E is missing)."
 
 
 def _dipole_slopes(stage: Stage, atoms: ase.Atoms) -> Floats:

@@ -22,8 +22,8 @@ def judge(stage: Stage) -> Verdict:
     step = float(energy[-1] - energy[-2])
     spare = 6 * stage.noise(slabs[-1])
     fault = (
-        f"One more layer of a slab of {layers[-1]} costs {step - bulk:+.4f} eV per pair more than the bulk: two and three "
-        "periodic axes are not summed alike (images across the vacuum, a missing slab correction)."
+        f"One more layer of a slab of {layers[-1]} costs {step - bulk:+.4f} eV per pair more than the bulk: two and "
+        "three periodic axes are not summed alike (images across the vacuum), or charge is spread over all atoms."
     )
     checks = [Check(f"{salt.formula}: energy of a layer against the bulk", bulk, step, TOLERANCE + spare, "eV", fault)]
     near = slabs[0].copy()

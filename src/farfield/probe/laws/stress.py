@@ -44,7 +44,7 @@ def judge(stage: Stage) -> Verdict:
 
 
 def _fault(slopes: Floats, found: Floats) -> str:
-    ratio = float(found @ slopes / max(slopes @ slopes, 1e-300))
+    ratio = float(found @ slopes) / max(float(slopes @ slopes), 1e-300)
     if abs(ratio + 1) < 0.02:
         return "The stress has the wrong sign: it must be (1/V) dE/dε, positive under tension."
     if np.abs(found - ratio * slopes).max() < 0.02 * np.abs(slopes).max() and abs(ratio - 1) > 0.02:
