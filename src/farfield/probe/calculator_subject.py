@@ -26,6 +26,7 @@ class CalculatorSubject:
     reach: float = REACH  # Å
     cutoff: float = REACH  # Å
     batches: bool = False
+    takes_charge: bool = False
     takes_field: bool = False
 
     @property

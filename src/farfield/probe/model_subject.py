@@ -33,6 +33,7 @@ class ModelSubject:
     reach: float  # Å
     cutoff: float  # Å
     batches: bool = True
+    takes_charge: bool = True
 
     @classmethod
     def of(cls, model: Model, name: str = "") -> "ModelSubject":

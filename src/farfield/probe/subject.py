@@ -63,6 +63,11 @@ class Subject(Protocol):
         ...
 
     @property
+    def takes_charge(self) -> bool:
+        """Whether it is known to read ``info["charge"]``."""
+        ...
+
+    @property
     def takes_field(self) -> bool:
         """Whether ``info["external_field"]`` (V/Å) acts on it."""
         ...

@@ -9,12 +9,13 @@ TOLERANCE = 1e-4
 
 
 def judge(stage: Stage) -> Verdict:
-    """Crystals and molecules with their own total charge, and molecules with one electron more and less."""
+    """Crystals and molecules with their own total charge, and molecules with one electron more and less where it takes any."""
     stage.needs("charges", "charges")
     checks: list[Check] = []
     for word, atoms in stage.samples:
         own = float(atoms.info.get("charge", 0.0))
-        for total in (own,) if word == "crystal" else (own, own + 1, own - 1):
+        others = (own + 1, own - 1) if word == "molecule" and stage.subject.takes_charge else ()
+        for total in (own, *others):
             frame = atoms.copy()
             frame.info["charge"] = total
             try:
