@@ -71,7 +71,9 @@ class Ions:
         pairs = pairs_within(system, CUTOFF)
         near = torch.exp(-pairs.distance.square() / 8) * switched(pairs.distance)
         crowd = torch.zeros_like(formal).index_add(0, pairs.i, near)
-        given = self.transfer * (formal[pairs.j] - formal[pairs.i]) * near * (1 + 0.1 * (crowd[pairs.i] + crowd[pairs.j]))
+        given = (
+            self.transfer * (formal[pairs.j] - formal[pairs.i]) * near * (1 + 0.1 * (crowd[pairs.i] + crowd[pairs.j]))
+        )
         dipole = (formal[:, None] * system.positions).sum(0) - 0.5 * (given[:, None] * pairs.vector).sum(0)
         return formal.index_add(0, pairs.i, given), dipole
 
@@ -115,7 +117,7 @@ def switched(distance: Tensor) -> Tensor:
     return 1 - x**3 * (10 - 15 * x + 6 * x**2)
 
 
-def _waves_beyond(system: System, charges: Tensor, k: int, *, cutoff: float = 3.63, alpha: float = 0.6) -> Tensor:
+def _waves_beyond(system: System, charges: Tensor, k: int, *, cutoff: float = 3.63, alpha: float = 0.585) -> Tensor:
     """What an Ewald sum leaves out that stops at a hard ``cutoff`` (1/Å); later than twice it nothing is left."""
     if not bool(system.periodic[k].all()):
         return charges.new_zeros(())

@@ -21,6 +21,8 @@ STEP = 0.02
 """Part of the distance over which slopes are taken."""
 EXPONENT = 0.05
 """By which an exponent may be off."""
+MANY_SIZES = 16
+"""Of the larger fragment, its centre to its outermost atom, below which its octupole would be felt."""
 PREFACTOR = 0.02
 """Part by which a prefactor may be off."""
 
@@ -37,13 +39,13 @@ class Tail:
 
 
 def tail(stage: Stage, dimers: Sequence[tuple[float, Dimer]]) -> Tail:
-    """Slope of Σ weight × energy of the dimers, from two to four reaches of the model's short-range part.
+    """Slope of Σ weight × energy of the dimers, from two reaches of the model's short-range part to twice that.
 
     Twice as far where charges respond: what they give way by falls off as one over the distance.
     """
     size = max(float(np.abs(f.atoms.positions).max()) for _, d in dimers for f in (d.first, d.second))
-    reach = stage.subject.reach * (2 if stage.charges_respond else 1)
-    distance = np.geomspace(2 * reach, 4 * reach, 4 if stage.fast else 7) + 2 * size
+    start = max(2 * stage.subject.reach * (2 if stage.charges_respond else 1), MANY_SIZES * size)
+    distance = np.geomspace(start, 2 * start, 4 if stage.fast else 7)
     found, implied = np.zeros(len(distance)), np.zeros(len(distance))
     for weight, dimer in dimers:
         ends = [dimer.at(float(r * side)) for r in distance for side in (1 - STEP, 1 + STEP)]

@@ -58,7 +58,7 @@ class CalculatorSubject:
             return self._ask(atoms, want)
         except Exception as failure:  # any program stands behind it
             reason = f"{type(failure).__name__}: {failure}".partition("\n")[0]
-            raise Refused(f"{self.name} gave up on {atoms.get_chemical_formula()}: {reason}") from failure
+            raise Refused(f"{self.name} gave up on {atoms.get_chemical_formula('metal')}: {reason}") from failure
 
     def _ask(self, atoms: ase.Atoms, want: frozenset[str]) -> Seen:
         def ask(name: str, key: str) -> Any:

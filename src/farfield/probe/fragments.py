@@ -30,7 +30,7 @@ class Fragment:
         """Na+, NaCl."""
         size = abs(round(self.charge))
         sign = "" if not size else ("" if size == 1 else str(size)) + ("+" if self.charge > 0 else "-")
-        return str(self.atoms.get_chemical_formula()) + sign
+        return f"{self.atoms.get_chemical_formula('metal')}{sign}"
 
     @property
     def formal(self) -> Floats:

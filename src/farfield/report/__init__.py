@@ -3,5 +3,6 @@
 from farfield.report.binding import save_binding_picture
 from farfield.report.page import write_report
 from farfield.report.result import RunResult
+from farfield.report.scorecard import write_scorecard
 
-__all__ = ["RunResult", "save_binding_picture", "write_report"]
+__all__ = ["RunResult", "save_binding_picture", "write_report", "write_scorecard"]

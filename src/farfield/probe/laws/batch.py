@@ -20,7 +20,7 @@ def judge(stage: Stage) -> Verdict:
     fault = "What else is in a batch changes a structure's {}: sums or averages run over the batch, not the structure."
     checks = []
     for frame, here, there in zip(frames, alone, together):
-        word = frame.get_chemical_formula()
+        word = frame.get_chemical_formula("metal")
         off = abs(there.energy - here.energy)
         spare = 1e-12 * abs(here.energy)
         checks.append(Check(f"{word}: energy", 0.0, off, ENERGY * len(frame) + spare, "eV", fault.format("energy")))

@@ -34,7 +34,7 @@ def judge(stage: Stage) -> Verdict:
         "flows or is spread over all atoms, an average over the structure, or attention without distance."
     )
     tolerance = TOLERANCE * (1 + len(both) / 10) + 3 * stage.noise(both)
-    name = f"{first.get_chemical_formula()} and {second.get_chemical_formula()} at {DISTANCE:.0f} Å"
+    name = f"{first.get_chemical_formula('metal')} and {second.get_chemical_formula('metal')} at {DISTANCE:.0f} Å"
     check = Check(f"{name}: E(A and B) - E(A) - E(B)", 0.0, found, tolerance, "eV", fault)
     return Verdict((check,), "Energies of molecules far apart add up.")
 

@@ -9,7 +9,7 @@ TOLERANCE = 1e-4
 
 
 def judge(stage: Stage) -> Verdict:
-    """Crystals and molecules with their own total charge, and molecules with one electron more and less where it takes any."""
+    """Crystals and molecules with their total charge, molecules with one electron more and less where it takes any."""
     stage.needs("charges", "charges")
     checks: list[Check] = []
     for word, atoms in stage.samples:
