@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass, field, replace
 
-import ase
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from torch import Tensor
 
 from farfield.coulomb import Coulomb
@@ -60,7 +60,7 @@ class Ions:
         if (per_system(charges.detach(), system) - system.charge).abs().max() > 1e-6:
             raise InputError("rigid ions carry the sum of their formal charges")
         felt = charges.detach() if self.fault == "frozen charges" else charges
-        energy = self._short_range(system) + self._electrostatics(system, felt)
+        energy = self._short_range(system) + self._electrostatics(system, felt) + self._strange(system)
         dipole = per_system(charges[:, None] * system.positions, system)
         reported = charges + 1e-3 if self.fault == "not neutral" else charges
         return Prediction(energy=energy, charges=reported, dipole=dipole)
@@ -98,6 +98,28 @@ class Ions:
             energy = energy + 1e-3 * torch.exp(-r.square() / 10) * (pairs.vector[:, 0] / r) ** 2
         atoms = torch.zeros(system.n_atoms, dtype=torch.float64).index_add(0, pairs.i, 0.5 * energy * switched(r))
         return per_system(atoms, system)
+
+    def _strange(self, system: System) -> Tensor:
+        """Small terms that no energy has."""
+        nothing = torch.zeros(system.n_systems, dtype=torch.float64)
+        if self.fault == "per cell":
+            return 0.01 * system.atoms_per_system.double().sqrt()
+        if self.fault == "permutation":
+            return 1e-3 * per_system((torch.arange(system.n_atoms) % 2).double() * system.numbers, system)
+        if self.fault == "origin":
+            return nothing + 1e-3 * per_system(torch.sin(system.positions[:, 0]), system)
+        if self.fault == "mirror":
+            return nothing + 0.1 * self._handedness(system)
+        return nothing
+
+    def _handedness(self, system: System) -> Tensor:
+        """Σᵢ (a × b)·c of three differently weighted sums of neighbours' directions."""
+        pairs = pairs_within(system, CUTOFF)
+        weights = [torch.exp(-(pairs.distance.square() + k * pairs.distance) / 8) for k in (0, 2)]
+        weights.append(weights[0] * (system.numbers[pairs.j] == 11))
+        zero, near = torch.zeros_like(system.positions), pairs.vector * switched(pairs.distance)[:, None]
+        a, b, c = (zero.index_add(0, pairs.i, weight[:, None] * near) for weight in weights)
+        return per_system((torch.linalg.cross(a, b) * c).sum(1), system)
 
     def _electrostatics(self, system: System, charges: Tensor) -> Tensor:
         if self.fault == "cut off":
@@ -164,11 +186,18 @@ def ions():
 
 
 @pytest.fixture(scope="session")
-def salt_melt():
-    """Forty ions of a rattled crystal, a user's structure."""
-    from ase.build import bulk
+def in_field():
+    """The same, with a field that acts."""
 
-    atoms = bulk("NaCl", "rocksalt", a=5.7, cubic=True)
-    atoms = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True).repeat((2, 1, 1))
+    def make(fault: str = "", transfer: float = 0.001) -> InField:
+        return InField(Ions(fault, transfer), fault or "ions", reach=CUTOFF, cutoff=CUTOFF)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def melt():
+    """Sixteen ions of a rattled crystal, a user's structure."""
+    atoms = bulk("NaCl", "rocksalt", a=5.7, cubic=True).repeat((2, 1, 1))
     atoms.rattle(0.2, seed=3)
     return atoms

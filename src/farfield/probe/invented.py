@@ -43,7 +43,7 @@ def _spacing(species: Sequence[int]) -> float:
 
 
 def _apart(generator: np.random.Generator, numbers: Floats, cell: Floats, *, periodic: bool) -> Floats:
-    """Fractional positions at which no two atoms are closer than their covalent radii, or the best of 2000 tries."""
+    """Fractional positions at which atoms keep 1.2 times their covalent radii apart, or the best of 2000 tries."""
     bond = covalent_radii[numbers][:, None] + covalent_radii[numbers][None] + 99 * np.eye(len(numbers))
     best, spread = np.empty((len(numbers), 3)), -1.0
     for _ in range(2000):
@@ -53,6 +53,6 @@ def _apart(generator: np.random.Generator, numbers: Floats, cell: Floats, *, per
         closest = float(np.min((np.linalg.norm(apart @ cell, axis=2) + 999 * np.eye(len(numbers))) / bond))
         if closest > spread:
             best, spread = places, closest
-        if spread > 1:
+        if spread > 1.2:
             break
     return best

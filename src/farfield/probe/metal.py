@@ -1,9 +1,9 @@
 """A metal surface with ions before it, for models whose charges respond."""
 
+import math
 from dataclasses import dataclass
 
 import ase
-import numpy as np
 from ase.build import fcc100
 from ase.data import atomic_numbers, chemical_symbols
 
@@ -15,40 +15,37 @@ _LATTICE = {
 }  # fmt: skip
 """Å, cubic constants of fcc metals (CRC Handbook of Chemistry and Physics)."""
 
+WIDEST = 9
+"""Atoms along either side of the cell."""
+
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A slab of four layers, periodic along x and y, centred at z = 0."""
+    """A slab of three layers, periodic along x and y and wider than ions are high above it, centred at z = 0."""
 
     slab: ase.Atoms
     ion: int
 
     @property
     def top(self) -> float:
-        """Å, where the uppermost atoms are; the lowest are at minus that."""
+        """Height of the uppermost atoms in Å; the lowest are at minus that."""
         return float(self.slab.positions[:, 2].max())
-
-    @property
-    def area(self) -> float:
-        """Å² of a side of the cell."""
-        return float(np.linalg.norm(np.cross(self.slab.cell[0], self.slab.cell[1])))
 
     @property
     def name(self) -> str:
         """Cl before Au(100)."""
         return f"{chemical_symbols[self.ion]} before {self.slab.symbols[0]}(100)"
 
-    def with_ions(self, *heights: float) -> ase.Atoms:
-        """The slab first, then ions at these heights (Å) over its middle; no charge in all."""
+    def with_ion(self, height: float) -> ase.Atoms:
+        """The slab first, then an ion at this height (Å) over its middle; no charge in all."""
         atoms = self.slab.copy()
-        middle = (self.slab.cell[0] + self.slab.cell[1])[:2] / 2
-        atoms += ase.Atoms([self.ion] * len(heights), [[*middle, z] for z in heights])
+        atoms += ase.Atoms([self.ion], [[*(self.slab.cell[0] + self.slab.cell[1])[:2] / 2, height]])
         atoms.info["charge"] = 0.0
         return atoms
 
 
 def surface(stage: Stage) -> Surface:
-    """Of the first fcc metal the model knows, with the most electronegative other element it knows.
+    """Of the first fcc metal the model knows, before it the most electronegative of its other elements.
 
     Raises:
         NotApplicable: charges that do not respond, no metal, or nothing else.
@@ -64,7 +61,8 @@ def surface(stage: Stage) -> Surface:
     if not others:
         raise NotApplicable("no other element than metals to put before the surface")
     symbol = chemical_symbols[metals[0]]
-    slab = fcc100(symbol, (3, 3, 4), a=_LATTICE[symbol], vacuum=10.0)
+    across = min(math.ceil(4.2 * stage.subject.cutoff / (_LATTICE[symbol] / math.sqrt(2))), WIDEST)
+    slab = fcc100(symbol, (across, across, 3), a=_LATTICE[symbol], vacuum=10.0)
     slab = ase.Atoms(slab.numbers, slab.positions, cell=slab.cell, pbc=[True, True, False])
     slab.positions[:, 2] -= slab.positions[:, 2].mean()
     order = [atomic_numbers[s] for s in ("F", "Cl", "O", "Br", "I", "S", "N")]

@@ -14,7 +14,9 @@ from farfield.probe.subject import Floats
 
 AROUND = 10
 """Points on either side that say how smooth the function is."""
-FINER = 5
+FINER, LOOKS = 5, 3
+NEGLIGIBLE = 1e-6
+"""Steps (eV, eV/Å) that nobody looks at again."""
 
 Function = Callable[[Floats], list[Floats]]
 """Points in; for each quantity its values ``(points, ...)`` out."""
@@ -31,16 +33,25 @@ class Step:
 def largest_steps(function: Function, grid: Floats) -> tuple[list[Floats], list[Step]]:
     """Values of every quantity on the (even) grid, and the largest step of each."""
     values = function(grid)
-    steps = []
-    for k, quantity in enumerate(values):
-        size, place = _largest(quantity)
-        spacing = float(grid[1] - grid[0])
-        near = grid[place] + np.arange(-2 * FINER - AROUND, 2 * FINER + AROUND + 1) * spacing / FINER
+    return values, [_confirmed(function, k, grid, quantity) for k, quantity in enumerate(values)]
+
+
+def _confirmed(function: Function, which: int, grid: Floats, values: Floats) -> Step:
+    """The largest step of one quantity, smaller and smaller grids about it until it no longer shrinks."""
+    size, place = _largest(values)
+    at, spacing = float(grid[place]), float(grid[1] - grid[0])
+    for _ in range(LOOKS):
+        spacing /= FINER
+        near = at + np.arange(-2 * FINER - AROUND, 2 * FINER + AROUND + 1) * spacing
         near = near[(near >= grid[0]) & (near <= grid[-1])]
-        if size > 0 and len(near) > 5:
-            size = min(size, _largest(function(near)[k])[0])
-        steps.append(Step(size, float(grid[place])))
-    return values, steps
+        if size < NEGLIGIBLE or len(near) < AROUND:
+            break
+        finer, place = _largest(function(near)[which])
+        at = float(near[place])
+        if finer > 0.5 * size:
+            break
+        size = finer
+    return Step(size, at)
 
 
 def _largest(values: Floats) -> tuple[float, int]:

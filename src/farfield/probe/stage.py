@@ -15,6 +15,9 @@ from farfield.probe.subject import Floats, Seen, Subject, given
 LARGEST = 400
 """Atoms of a user's structure beyond which laws that need many predictions take an invented one."""
 
+EXACT = 1e-7
+"""Rounding of energies, in eV, below which small steps give better slopes."""
+
 RESPONDS = 1e-6
 """e, change of a charge beyond the reach from which on charges are said to respond."""
 

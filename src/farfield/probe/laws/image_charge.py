@@ -20,23 +20,24 @@ def judge(stage: Stage) -> Verdict:
     """The slope of the energy with height beyond the cutoff, over that of the ion and its mirror image.
 
     Half the energy of the ion, the image and all their periodic copies is that of the ion before a perfect conductor.
-    Where the mirror stands is fitted: some tenths of Å before the outermost atoms.
+    Where the mirror stands is fitted, from 0.5 Å behind the outermost atoms to 2 Å before them.
     """
     metal = surface(stage)
-    heights = metal.top + np.linspace(1.1, 2.2, 4 if stage.fast else 7) * stage.subject.cutoff
-    seen = stage.see([metal.with_ions(z) for z in heights], "charges")
+    heights = metal.top + np.linspace(1.05, 1.5, 4 if stage.fast else 7) * stage.subject.cutoff
+    seen = stage.see([metal.with_ion(z) for z in heights], "charges")
     charges = np.array([given(one.charges)[-1] for one in seen])
     if np.abs(charges).max() < 0.02:
         raise NotApplicable(f"{metal.name}: the ion carries no charge there")
-    ends = stage.energies([metal.with_ions(z + side) for z in heights for side in (-STEP, STEP)]).reshape(-1, 2)
+    ends = stage.energies([metal.with_ion(z + side) for z in heights for side in (-STEP, STEP)]).reshape(-1, 2)
     found = (ends[:, 1] - ends[:, 0]) / (2 * STEP)
 
     def misfit(mirror: float) -> float:
         return float(np.square(found - _slopes(metal, heights - mirror, charges)).sum())
 
-    mirror = float(minimize_scalar(misfit, bounds=(metal.top - 1.5, metal.top + 2.5), method="bounded").x)
+    mirror = float(minimize_scalar(misfit, bounds=(metal.top - 0.5, metal.top + 2.0), method="bounded").x)
     expected = _slopes(metal, heights - mirror, charges)
-    ratio = float(found @ expected / (expected @ expected))
+    ratios = found / expected
+    ratio = float(ratios[np.abs(ratios - 1).argmax()])
     fault = (
         f"The ion is drawn to the metal with {ratio:.2f} times the force of its image charge: the metal's charges "
         "do not respond as a conductor's (too hard, too few, or screened by a cutoff)."

@@ -1,32 +1,30 @@
 """A metal lets no field through."""
 
-import numpy as np
-
 from farfield.probe.finding import Check, NotApplicable, Verdict
 from farfield.probe.metal import surface
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
-from farfield.units import COULOMB
 
-TOLERANCE = 0.05
-"""Part of the field without the metal."""
+EXPECTED, TOLERANCE = 0.25, 0.75
+"""Å before the outermost atoms: mirrors of metals stand from half an Å behind them to one before them."""
 
 
 def judge(stage: Stage) -> Verdict:
-    """The field at an ion under a slab, with and without another ion above it, over the bare field 2πKq/A."""
+    """Where the charge is that an ion induces in a slab: at the surface before the ion, so that no field is inside.
+
+    The slab carries -q in all. Spread evenly, its centre would be in the middle, and the ion's field in the metal.
+    """
     metal = surface(stage)
-    height = metal.top + 1.2 * stage.subject.cutoff
-    both, alone = stage.see([metal.with_ions(-height, height), metal.with_ions(-height)], "forces", "charges")
-    below = [given(seen.charges)[len(metal.slab)] for seen in (both, alone)]
-    above = float(given(both.charges)[-1])
-    if min(map(abs, (*below, above))) < 0.02:
-        raise NotApplicable(f"{metal.name}: the ions carry no charge there")
-    field = [float(given(seen.forces)[len(metal.slab), 2]) / q for seen, q in zip((both, alone), below)]
-    bare = 2 * np.pi * COULOMB * abs(above) / metal.area
-    passed = float((field[0] - field[1]) / bare)
+    frame = metal.with_ion(metal.top + 1.1 * stage.subject.cutoff)
+    charges = given(stage.see([frame], "charges")[0].charges)
+    above = float(charges[-1])
+    if abs(above) < 0.02:
+        raise NotApplicable(f"{metal.name}: the ion carries no charge there")
+    centre = -float(charges[:-1] @ frame.positions[:-1, 2]) / above
     fault = (
-        f"{100 * abs(passed):.0f} % of an ion's field comes through four layers of metal: "
-        "the metal's charges do not respond as a conductor's (too hard, or only to what is near)."
+        f"An ion's field gets into the metal: the charge it induces is centred {metal.top - centre:.2f} Å under the "
+        "outermost atoms, for the metal's charges do not respond as a conductor's (too hard, or only to what is near)."
     )
-    check = Check(f"{metal.name}: part of the field that comes through", 0.0, passed, TOLERANCE, "", fault)
+    what = f"{metal.name}: induced charge over the outermost atoms"
+    check = Check(what, EXPECTED, centre - metal.top, TOLERANCE, "Å", fault)
     return Verdict((check,), "No field comes through the metal.")
