@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from farfield.atomic_write import write_atomically
+from farfield.cli.md import take_conditions
 from farfield.cli.progress import ProgressDisplay, clock
 from farfield.data.files import load_structures
 from farfield.errors import InputError
@@ -19,6 +20,7 @@ from farfield.model import load
 from farfield.probe import LAWS, CalculatorSubject, ModelSubject, Scorecard, Subject, scorecard
 from farfield.probe.calculator_subject import REACH
 from farfield.probe.scorecard import chosen_laws
+from farfield.probe.stage import LARGEST, is_crystal, is_molecule
 from farfield.reference.engines import calculator_named
 from farfield.report import write_scorecard
 from farfield.report.laws import GLYPHS, value
@@ -58,9 +60,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
     laws = [name.strip() for name in args.laws.split(",")] if args.laws else []
     chosen_laws(laws)  # said before anything is loaded
-    structures = load_structures(args.structure) if args.structure else []
+    structures = _structures(args.structure)
     fragments = load_structures(args.fragments) if args.fragments else []
-    subject = _subject(args, structures)
+    subject, keys = _subject(args, structures)
+    for frame in (*structures, *fragments):
+        take_conditions(frame, keys)
     folder = args.out or Path(f"probe_{_name(args)}")
     folder.mkdir(parents=True, exist_ok=True)
     with ProgressDisplay() as display:
@@ -75,20 +79,30 @@ def run(args: argparse.Namespace) -> int:
     return 1 if card.failed else 0
 
 
-def _subject(args: argparse.Namespace, structures: list[ase.Atoms]) -> Subject:
+def _structures(path: Path | None) -> list[ase.Atoms]:
+    """The user's, if any can be judged on."""
+    frames = load_structures(path) if path else []
+    if frames and not any(is_crystal(frame) or is_molecule(frame) for frame in frames):
+        raise InputError(f"{path} holds neither a crystal nor a molecule of {LARGEST} atoms or fewer to judge on")
+    return frames
+
+
+def _subject(args: argparse.Namespace, structures: list[ase.Atoms]) -> tuple[Subject, dict[str, Any]]:
+    """Who is judged, and the keys of the data it was trained on."""
     if (args.model is None) == (args.ase is None):
         raise InputError("give a model.pt, or --ase module:Class, and not both")
     if args.model is not None:
         if args.elements or args.reach:
             raise InputError("--elements and --reach are for --ase: a model knows its own")
-        return ModelSubject.of(load(args.model))
+        model = load(args.model)
+        return ModelSubject.of(model), model.training_summary.get("keys", {})
     engine = calculator_named(args.ase)
     species = _elements(args.elements, structures)
     engine.check(frozenset())
     reach = args.reach or REACH
     if not 0 < reach < float("inf"):
         raise InputError(f"--reach is a length in Å, not {reach}")
-    return CalculatorSubject(engine.build(), engine.calculator, species, reach=reach, cutoff=reach)
+    return CalculatorSubject(engine.build(), engine.calculator, species, reach=reach, cutoff=reach), {}
 
 
 def _elements(words: str | None, structures: list[ase.Atoms]) -> tuple[int, ...]:

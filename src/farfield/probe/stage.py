@@ -13,7 +13,7 @@ from farfield.probe.salt import Salt, find_salt
 from farfield.probe.subject import Floats, Seen, Subject, given
 
 LARGEST = 400
-"""Atoms of a user's structure beyond which laws that need many predictions take an invented one."""
+"""Atoms of a user's structure beyond which laws, which need many predictions, do without it."""
 
 EXACT = 1e-7
 """Rounding of energies, in eV, below which small steps give better slopes."""
@@ -70,13 +70,13 @@ class Stage:
     @cached_property
     def crystal(self) -> ase.Atoms:
         """A crystal off its symmetric positions: the user's first, or invented."""
-        own = [frame for frame in self.structures if frame.pbc.all() and len(frame) <= LARGEST]
+        own = [frame for frame in self.structures if is_crystal(frame)]
         return own[0] if own else self._charged(invented.crystal(self.subject.species, self.salt))
 
     @cached_property
     def molecule(self) -> ase.Atoms:
         """A molecule or cluster: the user's first, or invented."""
-        own = [frame for frame in self.structures if not frame.pbc.any() and len(frame) <= LARGEST]
+        own = [frame for frame in self.structures if is_molecule(frame)]
         return own[0] if own else self._charged(invented.molecule(self.subject.species, self.salt))
 
     @property
@@ -109,3 +109,13 @@ class Stage:
             other.positions += generator.uniform(-1, 1, 3)
             moved.append(other)
         return min(float(np.std(self.energies(moved))), 2e-3)
+
+
+def is_crystal(frame: ase.Atoms) -> bool:
+    """Whether laws of crystals can be judged on it."""
+    return bool(frame.pbc.all()) and len(frame) <= LARGEST
+
+
+def is_molecule(frame: ase.Atoms) -> bool:
+    """Whether laws of molecules can be judged on it."""
+    return not frame.pbc.any() and len(frame) <= LARGEST

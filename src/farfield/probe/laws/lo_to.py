@@ -14,7 +14,7 @@ from ase.data import atomic_masses
 from farfield.probe.finding import Check, Curve, Plot, Verdict
 from farfield.probe.salt import Salt
 from farfield.probe.stage import Stage
-from farfield.probe.subject import Floats, Seen, given
+from farfield.probe.subject import Floats, Refused, Seen, given
 from farfield.units import COULOMB
 
 AMPLITUDE = 4e-3
@@ -93,13 +93,11 @@ def _fault(found: float, expected: float, *, flow: bool) -> str:
 def _effective(stage: Stage, salt: Salt) -> Effective:
     if "born_charges" in stage.subject.gives:
         crystal = salt.conventional()
-        seen = stage.see([crystal], "born_charges", *stage.wants("polarizability"))[0]
-        born = np.trace(given(seen.born_charges), axis1=1, axis2=2) / 3
+        born = np.trace(given(stage.see([crystal], "born_charges")[0].born_charges), axis1=1, axis2=2) / 3
         charges = np.array([born[crystal.numbers == z].mean() for z in (salt.cation, salt.anion)])
-        if seen.polarizability is None:
-            return Effective(charges, 1.0, "Born charges", TOLERANCE)
-        permittivity = 1 + 4 * np.pi * COULOMB * seen.polarizability.trace() / 3 / crystal.get_volume()
-        return Effective(charges, float(permittivity), "Born charges and ε∞", TOLERANCE)
+        permittivity = _permittivity(stage, crystal)
+        whose = "Born charges" if permittivity == 1 else f"Born charges and ε∞ = {permittivity:.2f}"
+        return Effective(charges, permittivity, whose, TOLERANCE)
     if "charges" not in stage.subject.gives:
         return Effective(salt.formal * np.array([1.0, -1.0]), 1.0, "formal charges (ε∞ from 1 to 10)", 0.9)
     if stage.charges_respond:
@@ -108,6 +106,18 @@ def _effective(stage: Stage, salt: Salt) -> Effective:
         charges = np.array([rest[crystal.numbers == z].mean() for z in (salt.cation, salt.anion)])
         return Effective(charges, 1.0, "charges at rest", TOLERANCE)
     return Effective(None, 1.0, "charges of its waves", TOLERANCE)
+
+
+def _permittivity(stage: Stage, crystal: ase.Atoms) -> float:
+    """ε∞ = 1 + 4πK α/V; 1 where the model has no polarizability of a crystal."""
+    if "polarizability" not in stage.subject.gives:
+        return 1.0
+    try:
+        found = stage.see([crystal], "polarizability")[0].polarizability
+    except Refused:
+        return 1.0
+    mean = float("nan") if found is None else float(np.trace(found)) / 3
+    return 1 + 4 * np.pi * COULOMB * mean / crystal.get_volume() if np.isfinite(mean) else 1.0
 
 
 def _limit(lengths: tuple[int, ...], values: list[float]) -> float:
