@@ -24,7 +24,7 @@ from farfield.probe.stage import LARGEST, is_crystal, is_molecule
 from farfield.reference.engines import calculator_named
 from farfield.report import write_scorecard
 from farfield.report.laws import GLYPHS, value
-from farfield.report.scorecard import summary
+from farfield.report.scorecard import found_in_words, summary
 
 _STYLES = {"pass": "green", "fail": "bold red", "skip": "dim", "info": "dim"}
 
@@ -146,7 +146,7 @@ def _show(console: Console, card: Scorecard, folder: Path) -> None:
     for finding in card.findings:
         style, unit = _STYLES[finding.status], f" {finding.unit}" if finding.unit else ""
         numbers = ("", "") if finding.found is None and finding.expected is None else (
-            f"{value(finding.expected)}{unit}", f"{value(finding.found)}{unit}"
+            f"{value(finding.expected)}{unit}", f"{found_in_words(finding)}{unit}"
         )  # fmt: skip
         table.add_row(finding.law, f"[{style}]{GLYPHS[finding.status]}[/]", *numbers, finding.explanation)
     console.print(table)

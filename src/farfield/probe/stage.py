@@ -15,9 +15,6 @@ from farfield.probe.subject import Floats, Seen, Subject, given
 LARGEST = 400
 """Atoms of a user's structure beyond which laws, which need many predictions, do without it."""
 
-EXACT = 1e-7
-"""Rounding of energies, in eV, below which small steps give better slopes."""
-
 RESPONDS = 1e-6
 """e, change of a charge beyond the reach from which on charges are said to respond."""
 

@@ -62,7 +62,8 @@ def mark(finding: Finding | None) -> Mark:
     """As the table shows it."""
     if finding is None:
         return Mark(GLYPHS["skip"], "skip")
-    aside = f"{value(finding.found)}, not {value(finding.expected)}" if finding.status == "fail" else ""
+    aside = f"{value(finding.found)}, not {value(finding.expected)} {finding.unit}".rstrip()
+    aside = aside if finding.status == "fail" else ""
     return Mark(GLYPHS[finding.status], finding.status, aside, finding.explanation)
 
 

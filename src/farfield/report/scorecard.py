@@ -62,8 +62,16 @@ def _inner(title: str) -> str:
 
 
 def _row(finding: Finding) -> Row:
-    numbers = (value(finding.expected), value(finding.found), value(finding.tolerance))
-    return Row(finding, GLYPHS[finding.status], *numbers)
+    return Row(
+        finding, GLYPHS[finding.status], value(finding.expected), found_in_words(finding), value(finding.tolerance)
+    )
+
+
+def found_in_words(finding: Finding) -> str:
+    """What was found; of a zero that is one to rounding, only that."""
+    if finding.found and finding.expected == 0 and abs(finding.found) < 1e-3 * (finding.tolerance or 0):
+        return "≈ 0"
+    return value(finding.found)
 
 
 def _picture(finding: Finding, plot: Plot) -> Picture:
@@ -105,4 +113,5 @@ def _draw(axes: Axes, curve: Curve, colour: str, plot: Plot) -> None:
     else:
         marker = "o" if len(x) <= 30 else ""
         line = "" if plot.y_label.startswith("minus") else "-"
-        axes.plot(x[drawn], y[drawn], color=colour, marker=marker, markersize=3.5, linestyle=line, label=curve.label)
+        label = curve.label if drawn.any() else f"{curve.label}: nothing"
+        axes.plot(x[drawn], y[drawn], color=colour, marker=marker, markersize=3.5, linestyle=line, label=label)

@@ -10,18 +10,22 @@ import numpy as np
 from farfield.probe.finding import Curve, Plot, Verdict
 from farfield.probe.stage import Stage
 
+MOST = 5000
+"""Atoms."""
+
 
 def judge(stage: Stage) -> Verdict:
-    """Larger and larger supercells until one takes two seconds (fast: a quarter); for information only."""
-    limit = 0.25 if stage.fast else 2.0
-    atoms, seconds, before = [], [], _peak()
+    """Larger and larger supercells as long as the next should take no more than seconds; for information only."""
+    limit = 0.5 if stage.fast else 4.0
+    atoms: list[int] = []
+    seconds: list[float] = []
+    before = _peak()
     for size in range(1, 9):
         crystal = _supercell(stage, size)
-        spent = _timed(stage, crystal)
-        atoms.append(len(crystal))
-        seconds.append(spent)
-        if spent > limit or len(crystal) > (500 if stage.fast else 4000):
+        if seconds and (len(crystal) > MOST or seconds[-1] * (len(crystal) / atoms[-1]) ** 1.5 > limit):
             break
+        seconds.append(_timed(stage, crystal))
+        atoms.append(len(crystal))
     pace = 1e6 * seconds[-1] / atoms[-1]
     grown = _peak() - before
     scaling = _scaling(atoms, seconds)

@@ -1,14 +1,19 @@
 """F = -dE/dR: the forces are the slope of the energy."""
 
+from collections.abc import Callable
+
 import ase
 import numpy as np
 
 from farfield.probe.finding import Check, Curve, Plot, Verdict
-from farfield.probe.stage import EXACT, Stage
+from farfield.probe.slopes import nearest_slopes
+from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
 
-FINE, COARSE = 1e-3, 5e-3
-"""Å, in double precision and where energies are rounded."""
+STEPS = (1e-3, 5e-3)
+"""Å, fine and coarse."""
+TOLERANCE = 2e-4
+"""Part of the rms force, or eV/Å where that is below one."""
 
 
 def judge(stage: Stage) -> Verdict:
@@ -19,12 +24,9 @@ def judge(stage: Stage) -> Verdict:
     for word, atoms in stage.samples:
         forces = given(stage.see([atoms], "forces")[0].forces)
         ways = _directions(atoms, 4 if stage.fast else 8)
-        noise = stage.noise(atoms)
-        step = FINE if noise < EXACT else COARSE
-        slopes = _slopes(stage, atoms, ways, step)
         along = -np.einsum("kna,na->k", ways, forces)
-        size = max(1.0, float(np.sqrt((forces**2).sum(1).mean())))
-        tolerance = 2e-4 * size + 3 * noise / step
+        slopes, rounding = nearest_slopes(stage, [_moved(atoms, way) for way in ways], along, STEPS, stage.noise(atoms))
+        tolerance = TOLERANCE * max(1.0, float(np.sqrt((forces**2).sum(1).mean()))) + rounding
         share = float(np.linalg.norm(along - slopes)) / max(float(np.linalg.norm(slopes)), 1e-12)
         fault = (
             f"Forces are not the slope of the energy ({100 * share:.2g} % off): a term of the chain rule is missing, "
@@ -54,13 +56,10 @@ def _directions(atoms: ase.Atoms, count: int) -> Floats:
     return unit
 
 
-def _slopes(stage: Stage, atoms: ase.Atoms, ways: Floats, step: float) -> Floats:
-    frames = []
-    for way in ways:
-        for steps in (-2, -1, 1, 2):
-            moved = atoms.copy()
-            moved.positions += steps * step * way
-            frames.append(moved)
-    energy = stage.energies(frames).reshape(-1, 4)
-    slopes: Floats = energy @ np.array([1, -8, 8, -1]) / (12 * step)
-    return slopes
+def _moved(atoms: ase.Atoms, way: Floats) -> Callable[[float], ase.Atoms]:
+    def at(distance: float) -> ase.Atoms:
+        moved = atoms.copy()
+        moved.positions += distance * way
+        return moved
+
+    return at

@@ -78,8 +78,9 @@ def _lengths(stage: Stage, salt: Salt) -> tuple[int, ...]:
 
 def _fault(found: float, expected: float, *, flow: bool) -> str:
     if abs(found) < 0.05 * abs(expected):
+        why = "its charges flow from crest to trough, as a metal's" if flow else "the energy is short-ranged"
         return (
-            "There is no LO-TO splitting as q → 0: the energy is short-ranged, or its charges flow like a metal's. "
+            f"There is no LO-TO splitting as q → 0: {why}. "
             "Longitudinal phonons, dielectric constants and infrared spectra are wrong."
         )
     ratio = found / expected

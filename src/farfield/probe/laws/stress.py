@@ -1,13 +1,17 @@
 """σ = (1/V) dE/dε: the stress is the slope of the energy with strain, tension positive."""
 
+from collections.abc import Callable
+
+import ase
 import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
-from farfield.probe.stage import EXACT, Stage
+from farfield.probe.slopes import nearest_slopes
+from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
 
-FINE, COARSE = 3e-4, 2e-3
-"""Strains, in double precision and where energies are rounded."""
+STEPS = (3e-4, 2e-3)
+"""Strains, fine and coarse."""
 
 _WAYS = {
     "volume": np.eye(3) / np.sqrt(3),
@@ -24,25 +28,25 @@ def judge(stage: Stage) -> Verdict:
     if crystal is None:
         raise NotApplicable("the structures given hold no crystal")
     stress = given(stage.see([crystal], "stress")[0].stress)
-    volume = crystal.get_volume()
-    noise = stage.noise(crystal)
-    step = FINE if noise < EXACT else COARSE
-    tolerance = 1e-3 * max(1.0, 0.1 * len(crystal)) + 3 * noise / step
-    slopes, found = [], []
-    for way in _WAYS.values():
-        frames = []
-        for steps in (-2, -1, 1, 2):
-            strained = crystal.copy()
-            strained.set_cell(crystal.cell.array @ (np.eye(3) + steps * step * way), scale_atoms=True)
-            frames.append(strained)
-        slopes.append(float(stage.energies(frames) @ np.array([1, -8, 8, -1]) / (12 * step)))
-        found.append(float(volume * (stress * way).sum()))
-    fault = _fault(np.array(slopes), np.array(found))
+    found = np.array([crystal.get_volume() * float((stress * way).sum()) for way in _WAYS.values()])
+    strains = [_strained(crystal, way) for way in _WAYS.values()]
+    slopes, rounding = nearest_slopes(stage, strains, found, STEPS, stage.noise(crystal))
+    tolerance = 1e-3 * max(1.0, 0.1 * len(crystal)) + rounding
+    fault = _fault(slopes, found)
     checks = [
-        Check(f"{word}: volume × stress", slope, here, tolerance, "eV", fault)
+        Check(f"{word}: volume × stress", float(slope), float(here), tolerance, "eV", fault)
         for word, slope, here in zip(_WAYS, slopes, found)
     ]
     return Verdict(tuple(checks), "Stress is the slope of the energy with strain.")
+
+
+def _strained(crystal: ase.Atoms, way: Floats) -> Callable[[float], ase.Atoms]:
+    def at(size: float) -> ase.Atoms:
+        strained = crystal.copy()
+        strained.set_cell(crystal.cell.array @ (np.eye(3) + size * way), scale_atoms=True)
+        return strained
+
+    return at
 
 
 def _fault(slopes: Floats, found: Floats) -> str:
