@@ -10,7 +10,7 @@ import numpy as np
 from farfield.probe import invented
 from farfield.probe.finding import NotApplicable
 from farfield.probe.salt import Salt, find_salt
-from farfield.probe.subject import Floats, Seen, Subject, given
+from farfield.probe.subject import Floats, Refused, Seen, Subject, given
 
 LARGEST = 400
 """Atoms of a user's structure beyond which laws, which need many predictions, do without it."""
@@ -85,12 +85,15 @@ class Stage:
 
     @cached_property
     def charges_respond(self) -> bool:
-        """Whether the charges of two atoms still answer to one another at twice and four times the reach."""
+        """Whether the charges of two atoms answer to one another at twice and four times the reach, or may do so."""
         if "charges" not in self.subject.gives:
             return False
         pair = [self.subject.species[0], self.subject.species[-1]]
         frames = [ase.Atoms(pair, [[0, 0, 0], [k * self.subject.reach, 0, 0]]) for k in (2, 4)]
-        near, far = (given(seen.charges) for seen in self.see([self._charged(f) for f in frames], "charges"))
+        try:
+            near, far = (given(seen.charges) for seen in self.see([self._charged(f) for f in frames], "charges"))
+        except Refused:  # a pair that does not come apart well, as in quantum chemistry
+            return True
         return bool(np.abs(near - far).max() > RESPONDS)
 
     def _charged(self, atoms: ase.Atoms) -> ase.Atoms:
