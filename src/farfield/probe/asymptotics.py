@@ -2,20 +2,20 @@
 
 Energies, not forces, are judged, and their slope, not their values: no fragment needs to be predicted alone. At fixed
 distance R the slope of every model whose energy holds ½Σqφ, equilibrated or not, is that of the Coulomb energy of its
-charges kept as they are at R (Hellmann-Feynman). Opposite orientations are subtracted to single out one multipole.
+charges kept as they are at R (Hellmann-Feynman); what of a fragment's own dipole they do not make counts besides.
+Opposite orientations are subtracted to single out one multipole.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import ase
 import numpy as np
 
+from farfield.probe.body import between, body, spare_dipole
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
 from farfield.probe.fragments import Dimer
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
-from farfield.units import COULOMB
 
 STEP = 0.02
 """Part of the distance over which slopes are taken."""
@@ -48,15 +48,24 @@ def tail(stage: Stage, dimers: Sequence[tuple[float, Dimer]]) -> Tail:
     distance = np.geomspace(start, 2 * start, 4 if stage.fast else 7)
     found, implied = np.zeros(len(distance)), np.zeros(len(distance))
     for weight, dimer in dimers:
-        ends = [dimer.at(float(r * side)) for r in distance for side in (1 - STEP, 1 + STEP)]
-        energy = stage.energies(ends).reshape(-1, 2)
+        ends = distance[:, None] * [1 - STEP, 1 + STEP]
+        energy = stage.energies([dimer.at(float(r)) for r in ends.ravel()]).reshape(-1, 2)
         found += weight * (energy[:, 1] - energy[:, 0])
-        charges = _charges(stage, dimer, distance)
-        pairs = [_coulomb(atoms, charges[k // 2], dimer.split) for k, atoms in enumerate(ends)]
-        implied += weight * np.subtract(pairs[1::2], pairs[::2])
+        implied += weight * _implied(stage, dimer, distance, ends)
     width = 2 * STEP * distance
     rounding = 2 * stage.noise(dimers[0][1].at(float(distance[0]))) / float(width[0])
     return Tail(distance, found / width, implied / width, "charges" in stage.subject.gives, rounding)
+
+
+def _implied(stage: Stage, dimer: Dimer, distance: Floats, ends: Floats) -> Floats:
+    """``(points,)`` eV, what the Coulomb energy of the charges at each distance changes by between its ends."""
+    spare = [spare_dipole(stage, fragment) for fragment in (dimer.first, dimer.second)]
+    out = []
+    for charges, (near, far) in zip(_charges(stage, dimer, distance), ends):
+        first = body(dimer.first, charges[: dimer.split], spare[0])
+        second = body(dimer.second, charges[dimer.split :], spare[1])
+        out.append(between(first, second, far) - between(first, second, near))
+    return np.array(out)
 
 
 def _charges(stage: Stage, dimer: Dimer, distance: Floats) -> list[Floats]:
@@ -64,12 +73,6 @@ def _charges(stage: Stage, dimer: Dimer, distance: Floats) -> list[Floats]:
     if "charges" not in stage.subject.gives:
         return [np.concatenate([dimer.first.formal, dimer.second.formal])] * len(distance)
     return [given(seen.charges) for seen in stage.see([dimer.at(float(r)) for r in distance], "charges")]
-
-
-def _coulomb(atoms: ase.Atoms, charges: Floats, split: int) -> float:
-    """Between the two fragments, eV."""
-    apart = atoms.positions[:split, None] - atoms.positions[None, split:]
-    return float(COULOMB * (np.outer(charges[:split], charges[split:]) / np.linalg.norm(apart, axis=2)).sum())
 
 
 def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:

@@ -1,6 +1,6 @@
 """What energy and forces cost, in time and memory, against the number of atoms."""
 
-import resource
+import math
 import sys
 import time
 
@@ -28,8 +28,8 @@ def judge(stage: Stage) -> Verdict:
         atoms.append(len(crystal))
     pace = 1e6 * seconds[-1] / atoms[-1]
     grown = _peak() - before
-    scaling = _scaling(atoms, seconds)
-    said = f"{pace:.3g} µs/atom at {atoms[-1]} atoms{scaling}; peak memory grew by {grown:.0f} MB up to there."
+    memory = f"; peak memory grew by {grown:.0f} MB up to there" if math.isfinite(grown) else ""
+    said = f"{pace:.3g} µs/atom at {atoms[-1]} atoms{_scaling(atoms, seconds)}{memory}."
     curve = Curve("found", tuple(map(float, atoms)), tuple(seconds))
     return Verdict((), said, Plot("atoms", "energy and forces (s)", (curve,), logarithmic=True))
 
@@ -56,6 +56,10 @@ def _scaling(atoms: list[int], seconds: list[float]) -> str:
 
 
 def _peak() -> float:
-    """Largest memory of this process so far, MB."""
+    """Largest memory of this process so far, MB; nan where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return math.nan
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (1 << 20 if sys.platform == "darwin" else 1 << 10)
