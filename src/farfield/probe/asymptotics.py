@@ -89,8 +89,13 @@ def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:
     checks = [_exponent(measured, name, exponent)]
     if measured.own:
         checks.append(_prefactor(measured, name))
-    said = f"The energy falls as 1/R^{exponent}" + (", as large as its charges imply." if measured.own else ".")
+    said = f"The energy falls as {_power(exponent)}" + (", as large as its charges imply." if measured.own else ".")
     return Verdict(tuple(checks), said, plot)
+
+
+def _power(exponent: int) -> str:
+    """1/R, 1/R², and so on."""
+    return "1/R" + {1: "", 2: "²", 3: "³", 4: "⁴"}[exponent]
 
 
 def _nothing(measured: Tail, name: str) -> Check:
@@ -108,7 +113,7 @@ def _exponent(measured: Tail, name: str, exponent: int) -> Check:
         why = "it falls too fast, as if screened or cut off"
     else:
         why = "it falls too slowly, as if charge had moved between the fragments"
-    fault = f"The energy falls as 1/R^{found:.2f}, not 1/R^{exponent}: {why}."
+    fault = f"The energy falls as 1/R^{found:.2f}, not {_power(exponent)}: {why}."
     return Check(f"{name}: exponent", float(exponent), found, EXPONENT, "", fault)
 
 
