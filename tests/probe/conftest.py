@@ -10,7 +10,6 @@ from ase.build import bulk
 from torch import Tensor
 
 from farfield.coulomb import Coulomb
-from farfield.derive import with_derivatives
 from farfield.errors import InputError
 from farfield.geometry.neighbors import pairs_within
 from farfield.prediction import Prediction
@@ -41,19 +40,21 @@ class Ions:
 
     fault: str = ""
     transfer: float = 0.0  # e
-    gives: frozenset[str] = frozenset({"energy", "forces", "stress", "charges", "dipole", "born_charges"})
+    gives: frozenset[str] = frozenset(
+        {"energy", "forces", "stress", "charges", "dipole", "born_charges", "polarization"}
+    )
     species: tuple[int, ...] = (11, 17)
     coulomb: Coulomb = field(default_factory=lambda: Coulomb(error=1e-7, method="ewald"))
 
     def __call__(self, system: System, /, *, want: frozenset[str]) -> Prediction:
-        found = with_derivatives(self._predict, system, frozenset(want), create_graph=False)
+        found = derived(self._predict, system)
         if self.fault == "no dq/dR" and "forces" in want:
             frozen = replace(self, fault="frozen charges")
-            found = replace(found, forces=with_derivatives(frozen._predict, system, want, create_graph=False).forces)
+            found = replace(found, forces=derived(frozen._predict, system).forces)
         if self.fault == "stress sign" and found.stress is not None:
             found = replace(found, stress=-found.stress)
         born = self._born_charges(system) if "born_charges" in want else None
-        return Born(**vars(found), born_charges=born)
+        return Born(**{**vars(found), "born_charges": born})
 
     def _predict(self, system: System) -> Prediction:
         charges, _ = self._charges(system)
@@ -131,6 +132,18 @@ class Ions:
         if self.fault == "hard k cutoff":
             energy = energy - torch.stack([_waves_beyond(system, charges, k) for k in range(system.n_systems)])
         return 0.5 * energy if self.fault == "half" else energy
+
+
+def derived(predict, system: System) -> Prediction:
+    """With forces -dE/dR, and the stress (1/V) dE/dε of crystals."""
+    with torch.enable_grad():
+        positions = system.positions.detach().requires_grad_()
+        strain = torch.zeros_like(system.cell).requires_grad_()
+        found = predict(replace(system, positions=positions).strained(strain))
+        by_position, by_strain = torch.autograd.grad(found.energy.sum(), [positions, strain], allow_unused=True)
+    forces = torch.zeros_like(positions) if by_position is None else -by_position
+    volume = torch.where(system.periodic.all(1), system.volume(), torch.nan)[:, None, None]
+    return replace(found, forces=forces, stress=0.5 * (by_strain + by_strain.transpose(1, 2)) / volume)
 
 
 def switched(distance: Tensor) -> Tensor:

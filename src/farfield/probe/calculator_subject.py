@@ -13,7 +13,7 @@ from farfield.probe.subject import Refused, Seen, array
 REACH = 12.0
 """Å, how far an unknown calculator's short-range part is taken to see."""
 
-_GIVES = ("energy", "forces", "stress", "charges", "dipole")
+_GIVES = ("energy", "forces", "stress", "charges", "dipole", "polarization")
 
 
 @dataclass(frozen=True, eq=False)

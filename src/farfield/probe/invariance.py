@@ -31,12 +31,20 @@ class Transformed:
     copies: int = 1  # how often the old structure is in the new one, one after the other
 
 
-def unchanged(stage: Stage, word: str, atoms: ase.Atoms, changes: Sequence[Transformed], fault: str) -> list[Check]:
+def unchanged(
+    stage: Stage,
+    word: str,  # of the structure
+    atoms: ase.Atoms,
+    changes: Sequence[Transformed],
+    fault: str,
+    *,
+    watched: tuple[str, ...] = WATCHED,
+) -> list[Check]:
     """Checks that energy, forces, charges, dipole and Born charges of ``atoms`` come out the same after each change.
 
     Dipoles are compared for neutral molecules only. ``fault`` is completed with what did change.
     """
-    want = stage.wants(*WATCHED)
+    want = stage.wants(*watched)
     here, *there = stage.see([atoms, *(change.atoms for change in changes)], *want)
     rounding = 3 * stage.noise(atoms)
     out: list[Check] = []

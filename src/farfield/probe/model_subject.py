@@ -1,7 +1,7 @@
 """A farfield model on trial."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ase
@@ -55,8 +55,9 @@ class ModelSubject:
 
     @property
     def takes_field(self) -> bool:
-        """Whether a field acts on it: one that says what it answers to a field does."""
-        return "polarizability" in self.gives and FIELD in {f.name for f in fields(System)}
+        """Whether a field acts on it."""
+        taken: frozenset[str] = getattr(getattr(self.model, "paradigm", None), "takes", frozenset())
+        return FIELD in taken
 
     def total_charge(self, numbers: Sequence[int]) -> float:
         """0, or the sum of formal charges where the paradigm has no other."""

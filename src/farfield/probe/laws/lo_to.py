@@ -92,21 +92,29 @@ def _fault(found: float, expected: float, *, flow: bool) -> str:
 
 
 def _effective(stage: Stage, salt: Salt) -> Effective:
-    if "born_charges" in stage.subject.gives:
-        crystal = salt.conventional()
+    """Born charges; or charges, as long waves have them, or the crystal at rest where they respond.
+
+    Charges that are conserved by a global shift have Born charges at q = 0 that are not those of any wave: only where
+    a polarization is defined do they count before those of the waves.
+    """
+    crystal, gives = salt.conventional(), stage.subject.gives
+    local = "charges" in gives and "polarization" not in gives and not stage.charges_respond
+    if "born_charges" in gives and not local:
         born = np.trace(given(stage.see([crystal], "born_charges")[0].born_charges), axis1=1, axis2=2) / 3
-        charges = np.array([born[crystal.numbers == z].mean() for z in (salt.cation, salt.anion)])
         permittivity = _permittivity(stage, crystal)
         whose = "Born charges" if permittivity == 1 else f"Born charges and ε∞ = {permittivity:.2f}"
-        return Effective(charges, permittivity, whose, TOLERANCE)
-    if "charges" not in stage.subject.gives:
+        return Effective(_by_site(born, crystal, salt), permittivity, whose, TOLERANCE)
+    if "charges" not in gives:
         return Effective(salt.formal * np.array([1.0, -1.0]), 1.0, "formal charges (ε∞ from 1 to 10)", 0.9)
     if stage.charges_respond:
-        crystal = salt.conventional()
         rest = given(stage.see([crystal], "charges")[0].charges)
-        charges = np.array([rest[crystal.numbers == z].mean() for z in (salt.cation, salt.anion)])
-        return Effective(charges, 1.0, "charges at rest", TOLERANCE)
+        return Effective(_by_site(rest, crystal, salt), 1.0, "charges at rest", TOLERANCE)
     return Effective(None, 1.0, "charges of its waves", TOLERANCE)
+
+
+def _by_site(values: Floats, crystal: ase.Atoms, salt: Salt) -> Floats:
+    """``(2,)``, the mean over cations and over anions."""
+    return np.array([values[crystal.numbers == z].mean() for z in (salt.cation, salt.anion)])
 
 
 def _permittivity(stage: Stage, crystal: ase.Atoms) -> float:

@@ -8,7 +8,7 @@ from farfield.probe.stage import Stage
 
 
 def judge(stage: Stage) -> Verdict:
-    """The cell doubled along each axis: twice the energy, the same forces, charges and Born charges."""
+    """The cell doubled along each axis: twice the energy, the same forces and charges."""
     crystal = next((atoms for word, atoms in stage.samples if word == "crystal"), None)
     if crystal is None:
         raise NotApplicable("the structures given hold no crystal")
@@ -18,8 +18,8 @@ def judge(stage: Stage) -> Verdict:
         doubled.info = {**crystal.info, "charge": 2 * float(crystal.info.get("charge", 0.0))}
         changes.append(Transformed(doubled, copies=2))
     fault = (
-        "A doubled cell has another {what}: something counts per cell and not per volume, such as weights tied to "
+        "Doubling the cell changes the {what}: something counts per cell and not per volume, such as weights tied to "
         "whole k-vectors, a sum over k without 1/V, or a global average."
     )
-    checks: list[Check] = unchanged(stage, "crystal", crystal, changes, fault)
+    checks: list[Check] = unchanged(stage, "crystal", crystal, changes, fault, watched=("forces", "charges"))
     return Verdict(tuple(checks), "Twice the cell, twice the energy.")
