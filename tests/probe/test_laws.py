@@ -11,6 +11,7 @@ from farfield.errors import InputError
 from farfield.probe import LAWS, scorecard
 
 FULL = tuple(name for name in LAWS if name != "cost")
+QUICK = tuple(name for name in FULL if name != "smoothness")  # which takes longer than all the others
 REFERENCE_SPLITTING = 71.592  # THz², 4πK/(μv) of rigid-ion NaCl at 5.6165 Å
 REFERENCE_CONSTANT = 5.6165  # Å, by LAMMPS
 
@@ -47,7 +48,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("fault", "laws", "said"), PLANTED, ids=[fault for fault, *_ in PLANTED])
 def test_a_planted_fault_is_named_by_the_right_law(ions, fault, laws, said):
-    card = judged(ions(fault))
+    card = judged(ions(fault), *QUICK)
     assert {f.law for f in card.failed} == laws
     for broken in card.failed:
         assert re.search(said, broken.explanation), broken.explanation
