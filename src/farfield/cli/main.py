@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from farfield import __version__
-from farfield.cli import compare, data, evaluate, label, md, train
+from farfield.cli import compare, data, evaluate, label, md, probe, train
 from farfield.errors import FarfieldError
 
-VERBS = (train, evaluate, compare, data, md, label)
+VERBS = (train, evaluate, compare, probe, data, md, label)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

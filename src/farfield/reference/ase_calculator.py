@@ -27,14 +27,15 @@ class ASEEngine:
     def check(self, elements: frozenset[str]) -> None:  # noqa: ARG002
         """Raise InputError where the calculator cannot be constructed."""
         try:
-            self._build()
+            self.build()
         except Exception as failure:  # any program stands behind it
             raise InputError(
                 f"{self.module}:{self.calculator} cannot be constructed without arguments: "
                 f"{type(failure).__name__}: {failure}"
             ) from failure
 
-    def _build(self) -> Any:
+    def build(self) -> Any:
+        """A new calculator."""
         return getattr(importlib.import_module(self.module), self.calculator)()
 
     def label(self, atoms: ase.Atoms) -> Label:
@@ -42,7 +43,7 @@ class ASEEngine:
         from ase.calculators.calculator import CalculatorError
 
         alone = atoms.copy()
-        alone.calc = self._build()
+        alone.calc = self.build()
         try:
             energy, forces = float(alone.get_potential_energy()), np.asarray(alone.get_forces())
         except (CalculatorError, RuntimeError) as failure:

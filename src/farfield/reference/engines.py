@@ -24,12 +24,23 @@ def engine_named(name: str, options: dict[str, Any] | None = None) -> Engine:
     if name == "tblite":
         return TBLiteEngine()
     if name.startswith("ase:") and name.count(":") == 2:
-        _, module, calculator = name.split(":")
-        try:
-            getattr(importlib.import_module(module), calculator)
-        except (ImportError, AttributeError) as failure:
-            raise InputError(f"--engine {name}: {failure}") from failure
-        return ASEEngine(module, calculator)
+        return calculator_named(name.removeprefix("ase:"))
     raise InputError(
         f"there is no engine {name!r}: choose pyscf, tblite or ase:module:Class, e.g. ase:ase.calculators.emt:EMT"
     )
+
+
+def calculator_named(name: str) -> ASEEngine:
+    """``module:Class``, any ASE calculator that is constructed without arguments; found from PYTHONPATH.
+
+    Raises:
+        InputError: no such module or class.
+    """
+    module, colon, calculator = name.partition(":")
+    if not (module and colon and calculator):
+        raise InputError(f"{name!r} names no calculator: write module:Class, e.g. ase.calculators.emt:EMT")
+    try:
+        getattr(importlib.import_module(module), calculator)
+    except (ImportError, AttributeError) as failure:
+        raise InputError(f"{name}: {failure}") from failure
+    return ASEEngine(module, calculator)

@@ -21,6 +21,7 @@ from farfield.evaluation.errors import significant
 from farfield.report import tables
 from farfield.report.binding import binding_pictures
 from farfield.report.charges import charge_histograms, fragment_charge_pictures
+from farfield.report.laws import faults, laws
 from farfield.report.learning import learning_pictures
 from farfield.report.parity import PARITIES, parity_pictures
 from farfield.report.result import SPLIT_NAMES, RunResult, headline_split, splits_of
@@ -46,11 +47,20 @@ def write_report(path: Path | str, runs: Sequence[RunResult], *, title: str) -> 
         raise InputError("a report needs at least one run")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"two runs are called {', '.join(twice)}: give each a name of its own")
+    return render(path, "page.html.j2", title=title, **_content(runs))
+
+
+def render(path: Path | str, template: str, **content: Any) -> Path:
+    """Write one of the pages.
+
+    Raises:
+        InputError: a folder that cannot be written.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("farfield.report", ""), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    page = environment.get_template("page.html.j2").render(title=title, **_content(runs))
+    page = environment.get_template(template).render(**content)
     write_atomically(Path(path), page.encode())
     return Path(path)
 
@@ -67,6 +77,8 @@ def _content(runs: Sequence[RunResult]) -> dict[str, Any]:
         "sentence": tables.sentence(headline, [run.name for run in runs]),
         "notes": [(run.name, note) for run in runs for note in run.notes],
         "binding": binding_pictures(runs),
+        "physics": laws(runs),
+        "faults": faults(runs),
         "by_split": tables.by_split(runs),
         "by_group": tables.by_group(runs, split) if split else [],
         "learning": learning_pictures(runs),

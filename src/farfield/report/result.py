@@ -8,6 +8,7 @@ import numpy as np
 
 from farfield.data.statistics import Statistics
 from farfield.evaluation import Evaluation
+from farfield.probe import Scorecard
 
 SPLITS = ("train", "valid", "test")
 SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
@@ -27,6 +28,7 @@ class RunResult:
     versions: Mapping[str, str] = field(default_factory=dict)  # of farfield and what it stands on
     notes: Sequence[str] = ()  # remarks a reader should see
     statistics: Statistics | None = None  # of the training set
+    scorecard: Scorecard | None = None  # the laws of physics it was judged by
 
 
 def splits_of(runs: Sequence[RunResult]) -> list[str]:

@@ -21,7 +21,7 @@ USUAL = {atomic_numbers[symbol]: float(charge) for charge, symbols in _USUAL.ite
 """Atomic number → usual formal charge in e."""
 
 
-_COVALENT = frozenset(atomic_numbers[symbol] for symbol in ["H", "B", "C", "N", "O", "Si", "P", "S", "Ge", "As", "Se"])
+COVALENT = frozenset(atomic_numbers[symbol] for symbol in ["H", "B", "C", "N", "O", "Si", "P", "S", "Ge", "As", "Se"])
 """Elements whose formal charge says little of the charge they carry."""
 
 RIDGE = 0.05
@@ -40,7 +40,7 @@ def likely_charges(
     A start in the wrong direction (carbon at +2 in a cyanide) can take longer to leave than the training lasts.
     """
     usual = formal_charges(species, given=given)
-    covalent = torch.tensor([z in _COVALENT and chemical_symbols[z] not in (given or {}) for z in species])
+    covalent = torch.tensor([z in COVALENT and chemical_symbols[z] not in (given or {}) for z in species])
     start = torch.where(covalent, torch.zeros_like(usual), usual)
     sizes = counts.sum(1, keepdim=True)
     share, missing = counts / sizes, charge / sizes[:, 0] - counts / sizes @ start

@@ -15,10 +15,13 @@ import torch
 
 from farfield.config import to_plain, validated
 from farfield.errors import InputError
+from farfield.model import load
 from farfield.paradigms.registry import PARADIGMS
 from farfield.report import RunResult
 from farfield.train.config import RunConfig
-from farfield.train.run import REPORT, OnProgress, prepare, train
+from farfield.train.fit import MODEL
+from farfield.train.judge import judged
+from farfield.train.run import REPORT, OnProgress, Prepared, prepare, train
 
 
 def runs_of(config: RunConfig, kinds: Sequence[str] = ()) -> dict[str, RunConfig]:
@@ -65,11 +68,22 @@ def compare(
     else:
         found = _in_parallel(runs, folder, workers, on_progress)
     results = [result for result in found if result is not None]
+    results = [_with_scorecard(result, jobs[result.name], folder, on_progress[result.name]) for result in results]
     if results:
         from farfield.report import write_report  # here, for it draws
 
         write_report(folder / REPORT, results, title=f"{len(results)} paradigms compared")
     return results
+
+
+def _with_scorecard(result: RunResult, job: Prepared, folder: Path, on_progress: OnProgress) -> RunResult:
+    """The result with what the laws of physics say of its model, where that is wanted."""
+    if job.config.probe is False:
+        return result
+    on_progress("judge", 0, 1, {})
+    card = judged(load(folder / result.name / MODEL), result.name, job.splits.train, fast=job.config.probe == "fast")
+    on_progress("judge", 1, 1, {})
+    return replace(result, scorecard=card)
 
 
 def _in_parallel(

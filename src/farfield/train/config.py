@@ -90,5 +90,7 @@ class RunConfig:
     """How."""
     compare: tuple[ParadigmConfig, ...] = ()
     """The paradigms of ``farfield compare`` with their keys; every registered one where empty."""
+    probe: bool | Literal["fast"] = "fast"
+    """Whether ``farfield compare`` also judges models by the laws of physics: true, false or fast (seconds each)."""
     out: Path | None = None
     """Run folder; runs/ and the name of the configuration file where absent."""

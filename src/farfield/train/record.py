@@ -16,7 +16,7 @@ from farfield.data.read import Splits
 from farfield.errors import InputError
 
 CONFIG, LOG, SPLITS = "config.yaml", "log.csv", "splits.json"
-_FREE = {"train.threads", "train.device", "train.checkpoint_seconds", "train.tensorboard", "compare", "out"}
+_FREE = {"train.threads", "train.device", "train.checkpoint_seconds", "train.tensorboard", "compare", "probe", "out"}
 """Keys that may change between two sittings of one run: they do not change what is computed."""
 
 

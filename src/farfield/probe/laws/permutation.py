@@ -1,0 +1,22 @@
+"""The order of the atoms does not matter."""
+
+import numpy as np
+
+from farfield.probe.finding import Check, Verdict
+from farfield.probe.invariance import Transformed, unchanged
+from farfield.probe.stage import Stage
+
+
+def judge(stage: Stage) -> Verdict:
+    """The atoms shuffled twice."""
+    checks: list[Check] = []
+    for word, atoms in stage.samples:
+        changes = []
+        for seed in (4, 5):
+            order = np.random.default_rng(seed).permutation(len(atoms))
+            shuffled = atoms[order]
+            shuffled.info = atoms.info
+            changes.append(Transformed(shuffled, order=order))
+        fault = "The order of the atoms changes the {what}: something depends on an atom's index, not on the atom."
+        checks += unchanged(stage, word, atoms, changes, fault)
+    return Verdict(tuple(checks), "The order of the atoms does not matter.")

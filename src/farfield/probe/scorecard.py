@@ -1,0 +1,102 @@
+"""Every law judged in turn: the scorecard of a model."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ase
+
+from farfield.errors import ConvergenceError, InputError
+from farfield.probe.finding import Finding, NotApplicable, Status, finding_of
+from farfield.probe.registry import LAWS, Law
+from farfield.probe.stage import Stage
+from farfield.probe.subject import Refused, Subject
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """What every law said of one model."""
+
+    name: str
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def failed(self) -> list[Finding]:
+        """The laws that it breaks."""
+        return [finding for finding in self.findings if finding.status == "fail"]
+
+    def count(self, status: Status) -> int:
+        """Laws with this outcome."""
+        return sum(finding.status == status for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types: name, seconds, and every finding with its checks and what was plotted."""
+        return {"name": self.name, "seconds": self.seconds, "findings": [f.to_plain() for f in self.findings]}
+
+
+def scorecard(
+    subject: Subject,
+    *,
+    laws: Sequence[str] = (),
+    structures: Sequence[ase.Atoms] = (),
+    fragments: Sequence[ase.Atoms] = (),
+    fast: bool = False,
+    on_law: Callable[[str, int, int], None] | None = None,
+) -> Scorecard:
+    """Judge a model by the laws named, or by all.
+
+    Args:
+        subject: ``ModelSubject.of(model)`` or a ``CalculatorSubject``.
+        laws: names of ``LAWS``.
+        structures: where consistency is judged: the first crystal and the first molecule; invented where empty.
+        fragments: ions and molecules (total charge in ``info["charge"]``) for the laws of separated fragments.
+        fast: fewer points, smaller cells.
+        on_law: hears (title of the law that starts, laws done, laws in all).
+
+    Raises:
+        InputError: a law that there is not.
+    """
+    chosen = chosen_laws(laws)
+    stage = Stage(subject, tuple(structures), tuple(fragments), fast)
+    start, findings = time.perf_counter(), []
+    for done, law in enumerate(chosen):
+        if on_law is not None:
+            on_law(law.title, done, len(chosen))
+        findings.append(_judged(law, stage))
+    if on_law is not None:
+        on_law("done", len(chosen), len(chosen))
+    return Scorecard(subject.name, tuple(findings), time.perf_counter() - start)
+
+
+def chosen_laws(names: Sequence[str]) -> list[Law]:
+    """The laws of these names, or all.
+
+    Raises:
+        InputError: a law that there is not.
+    """
+    if strange := [name for name in names if name not in LAWS]:
+        raise InputError(f"there is no law {', '.join(strange)}; there are {', '.join(LAWS)}")
+    return [LAWS[name] for name in names] or list(LAWS.values())
+
+
+def _judged(law: Law, stage: Stage) -> Finding:
+    start = time.perf_counter()
+    try:
+        verdict = law.judge(stage)
+    except NotApplicable as reason:
+        return Finding(law.name, law.title, "skip", _sentence(str(reason)), seconds=time.perf_counter() - start)
+    except Refused as refusal:
+        return Finding(
+            law.name, law.title, "skip", f"The model does not take it: {refusal}", seconds=time.perf_counter() - start
+        )
+    except ConvergenceError as failure:
+        return Finding(
+            law.name, law.title, "fail", f"The model did not converge: {failure}", seconds=time.perf_counter() - start
+        )
+    return finding_of(law.name, law.title, verdict, time.perf_counter() - start)
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] + ("" if words.endswith(".") else ".")
