@@ -5,8 +5,8 @@
     python benchmarks/backbone.py speed
     python benchmarks/backbone.py plot
 
-MACE runs through its own command, ``mace_run_train`` (``pip install mace-torch psutil``), with its own defaults (l ≤ 3) but
-for size and precision; farfield with its own (l ≤ 2), by default with the long range that MACE lacks: ``--paradigm
+MACE runs through its own command, ``mace_run_train`` (``pip install mace-torch psutil``), with its own defaults (l ≤ 3)
+but for size and precision; farfield with its own (l ≤ 2), by default with the long range that MACE lacks: ``--paradigm
 '{"kind": "short_range"}' --tag short_range`` compares the backbones alone. Both are validated once an epoch on the same
 frames, with the averaged weights, and the CPU time of that is counted: a row of the JSON is
 [CPU seconds, epoch, meV/atom, meV/Å].

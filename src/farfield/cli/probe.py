@@ -22,9 +22,7 @@ from farfield.probe.calculator_subject import REACH
 from farfield.probe.scorecard import chosen_laws
 from farfield.probe.stage import LARGEST, is_crystal, is_molecule
 from farfield.reference.engines import calculator_named
-from farfield.report import write_scorecard
-from farfield.report.laws import GLYPHS, value
-from farfield.report.scorecard import found_in_words, summary
+from farfield.report.laws import GLYPHS, found_in_words, summary, value
 
 _STYLES = {"pass": "green", "fail": "bold red", "skip": "dim", "info": "dim"}
 
@@ -74,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
             on_law=lambda title, done, total: step(title if len(laws) == 1 else "judge", done, total, {}),
         )  # fmt: skip
     write_atomically(folder / "scorecard.json", json.dumps(card.to_json(), indent=1, ensure_ascii=False).encode())
+    from farfield.report import write_scorecard  # here, for it draws
+
     write_scorecard(folder / "scorecard.html", card, title=f"{subject.name} before the law", notes=_notes(args))
     _show(console, card, folder)
     return 1 if card.failed else 0

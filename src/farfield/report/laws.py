@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from farfield.evaluation.errors import significant
-from farfield.probe import LAWS, Finding
+from farfield.probe import LAWS, Finding, Scorecard
 from farfield.report.result import RunResult
 
 GLYPHS = {"pass": "✓", "fail": "✗", "skip": "–", "info": "·"}
@@ -70,3 +70,24 @@ def mark(finding: Finding | None) -> Mark:
 def value(number: float | None) -> str:
     """Three significant digits; a dash where there is no number."""
     return "–" if number is None else significant(number)
+
+
+def summary(card: Scorecard) -> str:
+    """In a sentence."""
+    failed = card.count("fail")
+    held = f"{card.count('pass')} of {card.count('pass') + failed} laws that apply hold"
+    if not failed:
+        return f"{held}."
+    return f"{held}. Broken: {'; '.join(_inner(finding.title) for finding in card.failed)}."
+
+
+def _inner(title: str) -> str:
+    """A title inside a sentence."""
+    return title if title[1:2].isupper() else title[0].lower() + title[1:]
+
+
+def found_in_words(finding: Finding) -> str:
+    """What was found; of a zero that is one to rounding, only that."""
+    if finding.found and finding.expected == 0 and abs(finding.found) < 1e-3 * (finding.tolerance or 0):
+        return "≈ 0"
+    return value(finding.found)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from farfield.probe import LAWS, Finding, Scorecard
 from farfield.probe.finding import Curve, Plot
-from farfield.report.laws import GLYPHS, value
+from farfield.report.laws import GLYPHS, found_in_words, summary, value
 from farfield.report.page import render
 from farfield.report.style import FAINT, RC, Picture, logarithmic, picture
 from farfield.report.tables import duration
@@ -47,31 +47,10 @@ def write_scorecard(path: Path | str, card: Scorecard, *, title: str, notes: tup
     )  # fmt: skip
 
 
-def summary(card: Scorecard) -> str:
-    """In a sentence."""
-    failed = card.count("fail")
-    held = f"{card.count('pass')} of {card.count('pass') + failed} laws that apply hold"
-    if not failed:
-        return f"{held}."
-    return f"{held}. Broken: {'; '.join(_inner(finding.title) for finding in card.failed)}."
-
-
-def _inner(title: str) -> str:
-    """A title inside a sentence."""
-    return title if title[1:2].isupper() else title[0].lower() + title[1:]
-
-
 def _row(finding: Finding) -> Row:
     return Row(
         finding, GLYPHS[finding.status], value(finding.expected), found_in_words(finding), value(finding.tolerance)
     )
-
-
-def found_in_words(finding: Finding) -> str:
-    """What was found; of a zero that is one to rounding, only that."""
-    if finding.found and finding.expected == 0 and abs(finding.found) < 1e-3 * (finding.tolerance or 0):
-        return "≈ 0"
-    return value(finding.found)
 
 
 def _picture(finding: Finding, plot: Plot) -> Picture:
