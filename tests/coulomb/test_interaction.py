@@ -32,9 +32,7 @@ def widths_of(system):
 
 def check(coulomb, system, widths=None, pairs=None, channels=None):
     charges, dipoles = (x.requires_grad_() for x in sources(system, channels))
-    energy = coulomb.energy(
-        system, charges=charges, dipoles=dipoles, widths=widths, self_energy=False, pairs=pairs
-    )
+    energy = coulomb.energy(system, charges=charges, dipoles=dipoles, widths=widths, self_energy=False, pairs=pairs)
     expected = torch.autograd.grad(energy.sum(), (charges, dipoles))
     potential, field = coulomb.interaction(system, widths, pairs=pairs)(charges, dipoles)
     torch.testing.assert_close(potential, expected[0], rtol=1e-10, atol=1e-10)

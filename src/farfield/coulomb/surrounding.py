@@ -51,8 +51,8 @@ def dipole(charged: Charged) -> Tensor:
 
 def felt(charged: Charged) -> tuple[Tensor, Tensor, Tensor]:
     """Potential ``(sources, channels)``, V, field ``(…, 3)``, V/Å, and dE/dstrain ``(systems, channels, 3, 3)``, eV."""
-    system, moment, strength = charged.system, dipole(charged), strength(charged.system)
-    pull = strength[:, None, None] * moment
+    system, moment = charged.system, dipole(charged)
+    pull = strength(system)[:, None, None] * moment
     virial = pull.unsqueeze(-1) * moment.unsqueeze(-2)
     half = 0.5 * torch.diagonal(virial, dim1=-2, dim2=-1).sum(-1)
     eye = torch.eye(3, dtype=virial.dtype, device=virial.device)
@@ -86,6 +86,6 @@ def _uniform(system: System, moment: Tensor, points: System) -> Tensor:
 
 
 def strength(system: System) -> Tensor:
-    """C ``(systems,)`` in V/(e·Å²); 0 where an axis is open."""
+    """The c ``(systems,)`` of ½ c M², in V/(e·Å²); 0 where an axis is open."""
     crystal = system.periodic.all(1)
     return torch.where(crystal, 4 * math.pi * COULOMB / 3 / torch.where(crystal, system.volume(), 1.0), 0.0)
