@@ -34,7 +34,8 @@ def with_derivatives(
 
     Gradients flow on to ``system.positions`` if they require it. ``create_graph`` keeps what is derived
     differentiable, as training on it needs. Stress, at fixed voltage E·a along every lattice vector, is nan where a
-    system is not periodic along three axes; polarizability is nan where it is periodic along any, unless cells polarize.
+    system is not periodic along three axes; polarizability is nan where it is periodic along any, unless cells
+    polarize.
     """
     if not want & DERIVED:
         return _shown(predict(system), system, single_valued)

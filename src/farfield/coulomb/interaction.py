@@ -118,14 +118,16 @@ def _waves(charged: Charged, plan: Plan) -> Apply:
         cosine, sine = (x.reshape(*x.shape[:2], channels, 4) for x in found)
         real = weight * (cosine[..., 0] - (k * sine[..., 1:]).sum(-1))
         imaginary = weight * (sine[..., 0] + (k * cosine[..., 1:]).sum(-1))
-        turned = [
-            torch.cat([one.unsqueeze(-1), other.unsqueeze(-1) * k], -1).flatten(2)
-            for one, other in ((real, imaginary), (imaginary, -real))
-        ]
-        felt = padding.unpad(gather(phases, *turned, waves))
+        amplitudes = _turned(real, imaginary, k), _turned(imaginary, -real, k)
+        felt = padding.unpad(gather(phases, *amplitudes, waves))
         return felt.reshape(-1, channels, 4)
 
     return apply
+
+
+def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
+    """Amplitudes ``(systems, waves, 4·channels)`` of a potential ``(systems, waves, channels)`` and its gradient."""
+    return torch.cat([value.unsqueeze(-1), slope.unsqueeze(-1) * k], -1).flatten(2)
 
 
 def _scaled(charged: Charged, pairs: PairScaling) -> Apply:

@@ -1,8 +1,8 @@
 """What keeps dipoles that induce one another from running away: Gaussians of the atoms' own size, or Thole's factors.
 
 A Gaussian of width σ has the self-energy K μ²/(12√π σ³). With σ³ = α/(6√π) that is ½ K μ²/α, the price of a dipole on
-an atom of polarizability α: the functional of induced dipoles is then the electrostatic energy of a charge density, which
-is positive, whatever the geometry. Points have no such bound: two of them run away from r = (4α₁α₂)^(1/6) on, and
+an atom of polarizability α: the functional of induced dipoles is then the electrostatic energy of a charge density,
+which is positive, whatever the geometry. Points have no such bound: two of them run away from r = (4α₁α₂)^(1/6) on, and
 Thole's damping (Chem. Phys. 59, 341 (1981); the exponential form of Ren and Ponder, J. Phys. Chem. B 107, 5933 (2003))
 puts that off but does not rule it out.
 """

@@ -7,7 +7,7 @@ its first derivatives need no adjoint; dipoles carry theirs to second order (car
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 from ase.data import chemical_symbols
@@ -25,6 +25,9 @@ Linear = Callable[[Tensor], Tensor]
 
 DENSE_UP_TO = 40
 """Atoms of the largest system up to which a matrix and its factor cost less than iterations; measured."""
+
+PROBE = 1e-4
+"""V/Å left of a random field of 1 V/Å: less than the share of any mode among 10⁶ atoms."""
 
 COLUMNS = 48
 """Unit dipoles of which the matrix is made at once."""
@@ -122,10 +125,20 @@ class _Iterated:
     """Conjugate gradients, every system at its own length."""
 
     def __init__(self, system: System, answer: Linear, size: Tensor, tolerance: float) -> None:
-        self._system, self._answer, self._size, self._tolerance = system, answer, size.unsqueeze(1), tolerance
-        self.steps = 0
-        generator = torch.Generator().manual_seed(0)  # a field with a share of every mode finds one that runs away
-        self(torch.randn(system.n_atoms, 3, generator=generator).to(size))
+        self._system, self._answer, self._size, self.steps = system, answer, size.unsqueeze(1), 0
+        self._tolerance = max(tolerance, PROBE)
+        self._probe()
+        self._tolerance, self.steps = tolerance, 0
+
+    def _probe(self) -> None:
+        """Of a field with a share of every mode, one that runs away keeps its share until it has been found."""
+        system, generator = self._system, torch.Generator().manual_seed(0)
+        field = torch.randn(system.n_atoms, 3, generator=generator).to(self._size)
+        dipoles = self(field)
+        # the softest mode is at most as stiff as this; stiffness that is rounding of the matrix is none
+        quotient = self._dot(dipoles, field) / self._dot(dipoles, self._size * dipoles)
+        if (flat := quotient[:, 0] <= 24 * system.n_atoms * torch.finfo(field.dtype).eps).any():
+            self._refuse(torch.where(flat.unsqueeze(1), dipoles, 0.0))
 
     def __call__(self, right: Tensor) -> Tensor:
         try:
@@ -137,18 +150,21 @@ class _Iterated:
                 dot=self._dot,
             )
         except NotPositiveDefinite as failure:
-            weight = failure.direction.norm(dim=1)
-            owner = int(self._system.system_index[weight.argmax()])
-            refuse(self._system, owner, weight[self._system.system_index == owner])
+            self._refuse(failure.direction)
         self.steps = max(self.steps, found.steps)
         return found.values
+
+    def _refuse(self, mode: Tensor) -> NoReturn:
+        weight = (self._size.sqrt() * mode).norm(dim=1)
+        owner = int(self._system.system_index[weight.argmax()])
+        refuse(self._system, owner, weight[self._system.system_index == owner])
 
     def _dot(self, one: Tensor, two: Tensor) -> Tensor:
         total = per_system((one * two).sum(1, keepdim=True), self._system)
         return total[self._system.system_index]
 
 
-def refuse(system: System, k: int, weight: Tensor) -> None:
+def refuse(system: System, k: int, weight: Tensor) -> NoReturn:
     """Name the two atoms of structure k that have most of the ``weight`` (its atoms,) of a mode without a minimum.
 
     Raises:

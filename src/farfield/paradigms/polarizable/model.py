@@ -1,9 +1,9 @@
 """Induced dipoles: E = Σ ε(h) + E_C[q, m] + min over μ of [Σ ½ K μ·α⁻¹·μ - μ·F - ½ μ·T·μ], F the field of q and m.
 
-Applequist, Carl & Fung, JACS 94, 2952 (1972); Thole, Chem. Phys. 59, 341 (1981); AMOEBA: Ponder et al., J. Phys. Chem. B 114,
-2549 (2010). Charges q are local and conserved, m and μ are permanent and induced dipoles, α positive. The energy is the
-minimised functional itself, so its forces need no adjoint. In a field E, F gets E, and the energy is F(E) = E(R) - d·E
-with d of charges and dipoles, at its minimum too.
+Applequist, Carl & Fung, JACS 94, 2952 (1972); Thole, Chem. Phys. 59, 341 (1981); Ponder et al., J. Phys. Chem. B 114,
+2549 (2010) (AMOEBA). Charges q are local and conserved, m and μ permanent and induced dipoles, α positive. The energy
+is the minimised functional itself, so its forces need no adjoint. In a field E, F gets E, and the energy is
+F(E) = E(R) - d·E with d of charges and dipoles, at its minimum too.
 """
 
 from typing import ClassVar
