@@ -11,13 +11,16 @@ import torch
 
 import farfield as ff
 from farfield.coulomb import Coulomb
+from farfield.data.frame import Frame, Labels
 from farfield.deploy.ase import FarfieldCalculator
 from farfield.errors import ConvergenceError, InputError
+from farfield.evaluation import errors, evaluate
 from farfield.field import dielectric_tensor
 from farfield.response import gaussian_widths
 from farfield.system import System
 from farfield.testing.comparison import slope_at_zero
 from farfield.testing.structures import crystal, molecule, slab, wire
+from farfield.train.loss import misfits
 from farfield.units import COULOMB
 
 EVERYWHERE = (molecule, crystal, slab, wire)
@@ -84,12 +87,27 @@ def test_polarizability_is_the_curvature_in_the_field(make, conservation):
         def energy(step, axis=axis):
             return model(replace(system, external_field=step * axis[None]), {"energy"}).energy
 
-        curvature = -(energy(0.05) + energy(-0.05) - 2 * energy(0.0)) / 0.05**2
+        curvature = -(energy(0.05) + energy(-0.05) - 2 * energy(0.0)).detach() / 0.05**2
         assert float(axis @ found @ axis) == pytest.approx(float(curvature), abs=1e-8)
     torch.testing.assert_close(found, found.T)
     assert torch.linalg.eigvalsh(found).min() > 0
     if system.periodic.all():
         assert torch.linalg.eigvalsh(dielectric_tensor(found[None], system)[0]).min() > 1
+
+
+def test_polarizabilities_of_cells_are_learned_and_judged():
+    """Where the model gives them; those of molecules alone, where it gives no others."""
+    crystals = {
+        kind: ff.new_model({"kind": kind}, species=["H", "O", "Na", "Cl"]).eval() for kind in ("polarizable", "qeq")
+    }
+    for kind, expected in (("polarizable", 9), ("qeq", 0)):
+        model = crystals[kind]
+        labels = Labels(energy=torch.zeros(1).double(), polarizability=EYE[None])
+        frame = Frame(crystal(model), labels)
+        found = misfits(model(frame.system, {"energy", "polarizability"}), labels, frame.system, 1.0)
+        assert len(found["polarizability"].error) == expected
+        rows = [row for row in errors(evaluate(model, [frame])) if row.measure == "polarizability"]
+        assert sum(row.count for row in rows) == expected
 
 
 def test_a_crystal_of_one_element_is_clausius_mossottis():
@@ -98,7 +116,7 @@ def test_a_crystal_of_one_element_is_clausius_mossottis():
     atoms = ase.Atoms("Ne", cell=[3.6] * 3, pbc=True)
     system = System.from_ase(atoms)
     polarizability = model.paradigm.polarizability(system, model.backbone(system)).mean
-    x = 4 * math.pi * float(polarizability) / (3 * 3.6**3)
+    x = 4 * math.pi * float(polarizability.detach()) / (3 * 3.6**3)
     expected = (1 + 2 * x) / (1 - x) * np.eye(3)
     atoms.calc = FarfieldCalculator(model)
     np.testing.assert_allclose(atoms.calc.get_property("dielectric_tensor", atoms), expected, atol=1e-6)

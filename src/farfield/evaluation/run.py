@@ -146,7 +146,7 @@ def _labels(frames: list[Frame], target: str, predicted: Floats) -> Floats:
     for k, frame in enumerate(frames):
         label = getattr(frame.labels, target)
         # what this model has of molecules only
-        molecular = target in ("dipole", "polarizability") and np.isnan(predicted[k]).all()
+        molecular = target == "dipole" or (target == "polarizability" and np.isnan(predicted[k]).all())
         if label is None or (molecular and frame.system.periodic.any()):
             n_rows = frame.system.n_atoms if target in PER_ATOM else 1
             rows.append(np.full((n_rows, *_SHAPES[target]), np.nan))
