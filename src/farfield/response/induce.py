@@ -17,7 +17,7 @@ from farfield.coulomb.interaction import Interaction
 from farfield.coulomb.padding import Padding
 from farfield.errors import ConvergenceError, InputError
 from farfield.response.carried import carried
-from farfield.response.conjugate import NotPositiveDefinite, conjugate_gradient
+from farfield.response.conjugate import NotPositiveDefinite, Solution, conjugate_gradient
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
@@ -25,6 +25,9 @@ Linear = Callable[[Tensor], Tensor]
 
 DENSE_UP_TO = 40
 """Atoms of the largest system up to which a matrix and its factor cost less than iterations; measured."""
+
+RELATIVE = 1e-8
+"""Residual of an iteration over what it started from, at most."""
 
 PROBE = 1e-4
 """V/Å left of a random field of 1 V/Å: less than the share of any mode among 10⁶ atoms."""
@@ -125,34 +128,39 @@ class _Iterated:
     """Conjugate gradients, every system at its own length."""
 
     def __init__(self, system: System, answer: Linear, size: Tensor, tolerance: float) -> None:
-        self._system, self._answer, self._size, self.steps = system, answer, size.unsqueeze(1), 0
-        self._tolerance = max(tolerance, PROBE)
+        self._system, self._answer, self._size, self._tolerance = system, answer, size.unsqueeze(1), tolerance
         self._probe()
-        self._tolerance, self.steps = tolerance, 0
+        self.steps = 0
+
+    def __call__(self, right: Tensor) -> Tensor:
+        largest = float(right.abs().max())
+        # gradients of a loss can be small: what is not nothing gets digits of its own
+        wanted = min(self._tolerance, RELATIVE * largest) if largest > self._tolerance else self._tolerance
+        found = self._solution(right, wanted)
+        self.steps = max(self.steps, found.steps)
+        return found.values
 
     def _probe(self) -> None:
         """Of a field with a share of every mode, one that runs away keeps its share until it has been found."""
         system, generator = self._system, torch.Generator().manual_seed(0)
         field = torch.randn(system.n_atoms, 3, generator=generator).to(self._size)
-        dipoles = self(field)
+        dipoles = self._solution(field, PROBE).values
         # the softest mode is at most as stiff as this; stiffness that is rounding of the matrix is none
         quotient = self._dot(dipoles, field) / self._dot(dipoles, self._size * dipoles)
         if (flat := quotient[:, 0] <= 24 * system.n_atoms * torch.finfo(field.dtype).eps).any():
             self._refuse(torch.where(flat.unsqueeze(1), dipoles, 0.0))
 
-    def __call__(self, right: Tensor) -> Tensor:
+    def _solution(self, right: Tensor, tolerance: float) -> Solution:
         try:
-            found = conjugate_gradient(
+            return conjugate_gradient(
                 self._answer,
                 right,
                 preconditioner=lambda left: left / self._size,
-                tolerance=self._tolerance,
+                tolerance=tolerance,
                 dot=self._dot,
             )
         except NotPositiveDefinite as failure:
             self._refuse(failure.direction)
-        self.steps = max(self.steps, found.steps)
-        return found.values
 
     def _refuse(self, mode: Tensor) -> NoReturn:
         weight = (self._size.sqrt() * mode).norm(dim=1)
