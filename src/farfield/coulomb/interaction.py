@@ -30,7 +30,7 @@ from farfield.system import System, per_system
 from farfield.units import COULOMB
 
 Apply = Callable[[Tensor], Tensor]
-"""Columns (q, μ) ``(sources, channels, 4)`` to dE/d(q, μ) in the same shape, e/Å and e/Å²."""
+"""Columns (q, μ) ``(sources, 4, channels)`` to dE/d(q, μ) in the same shape, e/Å and e/Å²."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Interaction:
         bare = dipoles.ndim == 2
         vectors = dipoles.unsqueeze(1) if bare else dipoles
         scalars = vectors.new_zeros(vectors.shape[:2]) if charges is None else charges.reshape(vectors.shape[:2])
-        slopes = self.slopes(torch.cat([scalars.unsqueeze(2), vectors], 2))
-        slopes = slopes.squeeze(1) if bare else slopes
-        return slopes[..., 0], -slopes[..., 1:]
+        slopes = self.slopes(torch.cat([scalars.unsqueeze(1), vectors.transpose(1, 2)], 1))
+        potential, field = slopes[:, 0], -slopes[:, 1:].transpose(1, 2)
+        return (potential.squeeze(1), field.squeeze(1)) if bare else (potential, field)
 
     def slopes(self, columns: Tensor) -> Tensor:
-        """dE/d(q, μ) ``(atoms, channels, 4)``, V and V/Å, of (q, μ) ``(atoms, channels, 4)``."""
+        """dE/d(q, μ) ``(atoms, 4, channels)``, V and V/Å, of (q, μ) ``(atoms, 4, channels)``."""
         pieces = [(part, apply(columns if part.whole else columns[part.places])) for part, apply in self.prepared]
         found = join(pieces, self.n_atoms, lambda part: part.places)
         for more in (self.scaled, self.around):
@@ -90,7 +90,7 @@ def _direct(charged: Charged) -> Apply:
 def _periodic(charged: Charged, plan: Plan) -> Apply:
     system, split = charged.system, plan.splitting[charged.system.system_index]
     far = mesh.dipole_operator(charged, plan) if plan.meshed.any() else _waves(charged, plan)
-    own = torch.stack([2 * split, *[4 / 3 * split**3] * 3], 1).unsqueeze(1) / math.sqrt(math.pi)
+    own = torch.stack([2 * split, *[4 / 3 * split**3] * 3], 1).unsqueeze(2) / math.sqrt(math.pi)
     background = neutralising(system, plan)
     near = None
     if plan.reach > 0:
@@ -99,8 +99,8 @@ def _periodic(charged: Charged, plan: Plan) -> Apply:
 
     def apply(columns: Tensor) -> Tensor:
         total = far(columns) - own * columns
-        level = (background * per_system(columns[..., 0], system))[system.system_index]
-        total = total - torch.nn.functional.pad(level.unsqueeze(2), (0, 3))
+        level = (background * per_system(columns[:, 0], system))[system.system_index]
+        total = total - torch.nn.functional.pad(level.unsqueeze(1), (0, 0, 0, 3))
         return total if near is None else total + near(columns)
 
     return apply
@@ -109,25 +109,25 @@ def _periodic(charged: Charged, plan: Plan) -> Apply:
 def _waves(charged: Charged, plan: Plan) -> Apply:
     system, padding = charged.system, Padding.of(charged.system)
     phases, waves = plane_waves(system, padding, plan)
-    k = wave_vectors(system, plan).unsqueeze(2)  # (systems, waves, 1, 3)
+    k = wave_vectors(system, plan).unsqueeze(3)  # (systems, waves, 3, 1)
     weight = 2 * wave_weights(system, plan).unsqueeze(2)
 
     def apply(columns: Tensor) -> Tensor:
-        channels = columns.shape[1]
+        channels = columns.shape[2]
         found = spread(phases, padding.pad(columns).flatten(2), waves)
-        cosine, sine = (x.reshape(*x.shape[:2], channels, 4) for x in found)
-        real = weight * (cosine[..., 0] - (k * sine[..., 1:]).sum(-1))
-        imaginary = weight * (sine[..., 0] + (k * cosine[..., 1:]).sum(-1))
+        cosine, sine = (x.reshape(*x.shape[:2], 4, channels) for x in found)
+        real = weight * (cosine[:, :, 0] - (k * sine[:, :, 1:]).sum(2))
+        imaginary = weight * (sine[:, :, 0] + (k * cosine[:, :, 1:]).sum(2))
         amplitudes = _turned(real, imaginary, k), _turned(imaginary, -real, k)
         felt = padding.unpad(gather(phases, *amplitudes, waves))
-        return felt.reshape(-1, channels, 4)
+        return felt.reshape(-1, 4, channels)
 
     return apply
 
 
 def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
     """Amplitudes ``(systems, waves, 4·channels)`` of a potential ``(systems, waves, channels)`` and its gradient."""
-    return torch.cat([value.unsqueeze(-1), slope.unsqueeze(-1) * k], -1).flatten(2)
+    return torch.cat([value.unsqueeze(2), slope.unsqueeze(2) * k], 2).flatten(2)
 
 
 def _scaled(charged: Charged, pairs: PairScaling) -> Apply:
@@ -143,8 +143,8 @@ def _around(system: System) -> Apply:
     strength = surrounding.strength(system)[:, None, None]
 
     def apply(columns: Tensor) -> Tensor:
-        moment = strength * per_system(columns @ frame, system)
-        return moment[system.system_index] @ frame.transpose(1, 2) / COULOMB
+        moment = strength * per_system(frame.transpose(1, 2) @ columns, system)
+        return frame @ moment[system.system_index] / COULOMB
 
     return apply
 
@@ -161,7 +161,7 @@ def pair_blocks(vector: Tensor, kernels: list[Tensor]) -> Tensor:
 
 def _of_pairs(i: Tensor, j: Tensor, blocks: Tensor) -> Apply:
     def apply(columns: Tensor) -> Tensor:
-        total = torch.zeros_like(columns).index_add(0, i, columns.index_select(0, j) @ blocks.transpose(1, 2))
-        return total.index_add(0, j, columns.index_select(0, i) @ blocks)
+        total = torch.zeros_like(columns).index_add(0, i, blocks @ columns.index_select(0, j))
+        return total.index_add(0, j, blocks.transpose(1, 2) @ columns.index_select(0, i))
 
     return apply

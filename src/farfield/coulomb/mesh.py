@@ -84,7 +84,7 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
 
 
 def dipole_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
-    """(q, μ) ``(sources, channels, 4)`` to dE/d(q, μ) in e/Å and e/Å², own included; differentiable."""
+    """(q, μ) ``(sources, 4, channels)`` to dE/d(q, μ) in e/Å and e/Å², own included; differentiable."""
     system, orders = charged.system, (*CHARGES, *SLOPES)
     ready = [(rows, grid, torch.linalg.inv(cell), form) for _, rows, grid, cell, form in _meshes(system, plan)]
 
@@ -92,10 +92,10 @@ def dipole_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
         values = []
         for rows, grid, inverse, form in ready:
             fractional, here = system.positions[rows] @ inverse, columns[rows]
-            moments = torch.cat([here[..., :1], here[..., 1:] @ inverse], 2).transpose(1, 2)
+            moments = torch.cat([here[:, :1], inverse.T @ here[:, 1:]], 1)
             mesh = spread(fractional, moments, orders, shape=grid.shape, spline=grid.spline)
-            felt = gather(fractional, _filtered(mesh, form.weight), orders, spline=grid.spline).transpose(1, 2)
-            values.append(torch.cat([felt[..., :1], felt[..., 1:] @ inverse.T], 2))
+            felt = gather(fractional, _filtered(mesh, form.weight), orders, spline=grid.spline)
+            values.append(torch.cat([felt[:, :1], inverse @ felt[:, 1:]], 1))
         return torch.cat(values)
 
     return apply

@@ -23,7 +23,7 @@ from farfield.units import COULOMB
 
 Linear = Callable[[Tensor], Tensor]
 
-DENSE_UP_TO = 40
+DENSE_UP_TO = 64
 """Atoms of the largest system up to which a matrix and its factor cost less than iterations; measured."""
 
 RELATIVE = 1e-8
