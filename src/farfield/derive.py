@@ -27,13 +27,15 @@ def with_derivatives(
     want: frozenset[str],
     *,
     single_valued: bool,  # whether the dipole of a crystal is, but for e × lattice vectors
+    cells_polarize: bool = False,  # whether the polarizability of what is periodic means something
     create_graph: bool,
 ) -> Prediction:
     """The prediction with its forces -dF/dR, its stress (1/V) dF/dε and what else ``want`` names of ``DERIVED``.
 
     Gradients flow on to ``system.positions`` if they require it. ``create_graph`` keeps what is derived
     differentiable, as training on it needs. Stress, at fixed voltage E·a along every lattice vector, is nan where a
-    system is not periodic along three axes; polarizability is nan where it is periodic along any.
+    system is not periodic along three axes; polarizability is nan where it is periodic along any, unless cells
+    polarize.
     """
     if not want & DERIVED:
         return _shown(predict(system), system, single_valued)
@@ -45,6 +47,9 @@ def with_derivatives(
             between = _between_cells(_given(prediction.charges), variables.positions, system, create_graph)
         # what keeps the graph comes first, so that the last pass through it can free it
         derived = _of_dipole(prediction, variables, want, between, create_graph)
+        if "polarizability" in derived and not cells_polarize:
+            periodic = system.periodic.any(1)[:, None, None]
+            derived["polarizability"] = torch.where(periodic, torch.nan, derived["polarizability"])
         derived |= _of_energy(prediction, variables, want, between, create_graph)
     out = _shown(replace(prediction, **derived), system, single_valued)
     return out if create_graph else _detached(out)
@@ -103,8 +108,7 @@ def _of_dipole(
         own = _jacobian(_given(prediction.dipole), at.positions, create_graph)
         found["born_charges"] = own if between is None else own + between
     if "polarizability" in want and at.field is not None:
-        response = _jacobian(_given(prediction.dipole), at.field, create_graph)
-        found["polarizability"] = torch.where(at.system.periodic.any(1)[:, None, None], torch.nan, response)
+        found["polarizability"] = _jacobian(_given(prediction.dipole), at.field, create_graph)
     return found
 
 

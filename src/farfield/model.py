@@ -41,7 +41,7 @@ class Model(nn.Module):
         self.baseline = [0.0] * len(self.species)  # eV per atom; python numbers, so that no cast rounds them
         self.training_summary: dict[str, Any] = {}
         room = PARADIGMS[config.paradigm.kind]
-        self.backbone = DensityNetwork(config.backbone, self.species, room.highest_order)
+        self.backbone = DensityNetwork(config.backbone, self.species, room.order_of(config.paradigm))
         self.repulsion = Repulsion(config.backbone.cutoff) if config.backbone.repulsion == "zbl" else None
         self.paradigm = room(config.paradigm, widths=self.backbone.widths, species=self.species)
 
@@ -98,7 +98,12 @@ class Model(nn.Module):
         variables = [system.positions, *system.conditions.values()]
         graph = torch.is_grad_enabled() and (self.training or any(x.requires_grad for x in variables))
         return with_derivatives(
-            self._predict, self._cast(system), wanted, single_valued=single_valued, create_graph=graph
+            self._predict,
+            self._cast(system),
+            wanted,
+            single_valued=single_valued,
+            cells_polarize=self.paradigm.cells_polarize,
+            create_graph=graph,
         )
 
     def _predict(self, system: System) -> Prediction:

@@ -14,8 +14,11 @@ class Prediction:
     stress: Tensor | None = None  # (systems, 3, 3) eV/Å³, in a field at fixed E·a
     charges: Tensor | None = None  # (atoms,) e
     dipole: Tensor | None = None  # (systems, 3) e·Å about the origin; nan where periodic (rooms: of the cell)
+    dipoles: Tensor | None = None  # (atoms, 3) e·Å, of atoms, beside what their charges make
     energy_coulomb: Tensor | None = None  # (systems,) eV, the electrostatic part of energy
     charge_residual: Tensor | None = None  # (systems,) e, total charge less the sum of what atoms would carry unasked
     born_charges: Tensor | None = None  # (atoms, 3, 3) e, [i, a, b] = ∂d_a/∂R_ib = ∂F_ib/∂E_a
-    polarizability: Tensor | None = None  # (systems, 3, 3) e²·Å²/V, ∂d_a/∂E_b at fixed atoms; nan where periodic
+    polarizability: Tensor | None = (
+        None  # (systems, 3, 3) e²·Å²/V, ∂d_a/∂E_b at fixed atoms, of cells where they polarize
+    )
     polarization: Tensor | None = None  # (systems, 3) e/Å², one branch of it; nan where not a crystal

@@ -17,6 +17,14 @@ CASES = {
     "latent": {"kind": "latent", **TIGHT},
     "latent-bond": {"kind": "latent", "conservation": "bond", **TIGHT},
     "latent-fixed": {"kind": "latent", "conservation": "fixed", **TIGHT},
+    "polarizable": {"kind": "polarizable", **TIGHT},
+    "polarizable-bond": {"kind": "polarizable", "conservation": "bond", "polarizability": "anisotropic", **TIGHT},
+    "polarizable-thole": {"kind": "polarizable", "conservation": "bond", "damping": "thole", **TIGHT},
+    "polarizable-points": {
+        **{"kind": "polarizable", "conservation": "fixed", "permanent_dipoles": False, "damping": "none", "start": 0.3},
+        **TIGHT,
+    },
+    "polarizable-cg": {"kind": "polarizable", "solver": "cg", **TIGHT},
     "qeq": {"kind": "qeq", **TIGHT},
     "qeq-one-width": {"kind": "qeq", "width": 1.0, **TIGHT},
 }

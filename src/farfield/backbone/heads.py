@@ -40,6 +40,41 @@ class AtomicScalar(nn.Module):
         return torch.as_tensor(values[:, 0])
 
 
+class AtomicVector(nn.Module):
+    """One vector per atom, zero for an atom alone: a mixture of its vectors, by weights that its scalars set."""
+
+    def __init__(self, widths: Widths, *, start: float = 1.0) -> None:
+        super().__init__()
+        self.weigh = UnitLinear(widths.scalars, widths.vectors)
+        self.fixed = UnitLinear(widths.vectors, 1, gain=GAIN, start=start)
+        self.weighed = UnitLinear(widths.vectors, 1, gain=GAIN, start=start)
+
+    def forward(self, features: Features) -> Tensor:
+        """``(atoms, 3)``."""
+        return _mixed(self, features.scalars, features.vectors.flatten(2)).reshape(-1, 3)
+
+
+class AtomicTensor(nn.Module):
+    """One symmetric traceless tensor per atom, zero for an atom alone; made as the vectors are."""
+
+    def __init__(self, widths: Widths, *, start: float = 1.0) -> None:
+        super().__init__()
+        self.weigh = UnitLinear(widths.scalars, widths.tensors)
+        self.fixed = UnitLinear(widths.tensors, 1, gain=GAIN, start=start)
+        self.weighed = UnitLinear(widths.tensors, 1, gain=GAIN, start=start)
+
+    def forward(self, features: Features) -> Tensor:
+        """``(atoms, 3, 3)``."""
+        return _mixed(self, features.scalars, features.tensors.flatten(2)).reshape(-1, 3, 3)
+
+
+def _mixed(head: AtomicVector | AtomicTensor, scalars: Tensor, features: Tensor) -> Tensor:
+    """``(atoms, channels, m)`` to ``(atoms, m, 1)``."""
+    columns = features.transpose(1, 2)
+    weights = nn.functional.silu(head.weigh(scalars)).unsqueeze(1)
+    return torch.as_tensor(head.fixed(columns) + head.weighed(columns * weights))
+
+
 class AtomicEnergy(nn.Module):
     """Short-range energy of each atom, eV: its surroundings' share, and a constant of its element that is learned.
 

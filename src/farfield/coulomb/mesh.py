@@ -83,6 +83,24 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     return apply
 
 
+def dipole_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
+    """(q, μ) ``(sources, 4, channels)`` to dE/d(q, μ) in e/Å and e/Å², own included; differentiable."""
+    system, orders = charged.system, (*CHARGES, *SLOPES)
+    ready = [(rows, grid, torch.linalg.inv(cell), form) for _, rows, grid, cell, form in _meshes(system, plan)]
+
+    def apply(columns: Tensor) -> Tensor:
+        values = []
+        for rows, grid, inverse, form in ready:
+            fractional, here = system.positions[rows] @ inverse, columns[rows]
+            moments = torch.cat([here[:, :1], inverse.T @ here[:, 1:]], 1)
+            mesh = spread(fractional, moments, orders, shape=grid.shape, spline=grid.spline)
+            felt = gather(fractional, _filtered(mesh, form.weight), orders, spline=grid.spline)
+            values.append(torch.cat([felt[:, :1], inverse @ felt[:, 1:]], 1))
+        return torch.cat(values)
+
+    return apply
+
+
 def _meshes(system: System, plan: Plan) -> Iterator[tuple[int, slice, Grid, Tensor, Influence]]:
     """Number, rows, mesh, the cell ``(3, 3)`` it runs along and influence of each system."""
     last, cells = 0, summed_cell(system, plan.box)

@@ -71,23 +71,30 @@ def energy(charged: Charged, scaling: PairScaling) -> Tensor:
     Raises:
         InputError: sources that are not there or in different systems, too few factors.
     """
-    system, moments = charged.system, charged.moments
-    i, j = scaling.i, scaling.j
+    moments, (vector, kernels) = charged.moments, missing(charged, scaling)
+    energies = pair_energies(moments.at(scaling.i), moments.at(scaling.j), vector, kernels)
+    total = energies.new_zeros(charged.system.n_systems, energies.shape[1])
+    return COULOMB * total.index_add(0, charged.system.system_index[scaling.i], energies)
+
+
+def missing(charged: Charged, scaling: PairScaling) -> tuple[Tensor, list[Tensor]]:
+    """Vectors r_j - r_i ``(pairs, 3)``, and (λ_n - 1) B_n ``(pairs,)`` of every order; differentiable.
+
+    Raises:
+        InputError: sources that are not there or in different systems, too few factors.
+    """
+    system, i, j = charged.system, scaling.i, scaling.j
     _refuse_strangers(charged, scaling)
-    owner = system.system_index[i]
     vector = system.positions.index_select(0, j) - system.positions.index_select(0, i)
     if scaling.shift is not None:
-        vector = vector + torch.einsum("pa,pab->pb", scaling.shift.to(vector), system.cell[owner])
+        vector = vector + torch.einsum("pa,pab->pb", scaling.shift.to(vector), system.cell[system.system_index[i]])
     squared = torch.linalg.vecdot(vector, vector)
     scale = scaling.scale if isinstance(scaling.scale, Tensor) else scaling.scale(squared)
-    orders = 2 * moments.rank + 1
+    orders = 2 * charged.moments.rank + 1
     _refuse_wrong(scale, len(i), orders)
-    missing = (scale.to(vector).unsqueeze(1) if scale.ndim == 1 else scale.to(vector)) - 1
-    columns = missing.expand(-1, orders) if scale.ndim == 1 else missing
-    kernels = [columns[:, n] * b for n, b in enumerate(radial(charged, squared, i, j))]
-    energies = pair_energies(moments.at(i), moments.at(j), vector, kernels)
-    total = energies.new_zeros(system.n_systems, energies.shape[1])
-    return COULOMB * total.index_add(0, owner, energies)
+    short = (scale.to(vector).unsqueeze(1) if scale.ndim == 1 else scale.to(vector)) - 1
+    columns = short.expand(-1, orders) if scale.ndim == 1 else short
+    return vector, [columns[:, n] * b for n, b in enumerate(radial(charged, squared, i, j))]
 
 
 def _refuse_twice(i: Tensor, j: Tensor, shift: Tensor | None) -> None:

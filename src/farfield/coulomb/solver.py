@@ -13,6 +13,7 @@ from farfield.compiled import own_threads
 from farfield.coulomb import direct, ewald, probe, scaling, surrounding
 from farfield.coulomb.evaluate import Evaluation, evaluate
 from farfield.coulomb.evaluate_multipoles import Cuts, evaluate_multipoles
+from farfield.coulomb.interaction import Interaction, interaction
 from farfield.coulomb.multipoles import Moments
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.parts import Method, Part, join, parts
@@ -158,7 +159,7 @@ class Coulomb:
     def matrix(self, system: System, widths: Tensor | float | None = None) -> list[Tensor]:
         """d²E/dqdq of each system, ``(n, n)`` in V/e, Gaussian self-energies on the diagonal; differentiable.
 
-        Of charges alone: dipoles and quadrupoles have no matrix here.
+        Of charges alone; of dipoles there is the ``interaction``.
         """
         padded, mask = self.padded_matrix(system, widths)
         return [block[:n, :n] for block, n in zip(padded, mask.sum(1).tolist())]
@@ -187,6 +188,27 @@ class Coulomb:
             return found if own is None else found + own * charges
 
         return potential
+
+    def interaction(
+        self,
+        system: System,
+        widths: Tensor | float | None = None,
+        *,
+        pairs: PairScaling | None = None,
+        plan: Plan | None = None,
+    ) -> Interaction:
+        """Charges and dipoles on the atoms to potentials and fields; differentiable. The way to iterate on dipoles.
+
+        Prepared once, it is called as often as wanted; Gaussian self-energies are left out. With (φ, F) of (q, μ) the
+        energy is ½ Σ (qφ - μ·F).
+
+        Raises:
+            InputError: widths, a plan or scaled pairs that do not fit, two atoms on top of each other.
+        """
+        zero = system.positions.new_zeros(system.n_atoms, 3)
+        charged = on_atoms(system, None, widths, zero)
+        cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
+        return interaction(cut, charged, pairs, vacuum=self.boundary == "vacuum")
 
     def padded_matrix(
         self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None

@@ -25,7 +25,7 @@ def energy(charged: Charged) -> Tensor:
     Raises:
         InputError: a periodic cell that is not neutral.
     """
-    return 0.5 * _strength(charged.system).unsqueeze(1) * dipole(charged).square().sum(-1)
+    return 0.5 * strength(charged.system).unsqueeze(1) * dipole(charged).square().sum(-1)
 
 
 def dipole(charged: Charged) -> Tensor:
@@ -51,8 +51,8 @@ def dipole(charged: Charged) -> Tensor:
 
 def felt(charged: Charged) -> tuple[Tensor, Tensor, Tensor]:
     """Potential ``(sources, channels)``, V, field ``(…, 3)``, V/Å, and dE/dstrain ``(systems, channels, 3, 3)``, eV."""
-    system, moment, strength = charged.system, dipole(charged), _strength(charged.system)
-    pull = strength[:, None, None] * moment
+    system, moment = charged.system, dipole(charged)
+    pull = strength(system)[:, None, None] * moment
     virial = pull.unsqueeze(-1) * moment.unsqueeze(-2)
     half = 0.5 * torch.diagonal(virial, dim1=-2, dim2=-1).sum(-1)
     eye = torch.eye(3, dtype=virial.dtype, device=virial.device)
@@ -77,15 +77,15 @@ def operator(system: System, charges: Tensor) -> Tensor:
 def matrix(system: System, padding: Padding) -> Tensor:
     """d²E/dqdq ``(systems, longest, longest)`` in V/e, of use for charges that sum to zero."""
     places = padding.pad(system.positions)
-    return _strength(system)[:, None, None] * (places @ places.transpose(1, 2))
+    return strength(system)[:, None, None] * (places @ places.transpose(1, 2))
 
 
 def _uniform(system: System, moment: Tensor, points: System) -> Tensor:
-    pull = _strength(system)[:, None, None] * moment
+    pull = strength(system)[:, None, None] * moment
     return (pull[points.system_index] * points.positions.unsqueeze(1)).sum(-1)
 
 
-def _strength(system: System) -> Tensor:
-    """C ``(systems,)`` in V/(e·Å²); 0 where an axis is open."""
+def strength(system: System) -> Tensor:
+    """The c ``(systems,)`` of ½ c M², in V/(e·Å²); 0 where an axis is open."""
     crystal = system.periodic.all(1)
     return torch.where(crystal, 4 * math.pi * COULOMB / 3 / torch.where(crystal, system.volume(), 1.0), 0.0)

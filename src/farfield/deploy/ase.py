@@ -14,7 +14,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from farfield.conditions import CONDITIONS, check_conditions
 from farfield.errors import InputError
-from farfield.field import along_lattice
+from farfield.field import along_lattice, dielectric_tensor
 from farfield.geometry.kept import KeptNeighbors
 from farfield.model import Model, contents, from_contents, load
 from farfield.prediction import Prediction
@@ -95,7 +95,10 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
             self.results["polarization"] = _numpy(found.polarization[0])
         if found.born_charges is not None:
             self.results["born_effective_charges"] = _numpy(found.born_charges)
-        if "dielectric_tensor" in self.implemented_properties and self.atoms.pbc.all():
+        if found.polarizability is not None:
+            system = System.from_ase(self.atoms).to(self.device, self.model.dtype)
+            self.results["dielectric_tensor"] = _numpy(dielectric_tensor(found.polarizability, system)[0])
+        elif "dielectric_tensor" in self.implemented_properties and self.atoms.pbc.all():
             self.results["dielectric_tensor"] = np.eye(3)  # nothing but atoms answers to a field
 
     def check_state(self, atoms: ase.Atoms, tol: float = 1e-15) -> list[str]:
@@ -116,6 +119,8 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
             want.add("stress")
         if "born_effective_charges" in properties:
             want.add("born_charges")
+        if "dielectric_tensor" in properties and self.model.paradigm.cells_polarize:
+            want.add("polarizability")
         system = self.kept.attach(system, self.model.reach(system))
         found: Prediction = self.model(system, want)
         return found
@@ -133,7 +138,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         given = set(self.model.gives) | {"free_energy"}
         if "born_charges" in given:
             given.add("born_effective_charges")
-            if "polarizability" not in given:  # nothing but atoms answers to a field: 1 is exact
+            if "polarizability" not in given or self.model.paradigm.cells_polarize:
                 given.add("dielectric_tensor")
         return given
 

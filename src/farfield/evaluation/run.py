@@ -73,7 +73,7 @@ def evaluate(
     sweep = _Sweep(model, batch_size, device, on_batch or _silent, total=len(frames) + len(fragments))
     values, seconds = sweep.over(frames, also=frozenset({"charges"}))
     alone, _ = sweep.over(fragments, done=len(frames))
-    compared = {t: Compared(_labels(frames, t), values[t]) for t in _SHAPES if t in _TARGETS & values.keys()}
+    compared = {t: Compared(_labels(frames, t, values[t]), values[t]) for t in _SHAPES if t in _TARGETS & values.keys()}
     if "polarization" in compared:
         compared["polarization"] = _on_one_branch(frames, compared["polarization"])
     if fragments:
@@ -140,13 +140,14 @@ class _Sweep:
         return {k: v.detach().to("cpu", torch.float64).numpy() for k, v in found.items() if v is not None}
 
 
-def _labels(frames: list[Frame], target: str) -> Floats:
+def _labels(frames: list[Frame], target: str, predicted: Floats) -> Floats:
     """Labels of one target, nan where a frame has none."""
     rows = []
-    for frame in frames:
+    for k, frame in enumerate(frames):
         label = getattr(frame.labels, target)
-        # what a model has of molecules only
-        if label is None or (target in ("dipole", "polarizability") and frame.system.periodic.any()):
+        # what this model has of molecules only
+        molecular = target == "dipole" or (target == "polarizability" and np.isnan(predicted[k]).all())
+        if label is None or (molecular and frame.system.periodic.any()):
             n_rows = frame.system.n_atoms if target in PER_ATOM else 1
             rows.append(np.full((n_rows, *_SHAPES[target]), np.nan))
         else:

@@ -29,11 +29,20 @@ class Paradigm(nn.Module, ABC):
     highest_order: ClassVar[int] = 0
     """Highest order l of the features it uses; the backbone computes no more."""
 
+    cells_polarize: ClassVar[bool] = False
+    """Whether its polarizability of periodic systems means something: dipoles answer to the macroscopic field, and no
+    charge does, which would flow from cell to cell."""
+
     reads: ClassVar[frozenset[str]] = frozenset()
     """Labels its training uses where the data has them, besides energy, forces and stress."""
 
     def __init__(self, config: Any, *, widths: Widths, species: tuple[int, ...]) -> None:  # noqa: ARG002
         super().__init__()
+
+    @classmethod
+    def order_of(cls, config: Any) -> int:  # noqa: ARG003
+        """The highest order of one configuration, where it depends on it."""
+        return cls.highest_order
 
     @abstractmethod
     def forward(self, system: System, features: Features) -> Prediction:

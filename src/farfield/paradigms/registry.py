@@ -3,6 +3,7 @@
 from farfield.paradigms.charges import Charges
 from farfield.paradigms.contract import Paradigm
 from farfield.paradigms.latent import Latent
+from farfield.paradigms.polarizable import Polarizable
 from farfield.paradigms.qeq import QEq
 from farfield.paradigms.short_range import ShortRange
 
@@ -11,4 +12,5 @@ PARADIGMS: dict[str, type[Paradigm]] = {
     "charges": Charges,
     "latent": Latent,
     "qeq": QEq,
+    "polarizable": Polarizable,
 }

@@ -24,9 +24,9 @@ class Misfit:
 def misfits(prediction: Prediction, labels: Labels, system: System, force_scale: float) -> dict[str, Misfit]:
     """Misfit of every labelled target the model gives; labels that are missing (nan) are left out.
 
-    So are stress and polarization of what is not a crystal, dipole and polarizability of what is not a molecule.
-    Polarizations are compared on the branch nearest to the label's. A prediction that is not finite
-    stays: its loss is not finite either, and nobody takes it for a good one.
+    So are stress and polarization of what is not a crystal, the dipole of what is not a molecule, its polarizability if
+    the model gives none. Polarizations are compared on the branch nearest to the label's. A prediction that is
+    not finite stays: its loss is not finite either, and nobody takes it for a good one.
 
     Energies and volume × stress count per atom. Per √atom would weigh the errors of independent atoms alike in small
     and large structures, but every step shifts the energies of all atoms together: the gradient of N equal errors
@@ -50,21 +50,22 @@ def misfits(prediction: Prediction, labels: Labels, system: System, force_scale:
             continue
         if target == "polarization":
             predicted = nearest_branch(predicted, label, system)
-        known = torch.isfinite(label) & _defined(target, system, label)
+        known = torch.isfinite(label) & _defined(target, system, predicted)
         error = (predicted - label)[known] if divisor is None else ((predicted - label) / divisor)[known]
         found[target] = Misfit(error, factor.expand(label.shape)[known])
     return found
 
 
-def _defined(target: str, system: System, label: Tensor) -> Tensor:
-    """Where a target means anything, in the shape of its label."""
+def _defined(target: str, system: System, predicted: Tensor) -> Tensor:
+    """Where a target means anything, in the shape of what is predicted; polarizabilities of cells where given."""
     if target in ("stress", "polarization"):
         known = system.periodic.all(1)
     elif target in ("dipole", "polarizability"):
         known = ~system.periodic.any(1)
     else:
-        return torch.ones_like(label, dtype=torch.bool)
-    return known.reshape(-1, *[1] * (label.ndim - 1)).expand(label.shape)
+        return torch.ones_like(predicted, dtype=torch.bool)
+    known = known.reshape(-1, *[1] * (predicted.ndim - 1)).expand(predicted.shape)
+    return known | ~predicted.isnan() if target == "polarizability" else known
 
 
 class TrainingStep(nn.Module):

@@ -163,7 +163,8 @@ def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> li
     if unknown := targets - model.gives:
         said.append(f"{kind} gives no {' and no '.join(sorted(unknown))}: those labels were not used.")
     if "charges" in model.paradigm.reads and "charges" not in targets:
-        said.append(f"No charge labels: {kind} learned its charges from energies and forces alone.")
+        read = sorted(targets & model.gives & (model.paradigm.reads | {"energy", "forces", "stress"}))
+        said.append(f"No charge labels: {kind} learned its charges from {', '.join(read)} alone.")
     for split, found in evaluations.items():
         residual = found.charge_residual
         if split != "train" and residual is not None and np.isfinite(residual).any():

@@ -1,0 +1,167 @@
+"""Charges and dipoles to the potentials and fields they make: prepared once, applied as often as an iteration wants.
+
+With s = (q, μ) of every source the energy is ½ s·W·s; what is applied here is W, its blocks of pairs
+
+    W_ij = | B_0       -B_1 dᵀ         |   d = r_j - r_i
+           | B_1 d   B_1 1 - B_2 d dᵀ  |
+
+(pair_tensors.py), its waves or its mesh. Differentiable to any order in positions, cell, widths and sources.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb import mesh, scaling, surrounding
+from farfield.coulomb.ewald import neutralising, plane_waves, wave_vectors, wave_weights
+from farfield.coulomb.near import pair_kernels
+from farfield.coulomb.padding import Padding
+from farfield.coulomb.pair_tensors import all_pairs, radial
+from farfield.coulomb.pairs import half_pairs, refuse_coincident
+from farfield.coulomb.parts import Part, join
+from farfield.coulomb.plan import Plan
+from farfield.coulomb.scaling import PairScaling
+from farfield.coulomb.sources import Charged
+from farfield.coulomb.waves import gather, spread
+from farfield.system import System, per_system
+from farfield.units import COULOMB
+
+Apply = Callable[[Tensor], Tensor]
+"""Columns (q, μ) ``(sources, 4, channels)`` to dE/d(q, μ) in the same shape, e/Å and e/Å²."""
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """The charges and dipoles of a batch on one another, Gaussian self-energies left out."""
+
+    n_atoms: int
+    prepared: tuple[tuple[Part, Apply], ...]
+    scaled: Apply | None  # what scaled pairs are short of
+    around: Apply | None  # of the boundary
+
+    def __call__(
+        self,
+        charges: Tensor | None,  # (atoms,) or (atoms, channels), e
+        dipoles: Tensor,  # (atoms, 3) or (atoms, channels, 3), e·Å
+    ) -> tuple[Tensor, Tensor]:  # like charges, V; like dipoles, V/Å
+        """Potential dE/dq and field -dE/dμ at every source."""
+        bare = dipoles.ndim == 2
+        vectors = dipoles.unsqueeze(1) if bare else dipoles
+        scalars = vectors.new_zeros(vectors.shape[:2]) if charges is None else charges.reshape(vectors.shape[:2])
+        slopes = self.slopes(torch.cat([scalars.unsqueeze(1), vectors.transpose(1, 2)], 1))
+        potential, field = slopes[:, 0], -slopes[:, 1:].transpose(1, 2)
+        return (potential.squeeze(1), field.squeeze(1)) if bare else (potential, field)
+
+    def slopes(self, columns: Tensor) -> Tensor:
+        """dE/d(q, μ) ``(atoms, 4, channels)``, V and V/Å, of (q, μ) ``(atoms, 4, channels)``."""
+        pieces = [(part, apply(columns if part.whole else columns[part.places])) for part, apply in self.prepared]
+        found = join(pieces, self.n_atoms, lambda part: part.places)
+        for more in (self.scaled, self.around):
+            found = found if more is None else found + more(columns)
+        return COULOMB * found
+
+
+def interaction(
+    parts: list[tuple[Part, Plan | None]], charged: Charged, pairs: PairScaling | None, *, vacuum: bool
+) -> Interaction:
+    """Of the parts of a batch as they are cut (None where the sum is direct); ``charged`` is the whole of it."""
+    prepared = tuple((p, _direct(p.charged) if cuts is None else _periodic(p.charged, cuts)) for p, cuts in parts)
+    scaled = None if pairs is None else _scaled(charged, pairs)
+    return Interaction(charged.system.n_atoms, prepared, scaled, _around(charged.system) if vacuum else None)
+
+
+def _direct(charged: Charged) -> Apply:
+    """All pairs of open systems.
+
+    Raises:
+        InputError: two atoms on top of each other.
+    """
+    system = charged.system
+    i, j = all_pairs(Padding.of(system))
+    vector = system.positions.index_select(0, j) - system.positions.index_select(0, i)
+    squared = torch.linalg.vecdot(vector, vector)
+    refuse_coincident(charged, squared.detach(), i, j)
+    return _of_pairs(i, j, pair_blocks(vector, radial(charged, squared, i, j)))
+
+
+def _periodic(charged: Charged, plan: Plan) -> Apply:
+    system, split = charged.system, plan.splitting[charged.system.system_index]
+    far = mesh.dipole_operator(charged, plan) if plan.meshed.any() else _waves(charged, plan)
+    own = torch.stack([2 * split, *[4 / 3 * split**3] * 3], 1).unsqueeze(2) / math.sqrt(math.pi)
+    background = neutralising(system, plan)
+    near = None
+    if plan.reach > 0:
+        pairs = half_pairs(charged, plan.cutoff)
+        near = _of_pairs(pairs.i, pairs.j, pair_blocks(pairs.vector, pair_kernels(charged, plan, pairs, 2)))
+
+    def apply(columns: Tensor) -> Tensor:
+        total = far(columns) - own * columns
+        level = (background * per_system(columns[:, 0], system))[system.system_index]
+        total = total - torch.nn.functional.pad(level.unsqueeze(1), (0, 0, 0, 3))
+        return total if near is None else total + near(columns)
+
+    return apply
+
+
+def _waves(charged: Charged, plan: Plan) -> Apply:
+    system, padding = charged.system, Padding.of(charged.system)
+    phases, waves = plane_waves(system, padding, plan)
+    k = wave_vectors(system, plan).unsqueeze(3)  # (systems, waves, 3, 1)
+    weight = 2 * wave_weights(system, plan).unsqueeze(2)
+
+    def apply(columns: Tensor) -> Tensor:
+        channels = columns.shape[2]
+        found = spread(phases, padding.pad(columns).flatten(2), waves)
+        cosine, sine = (x.reshape(*x.shape[:2], 4, channels) for x in found)
+        real = weight * (cosine[:, :, 0] - (k * sine[:, :, 1:]).sum(2))
+        imaginary = weight * (sine[:, :, 0] + (k * cosine[:, :, 1:]).sum(2))
+        amplitudes = _turned(real, imaginary, k), _turned(imaginary, -real, k)
+        felt = padding.unpad(gather(phases, *amplitudes, waves))
+        return felt.reshape(-1, 4, channels)
+
+    return apply
+
+
+def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
+    """Amplitudes ``(systems, waves, 4·channels)`` of a potential ``(systems, waves, channels)`` and its gradient."""
+    return torch.cat([value.unsqueeze(2), slope.unsqueeze(2) * k], 2).flatten(2)
+
+
+def _scaled(charged: Charged, pairs: PairScaling) -> Apply:
+    vector, kernels = scaling.missing(charged, pairs)
+    return _of_pairs(pairs.i, pairs.j, pair_blocks(vector, kernels))
+
+
+def _around(system: System) -> Apply:
+    """½ c M², M = Σ (q r + μ): the linear map of a sphere in vacuum."""
+    frame = torch.nn.functional.pad(torch.eye(3, dtype=system.positions.dtype), (0, 0, 1, 0)).to(system.positions)
+    frame = frame.expand(system.n_atoms, 4, 3).clone()
+    frame[:, 0] = system.positions  # by which (q, μ) become dipoles
+    strength = surrounding.strength(system)[:, None, None]
+
+    def apply(columns: Tensor) -> Tensor:
+        moment = strength * per_system(frame.transpose(1, 2) @ columns, system)
+        return frame @ moment[system.system_index] / COULOMB
+
+    return apply
+
+
+def pair_blocks(vector: Tensor, kernels: list[Tensor]) -> Tensor:
+    """W ``(pairs, 4, 4)`` of the first source with the second, which is at ``vector`` from it; B_0 to B_2."""
+    b0, b1, b2 = kernels
+    along = b1.unsqueeze(1) * vector
+    eye = torch.eye(3, dtype=vector.dtype, device=vector.device)
+    inner = b1[:, None, None] * eye - (b2.unsqueeze(1) * vector).unsqueeze(2) * vector.unsqueeze(1)
+    top = torch.cat([b0.unsqueeze(1), -along], 1).unsqueeze(1)
+    return torch.cat([top, torch.cat([along.unsqueeze(2), inner], 2)], 1)
+
+
+def _of_pairs(i: Tensor, j: Tensor, blocks: Tensor) -> Apply:
+    def apply(columns: Tensor) -> Tensor:
+        total = torch.zeros_like(columns).index_add(0, i, blocks @ columns.index_select(0, j))
+        return total.index_add(0, j, blocks.transpose(1, 2) @ columns.index_select(0, i))
+
+    return apply

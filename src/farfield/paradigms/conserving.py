@@ -1,0 +1,62 @@
+"""What rooms whose charges are local and conserved have in common, whatever they make of them."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, FiniteFloat
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from farfield.backbone.contract import Widths
+from farfield.backbone.heads import AtomicEnergy
+from farfield.coulomb import Coulomb
+from farfield.data.statistics import Statistics
+from farfield.paradigms.contract import Paradigm, Prediction
+from farfield.response.conservation import ConservedCharges, mean_square_shift
+from farfield.system import System
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
+class ConservingConfig:
+    """Keys of every room whose charges are local."""
+
+    conservation: Literal["shift", "bond", "fixed"] = "shift"
+    """How the charges are made to sum to the total charge."""
+    formal_charges: dict[str, FiniteFloat] | None = None
+    """Charge of each element where charges start (shift) or stand (bond, fixed); fitted to the data where absent."""
+    coulomb_error: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-5
+    """Error asked of the Coulomb sum, relative to K⟨q²⟩(N/V)^(2/3)."""
+    residual_weight: Annotated[float, Field(ge=0)] = 30.0
+    """Weight in the loss of the squared charge per atom, (e/atom)², that conservation has to shift away."""
+
+
+class Conserving(Paradigm):
+    """Short-range energies, conserved charges, and the solver for what lies between them."""
+
+    takes: ClassVar = frozenset({"external_field"})
+
+    def __init__(self, config: ConservingConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
+        super().__init__(config, widths=widths, species=species)
+        self.conserving = config
+        self.gives = Paradigm.gives | {"charges", "dipole", "born_charges"}
+        if config.conservation != "shift":  # charge moves along bonds: there is a polarization
+            self.gives |= {"polarization"}
+        self.atomic_energy = AtomicEnergy(widths)
+        self.charges = ConservedCharges(widths, species, conservation=config.conservation, given=config.formal_charges)
+        self.coulomb = Coulomb(error=config.coulomb_error)
+
+    def prepare(self, statistics: Statistics) -> None:
+        """Scale the energies to the data; fit the elements' charges to the total charges."""
+        self.atomic_energy.prepare(statistics)
+        self.charges.prepare(statistics)
+
+    def penalty(self, prediction: Prediction, system: System) -> Tensor | None:
+        """Squared shift per atom: charges that need no shift are charges that separated fragments keep."""
+        if self.conserving.conservation != "shift" or prediction.charge_residual is None:
+            return None
+        return self.conserving.residual_weight * mean_square_shift(prediction.charge_residual, system)
+
+    def only_charge(self, numbers: Tensor) -> float | None:
+        """The sum of the formal charges where nothing else is possible (``bond``, ``fixed``)."""
+        if self.conserving.conservation == "shift":
+            return None
+        return float(self.charges.element_charge[numbers].sum())

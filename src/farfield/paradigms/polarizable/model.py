@@ -1,0 +1,94 @@
+"""Induced dipoles: E = Σ ε(h) + E_C[q, m] + min over μ of [Σ ½ K μ·α⁻¹·μ - μ·F - ½ μ·T·μ], F the field of q and m.
+
+Applequist, Carl & Fung, JACS 94, 2952 (1972); Thole, Chem. Phys. 59, 341 (1981); Ponder et al., J. Phys. Chem. B 114,
+2549 (2010) (AMOEBA). Charges q are local and conserved, m and μ permanent and induced dipoles, α positive. The energy
+is the minimised functional itself, so its forces need no adjoint. In a field E, F gets E, and the energy is
+F(E) = E(R) - d·E with d of charges and dipoles, at its minimum too.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from farfield.backbone.contract import Features, Widths
+from farfield.backbone.heads import CHARGE_START, AtomicVector
+from farfield.coulomb.interaction import Interaction
+from farfield.coulomb.plan import Plan
+from farfield.field import field_energy
+from farfield.paradigms.conserving import Conserving
+from farfield.paradigms.contract import Prediction
+from farfield.paradigms.polarizable.atoms import AtomicPolarizability, Response
+from farfield.paradigms.polarizable.config import PolarizableConfig
+from farfield.response.damping import gaussian_widths, thole_scaling
+from farfield.response.induce import induce
+from farfield.system import System, per_system
+
+
+class Polarizable(Conserving):
+    """Charges and dipoles from the surroundings, and dipoles that follow the field of the whole system."""
+
+    Config: ClassVar = PolarizableConfig
+    reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarization", "polarizability"})
+    cells_polarize: ClassVar = True
+
+    def __init__(self, config: PolarizableConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
+        super().__init__(config, widths=widths, species=species)
+        self.config = config
+        self.gives |= {"dipoles", "polarizability"}
+        anisotropic = config.polarizability == "anisotropic"
+        self.polarizability = AtomicPolarizability(widths, species, start=config.start, anisotropic=anisotropic)
+        self.permanent = AtomicVector(widths, start=CHARGE_START) if config.permanent_dipoles else None
+
+    @classmethod
+    def order_of(cls, config: PolarizableConfig) -> int:
+        """Tensors for anisotropic polarizabilities, vectors for permanent dipoles."""
+        return 2 if config.polarizability == "anisotropic" else int(config.permanent_dipoles)
+
+    def reach(self, system: System) -> float:
+        """Cutoff of the real-space Coulomb sum."""
+        return self._plan(system).reach
+
+    def forward(self, system: System, features: Features) -> Prediction:
+        """Charges, dipoles, and the energy at which these are induced."""
+        found, response = self.charges(system, features), self.polarizability(system, features)
+        short_range = per_system(self.atomic_energy(system, features), system)
+        system, charges = system.to(dtype=torch.float64), found.charges.double()  # as sums and solves are
+        permanent = torch.zeros_like(system.positions) if self.permanent is None else self.permanent(features).double()
+
+        interaction = self._interaction(system, response)
+        potential, field = interaction(charges, permanent)
+        coulomb = 0.5 * per_system(charges * potential - (permanent * field).sum(1), system)
+        external = system.external_field
+        if external is not None:
+            field = field + external[system.system_index]
+        induced = induce(system, response.tensor.double(), field, interaction, solver=self.config.solver)
+        coulomb = coulomb + induced.energy - field_energy(per_system(induced.dipoles, system), external)
+
+        dipoles = permanent + induced.dipoles
+        dipole = found.dipole.double() + per_system(dipoles, system)
+        return Prediction(
+            energy=short_range.double() + coulomb + field_energy(dipole, external),
+            charges=found.charges,
+            dipole=dipole,
+            dipoles=dipoles,
+            energy_coulomb=coulomb,
+            charge_residual=found.residual,
+        )
+
+    def _interaction(self, system: System, response: Response) -> Interaction:
+        plan = self._plan(system)
+        if self.config.damping == "gaussian":
+            return self.coulomb.interaction(system, gaussian_widths(response.largest.double()), plan=plan)
+        pairs = None
+        if self.config.damping == "thole":
+            pairs = thole_scaling(system, response.mean.double(), self.config.thole)
+        return self.coulomb.interaction(system, pairs=pairs, plan=plan)
+
+    def _plan(self, system: System) -> Plan:
+        """For the widest Gaussians there could be: the sum is then cut alike wherever the atoms are."""
+        widest: Tensor | None = None
+        if self.config.damping == "gaussian":
+            # as if it were learned: no width is exactly this, and none may be left out of the near half as such
+            widest = gaussian_widths(self.polarizability.bound(system)).to(system.positions.dtype).requires_grad_()
+        return self.coulomb.plan(system, widest, rank=1)
