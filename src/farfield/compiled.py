@@ -48,7 +48,7 @@ def own_threads() -> Iterator[None]:
     """Torch's own operations on one thread, so that ``together`` has the cores to itself.
 
     OpenMP's threads go on spinning for milliseconds after each of them; on two cores that costs more than the second
-    core gives.
+    core gives. (A thread that calls torch for the first time meanwhile keeps to one: torch's default is the process's.)
     """
     count = torch.get_num_threads()
     if count == 1:

@@ -4,7 +4,8 @@ In a field the energy of a model is F(E) = E(R) - d·E, so that its slopes are f
 charge flows between the cells of a crystal, the dipole d = Σ q R is not single-valued, and its slope depends on where
 atoms are wrapped to. What has a value then is Z_i = q_i 1 + Σ_j (R_j + L_ij - R_i) ⊗ ∂q_j/∂R_i along the shortest
 vectors from i to images of j: the slope of Σ q R, and Σ_j L_ij ⊗ ∂q_j/∂R_i besides (as Σ_j ∂q_j/∂R_i = 0), one backward
-pass an atom. Forces in a field get Z·E: dF/dE = ∂d/∂R by construction, but they are no slope of an energy then.
+pass an atom. Forces in a field get Z·E: dF/dE = ∂d/∂R, but they are no slope of an energy then. (Where charges
+answer to a field across a slab or wire, as those of ``qeq``, Z depends on it, and this holds to first order in it.)
 """
 
 from collections.abc import Callable

@@ -51,6 +51,11 @@ class Model(nn.Module):
         return self.paradigm.gives
 
     @property
+    def charge_flows(self) -> bool:
+        """Whether charge moves through a whole crystal at once, so that its dipole is not single-valued."""
+        return "polarization" not in self.gives
+
+    @property
     def dtype(self) -> torch.dtype:
         """Floating-point type of the network."""
         return self.backbone.embedding.dtype
@@ -92,7 +97,7 @@ class Model(nn.Module):
             raise InputError(f"{self.config.paradigm.kind} gives {sorted(self.gives)}, not {sorted(strange)}")
         self.check_species(system.numbers)
         self.check_conditions(system)
-        single_valued = "polarization" in self.gives
+        single_valued = not self.charge_flows
         if "stress" in wanted and not single_valued:
             refuse_stress(system)
         variables = [system.positions, *system.conditions.values()]

@@ -247,3 +247,15 @@ def test_a_crystal_in_a_field_whose_stress_is_not_defined_has_forces():
     assert np.isfinite(atoms.get_forces()).all()
     with pytest.raises(InputError, match="conservation: bond or fixed"):
         atoms.get_stress()
+
+
+def test_a_field_given_as_an_array_is_the_calculators_own():
+    field = np.array([0.0, 0.0, 0.05])
+    calculator = FarfieldCalculator(ff.new_model({"kind": "latent"}, species=["H", "O"]), external_field=field)
+    atoms = ase.Atoms("OH", [[0, 0, 0], [0, 0.3, 0.9]], info={"charge": 0})
+    before = calculator.get_potential_energy(atoms)
+    field[:] = 7.0
+    moved = atoms.copy()
+    moved.rattle(0.01, seed=0)
+    calculator.get_potential_energy(moved)
+    assert calculator.get_potential_energy(atoms) == before

@@ -66,6 +66,11 @@ def run(args: argparse.Namespace) -> int:
     notes += take_conditions(atoms, calculator.model.training_summary.get("keys", {}))
     if args.external_field is not None:
         atoms.info["external_field"] = args.external_field  # so that every stored frame says in which field it was
+    if atoms.pbc.any() and atoms.info.get("external_field") is not None and calculator.model.charge_flows:
+        notes.append(
+            "this model has no polarization of one value in a crystal: in a field along its lattice vectors the total "
+            "energy is not conserved. Train with conservation: bond where it should be"
+        )
     for said in notes:
         _note(said)
     rows: list[dict[str, float]] = []

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from farfield.compiled import Array, numbers
+from farfield.coulomb.beyond import bends
 from farfield.coulomb.compiled import wave_energy
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan import Plan
@@ -130,12 +131,6 @@ class _Slopes(torch.autograd.Function):
         scale, *inputs = ctx.saved_tensors
         if not torch.is_grad_enabled():
             found = ctx.far.bends(scale, along)
-            *bends, to_scale = (torch.from_numpy(bend).to(like.dtype) for bend, like in zip(found, (*inputs, scale)))
-            return to_scale, *bends, None
-        known = (scale, *(x if x.requires_grad else x.detach().requires_grad_() for x in inputs))
-        total = ctx.far.reference(*known[1:])
-        slopes = torch.autograd.grad((scale * total).sum(), known[1:], create_graph=True)
-        steepness = torch.stack([(slope * v).sum() for slope, v in zip(slopes, along)]).sum()
-        asked = [x for x, needed in zip(known, ctx.needs_input_grad) if needed]
-        rest = iter(torch.autograd.grad(steepness, asked, create_graph=True, allow_unused=True))
-        return (*(next(rest) if needed else None for needed in ctx.needs_input_grad[:5]), None)
+            *others, to_scale = (torch.from_numpy(bend).to(like.dtype) for bend, like in zip(found, (*inputs, scale)))
+            return to_scale, *others, None
+        return (*bends(ctx.far.reference, scale, inputs, along, ctx.needs_input_grad[:5]), None)

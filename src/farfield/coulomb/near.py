@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from farfield.compiled import numbers
+from farfield.coulomb.beyond import bends
 from farfield.coulomb.compiled import pair_sums
 from farfield.coulomb.kernels import pair_rate, screened, screened_orders, smeared, smeared_orders
 from farfield.coulomb.pair_tensors import pair_energies
@@ -20,6 +21,7 @@ from farfield.coulomb.pairs import HalfPairs, half_pairs, pair_list
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
+from farfield.geometry import listed_rows
 from farfield.geometry.neighbors import CLOSEST, search_rows
 from farfield.geometry.rows import NeighborRows
 from farfield.system import NeighborList
@@ -167,13 +169,7 @@ class _Slopes(torch.autograd.Function):
             to_positions, to_cell, to_charges, to_weight = ctx.near.second_order(*along, ctx.saved_tensors[0])
             return to_weight, to_positions, to_cell, to_charges, None, None
         weight, *inputs = ctx.saved_tensors
-        known = (weight, *(x if x.requires_grad else x.detach().requires_grad_() for x in inputs))
-        total = ctx.near.reference(*known[1:])
-        slopes = torch.autograd.grad((weight * total).sum(), known[1:], create_graph=True)
-        steepness = torch.stack([(slope * v).sum() for slope, v in zip(slopes, along)]).sum()
-        asked = [x for x, needed in zip(known, ctx.needs_input_grad) if needed]
-        found = iter(torch.autograd.grad(steepness, asked, create_graph=True, allow_unused=True))
-        return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:4]), None, None)
+        return (*bends(ctx.near.reference, weight, inputs, along, ctx.needs_input_grad[:4]), None, None)
 
 
 _kept: WeakKeyDictionary[NeighborList, NeighborRows] = WeakKeyDictionary()
@@ -190,7 +186,7 @@ def _rows(charged: Charged, reach: float) -> NeighborRows:
         return _kept[attached]
     listed = pair_list(charged, reach)
     i, j, shift = (column.contiguous().numpy() for column in (listed.i, listed.j, listed.shift.detach()))
-    rows = pair_sums.listed_once(i, j, shift, sources=system.n_atoms, twice=listed.twice)
+    rows = listed_rows.listed_once(i, j, shift, sources=system.n_atoms, twice=listed.twice)
     if attached is not None and attached.i is listed.i:
         _kept[attached] = rows
     return rows

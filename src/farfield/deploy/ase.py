@@ -1,5 +1,6 @@
 """Any farfield model as an ASE calculator."""
 
+import copy
 import difflib
 import hashlib
 from collections.abc import Iterable
@@ -27,7 +28,9 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
     Also ``polarization`` (crystals, e/Å², one branch of it), ``dielectric_tensor`` (crystals, at fixed atoms) and, only
     when asked for, ``born_effective_charges`` [atom, dipole axis, displacement axis]. Total charge, spin and whatever
     else a system can be under are read from ``atoms.info``: ``charge``, ``spin``, ``external_field``, … In a field the
-    energy is F = E(R) - dipole·E; forces and stress are its slopes, at fixed voltage along the lattice vectors.
+    energy is F = E(R) - dipole·E; forces and stress are its slopes, at fixed voltage along the lattice vectors, but
+    where charge flows through a whole crystal (``conservation: shift``, ``qeq``): forces along its lattice are then
+    Born charges times the field, which conserve no energy, and stress in a field is refused.
     Neighbours are searched with a skin and reused until atoms or cell have moved too far.
     """
 
@@ -67,7 +70,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         super().__init__()
         self.model = _own_copy(model, None if dtype is None else getattr(torch, dtype), device)
         self.device, self.kept = str(device), KeptNeighbors(skin)
-        self.conditions = {} if external_field is None else {"external_field": external_field}
+        self.conditions = {} if external_field is None else {"external_field": copy.deepcopy(external_field)}
         check_conditions(self.conditions, "FarfieldCalculator: ")
         self._under: dict[str, Any] = {}
         self.identity = _identity(self.model, self.conditions)

@@ -4,6 +4,7 @@ What sums over pairs need and no more: each pair once, from one end, the other e
 so that what is read stays close together. Found in one pass, in a third of the time of a sorted list.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -46,9 +47,10 @@ def neighbor_rows(batch: Batch, cutoff: float) -> NeighborRows | None:
     Atoms may touch.
     """
     bins = binned(batch, cutoff)
-    around = 2 * (-(-bins.reach // bins.shape)).max(0) + 1  # images of the reduced cell along each axis
+    images = np.where(bins.periodic, -(-bins.reach // bins.shape), 0)  # of the reduced cell, to either side
+    around = 2 * images.max(0) + 1
     atoms = len(batch.positions)
-    if atoms * int(around.prod()) > MOST:
+    if atoms * math.prod(around.tolist()) > MOST:
         return None
     ends = np.searchsorted(bins.first_atom, [end for _, end in shares(atoms, LEAST)]).tolist()
     ranges = list(zip([0, *ends], [*ends[:-1], len(bins.key)]))

@@ -1,4 +1,4 @@
-"""Charges to a mesh and back by B-splines, any derivative of theirs; the plain-torch reference is in mesh.py.
+"""Charges to a mesh and back by B-splines, any derivative of theirs; the plain-torch reference is in splines.py.
 
 Sources are taken in the order of the mesh's columns, so that neighbours find their part of it in the cache, and in
 slabs along the first axis, so that threads never write to the same plane.
@@ -149,6 +149,8 @@ def _bins(fractional: Array, size: Array, order: int) -> Bins:
 def _first_point(fraction: float, points: int, half: float) -> tuple[int, float]:
     """The first mesh point that a source touches, and its offset less ½."""
     place = (fraction - np.floor(fraction)) * points - half
+    if place != place:  # nan, which has no place
+        return 0, place
     floor = np.floor(place)
     first = int(floor) + 1
     while first < 0:

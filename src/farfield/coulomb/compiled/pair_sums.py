@@ -10,6 +10,7 @@ Images are folded onto their sources at the end; what they feel, times the latti
 derivative by the cell.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from farfield.coulomb.compiled.lanes import (
     where_below,
 )
 from farfield.coulomb.compiled.radial import ALL, Boys, boys, of_erf, of_points
-from farfield.geometry.rows import SPARE, NeighborRows
+from farfield.geometry.rows import NeighborRows
 
 NARROWEST = 1e-8
 """Å², twice the variances of two charges: those narrower are points."""
@@ -40,9 +41,6 @@ FAR = 1e30
 
 LEAST = 1 << 18
 """Pairs that are worth a thread."""
-
-DENSE = 1 << 26
-"""Entries of a table of all images there could be; where it would be longer, images are sorted instead."""
 
 
 class Charges(NamedTuple):
@@ -69,44 +67,6 @@ class Direction(NamedTuple):
     charges: Array  # (sources, channels)
     cell: Array  # (systems, 3, 3)
     weight: Array  # (systems, channels), of each energy
-
-
-def listed_once(i: Array, j: Array, shift: Array, *, sources: int, twice: bool) -> NeighborRows:
-    """Of a list that has every pair ``twice`` those with i < j, and of a source's own images one half."""
-    first, bounds = np.zeros(sources + 1, np.int64), np.zeros((2, 3))
-    _count(i, j, shift, twice, first, bounds)
-    spans = (bounds[1] - bounds[0]).astype(np.int64) + 1
-    if sources * int(spans.prod()) > DENSE:
-        return _listed_by_sorting(i, j, shift, first, twice=twice)
-    number = np.zeros(sources * int(spans.prod()), np.int32)
-    other = np.zeros(int(first[-1]) + SPARE, np.int32)
-    images = _fill((i, j, shift), twice, (first.copy(), other), (bounds[0], spans, number))
-    source, moved = np.empty(images, np.int32), np.empty((images, 3))
-    _name(number, (bounds[0], spans), source, moved)
-    return _with_sources(first, other, source, moved)
-
-
-def _listed_by_sorting(i: Array, j: Array, shift: Array, first: Array, *, twice: bool) -> NeighborRows:
-    """The same where images lie wide apart: sources far outside their cell."""
-    kept = np.empty(len(i), np.bool_)
-    _keep(i, j, shift, twice, kept)
-    i, j, shift = i[kept], j[kept], shift[kept]
-    order = np.argsort(i, kind="stable")
-    j, shift = j[order], shift[order]
-    other, moved = np.zeros(len(j) + SPARE, np.int32), shift.any(1)
-    other[: len(j)] = j
-    images, number = np.unique(np.column_stack([j[moved], shift[moved]]), axis=0, return_inverse=True)
-    other[: len(j)][moved] = len(first) - 1 + number.reshape(-1)
-    return _with_sources(first, other, images[:, 0].astype(np.int32), images[:, 1:].astype(np.float64))
-
-
-def _with_sources(first: Array, other: Array, source: Array, shift: Array) -> NeighborRows:
-    """The sources where they are given, then the images."""
-    count = len(first) - 1
-    home = np.arange(count, dtype=np.int32), np.zeros((count, 3))
-    return NeighborRows(
-        np.arange(count), first, other, np.concatenate([home[0], source]), np.concatenate([home[1], shift])
-    )
 
 
 class FirstOrder(NamedTuple):
@@ -166,7 +126,7 @@ def second_order(
 
 
 def _functions(charges: Charges, cells: Cells) -> Boys:
-    return boys(ALL if len(charges.variances) else float(np.square(cells.splitting * cells.cutoff).max()))
+    return boys(ALL if len(charges.variances) else math.ceil(np.square(cells.splitting * cells.cutoff).max()))
 
 
 def _with_images(values: Array, listed: NeighborRows) -> Array:
@@ -185,74 +145,6 @@ def _total(arrays: tuple[Array, ...]) -> Array:
     for array in arrays[1:]:
         whole += array
     return whole
-
-
-@regrouped
-def _once(i: int, j: int, x: float, y: float, z: float) -> bool:
-    if i != j:
-        return i < j
-    return x > 0 or (x == 0 and (y > 0 or (y == 0 and z > 0)))
-
-
-@regrouped
-def _keep(i: Array, j: Array, shift: Array, twice: bool, kept: Array) -> None:
-    for pair in range(len(i)):
-        kept[pair] = not twice or _once(i[pair], j[pair], shift[pair, 0], shift[pair, 1], shift[pair, 2])
-
-
-@regrouped
-def _count(i: Array, j: Array, shift: Array, twice: bool, first: Array, bounds: Array) -> None:
-    """Where the pairs of each source begin, and the smallest and the largest shift."""
-    for pair in range(len(i)):
-        x, y, z = np.float64(shift[pair, 0]), np.float64(shift[pair, 1]), np.float64(shift[pair, 2])
-        if twice and not _once(i[pair], j[pair], x, y, z):
-            continue
-        first[i[pair] + 1] += 1
-        bounds[0, 0], bounds[1, 0] = min(bounds[0, 0], x), max(bounds[1, 0], x)
-        bounds[0, 1], bounds[1, 1] = min(bounds[0, 1], y), max(bounds[1, 1], y)
-        bounds[0, 2], bounds[1, 2] = min(bounds[0, 2], z), max(bounds[1, 2], z)
-    for source in range(len(first) - 1):
-        first[source + 1] += first[source]
-
-
-@regrouped
-def _fill(
-    pairs: tuple[Array, Array, Array], twice: bool, out: tuple[Array, Array], known: tuple[Array, Array, Array]
-) -> int:
-    """Rows of the second ends; images are numbered as they are met, from one, in a table of all there could be."""
-    i, j, shift = pairs
-    following, row = out
-    low, spans, number = known
-    sources, images = len(following) - 1, 0
-    for pair in range(len(i)):
-        x, y, z = np.float64(shift[pair, 0]), np.float64(shift[pair, 1]), np.float64(shift[pair, 2])
-        if twice and not _once(i[pair], j[pair], x, y, z):
-            continue
-        other = j[pair]
-        if x != 0 or y != 0 or z != 0:
-            code = (np.int64(x - low[0]) * spans[1] + np.int64(y - low[1])) * spans[2] + np.int64(z - low[2])
-            code = code * sources + other
-            if number[code] == 0:
-                images += 1
-                number[code] = images
-            other = sources + number[code] - 1
-        row[following[i[pair]]] = other
-        following[i[pair]] += 1
-    return images
-
-
-@regrouped
-def _name(number: Array, known: tuple[Array, Array], source: Array, shift: Array) -> None:
-    """Source and shift of every image."""
-    low, spans = known
-    sources = len(number) // (spans[0] * spans[1] * spans[2])
-    for code in range(len(number)):
-        if number[code] > 0:
-            image, place = number[code] - 1, code // sources
-            source[image] = code % sources
-            shift[image, 0] = low[0] + place // (spans[1] * spans[2])
-            shift[image, 1] = low[1] + place // spans[2] % spans[1]
-            shift[image, 2] = low[2] + place % spans[2]
 
 
 def _table(vectors: Array, values: Array, channel: int, owner: Array, cell: Array, listed: NeighborRows) -> Array:
@@ -338,19 +230,20 @@ def _first_order(
         potential, x_sum, y_sum, z_sum = nothing, nothing, nothing, nothing
         for pair in range(begin[run], begin[run + 1], LANES):
             at = np.uintp(pair)
-            x, y, z, q = columns(table, row, at)
+            count = begin[run + 1] - pair
+            x, y, z, q = columns(table, row, at, count, i)
             x, y, z = x - x_i, y - y_i, z - z_i
-            squared = first_of(x * x + y * y + z * z, begin[run + 1] - pair, FAR)
+            squared = first_of(x * x + y * y + z * z, count, FAR)
             closest = smaller(closest, squared)
             if wide:
-                variance = entries(variances, row, at) + own
+                variance = entries(variances, row, at, count, i) + own
                 zeroth, first, _ = _blurred_kernels(squared, variance, split, limit, top, terms)
             else:
                 zeroth, first, _ = _kernels(squared, split, limit, top, terms)
             pull, push = first * q, first * q_i
             potential = potential + zeroth * q
             x_sum, y_sum, z_sum = x_sum + pull * x, y_sum + pull * y, z_sum + pull * z
-            add_columns(out, row, at, push * x, push * y, push * z, zeroth * q_i)
+            add_columns(out, row, at, count, i, push * x, push * y, push * z, zeroth * q_i)
         out[ROW * i] -= total(x_sum)
         out[ROW * i + 1] -= total(y_sum)
         out[ROW * i + 2] -= total(z_sum)
@@ -443,12 +336,13 @@ def _second_order(
         x_sum, y_sum, z_sum, q_sum, steep = nothing, nothing, nothing, nothing, nothing
         for pair in range(begin[run], begin[run + 1], LANES):
             at = np.uintp(pair)
-            x, y, z, q = columns(table, row, at)
-            u, v, w, p = columns(moves, row, at)
+            count = begin[run + 1] - pair
+            x, y, z, q = columns(table, row, at, count, i)
+            u, v, w, p = columns(moves, row, at, count, i)
             x, y, z, u, v, w = x - x_i, y - y_i, z - z_i, u - u_i, v - v_i, w - w_i
-            squared = first_of(x * x + y * y + z * z, begin[run + 1] - pair, FAR)
+            squared = first_of(x * x + y * y + z * z, count, FAR)
             if wide:
-                variance = entries(variances, row, at) + own
+                variance = entries(variances, row, at, count, i) + own
                 zeroth, first, second = _blurred_kernels(squared, variance, split, limit, top, terms)
             else:
                 zeroth, first, second = _kernels(squared, split, limit, top, terms)
@@ -460,7 +354,7 @@ def _second_order(
             x, y, z = along_d * x - along_u * u, along_d * y - along_u * v, along_d * z - along_u * w
             x_sum, y_sum, z_sum = x_sum + x, y_sum + y, z_sum + z
             q_sum = q_sum + (p * zeroth - q * stretch)
-            add_columns(gradients, row, at, x, y, z, (zeroth * p_i - stretch * q_i) * weight)
+            add_columns(gradients, row, at, count, i, x, y, z, (zeroth * p_i - stretch * q_i) * weight)
         gradients[ROW * i] -= total(x_sum)
         gradients[ROW * i + 1] -= total(y_sum)
         gradients[ROW * i + 2] -= total(z_sum)

@@ -19,9 +19,6 @@ ORDERS = 3
 ALL = 36.0
 """erfc(√T) is nothing beside 1."""
 
-STEP = 1.0
-"""Polynomials are made for T rounded up to this, so that they are kept from step to step."""
-
 _NODES = 512
 _ODD = 2 * np.arange(_NODES) + 1
 _ONE, _TWO, _THREE, _FOUR, _FIVE = (np.uintp(k) for k in range(1, 6))
@@ -37,8 +34,8 @@ class Boys(NamedTuple):
 
 @lru_cache(maxsize=64)
 def boys(top: float) -> Boys:
-    """Polynomials of the Boys functions up to ``top`` at least, to rounding."""
-    top = min(max(math.ceil(top / STEP), 1) * STEP, ALL)
+    """Polynomials of the Boys functions up to ``top`` (36 at most), to rounding; kept for every T, so round it."""
+    top = float(min(max(top, 1), ALL))
     series = [_chebyshev(boys_values(n, top / 2 * (1 + np.cos(np.pi / 2 / _NODES * _ODD)))) for n in range(ORDERS)]
     powers = max(_length(one) for one in series) // 2 + 1
     terms = np.zeros((powers, 2 * ORDERS))
