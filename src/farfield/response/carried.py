@@ -1,0 +1,45 @@
+"""Derivatives of what a solve returns, without a graph through the solve.
+
+Where a residual r(x, θ) is zero, a Newton step x - J⁻¹ r(x, θ) with the inverse of its slope J = ∂r/∂x held fixed moves
+nothing, but its derivative by θ is the implicit one, -J⁻¹ ∂r/∂θ. Each further step is exact to one order more. For a
+residual that is linear in x this costs one application of the operator a step, and its transpose on the way back.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Linear = Callable[[Tensor], Tensor]
+
+ORDERS = 2
+"""Derivatives that come out exact: training on forces asks for two."""
+
+
+def carried(
+    values: Tensor,  # where the residual vanishes
+    residual: Linear,  # values to the residual, with the graph of whatever it depends on
+    solve: Linear,  # J⁻¹; no graph needed
+    transposed: Linear | None = None,  # J⁻ᵀ; J is symmetric where absent
+) -> Tensor:
+    """The same values, twice differentiable in whatever ``residual`` depends on; unchanged where no graph is wanted."""
+    if not torch.is_grad_enabled():
+        return values
+    for _ in range(ORDERS):
+        step: Tensor = _Solve.apply(residual(values), solve, transposed or solve)  # type: ignore[no-untyped-call]
+        values = values - step
+    return values
+
+
+class _Solve(torch.autograd.Function):
+    """J⁻¹ r at fixed J, which turns into J⁻ᵀ on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, right: Tensor, solve: Linear, transposed: Linear) -> Tensor:
+        ctx.solve, ctx.transposed = solve, transposed
+        return solve(right)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _Solve.apply(grad, ctx.transposed, ctx.solve), None, None  # type: ignore[no-untyped-call]
