@@ -64,6 +64,7 @@ def _reduced(matrix: Tensor, held: Tensor, free: Tensor) -> Tensor:
 
 
 def _factor(reduced: Tensor, matrix: Tensor, form: ChargeForm, held: Tensor) -> Tensor:
+    factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(reduced)
     pivots = factor.diagonal(dim1=1, dim2=2).square().amin(1)
     # a pivot that is rounding of the matrix is no pivot

@@ -1,8 +1,8 @@
 """Charge equilibration: min over q of Σ(χ_i q_i + ½ J_i q_i²) + ½ q·A·q + φ_ext·q at Σq = Q, A the Coulomb matrix.
 
 Mortier, Ghosh and Shankar, J. Am. Chem. Soc. 108, 4315 (1986); Rappé and Goddard, J. Phys. Chem. 95, 3358 (1991).
-Systems with a Fermi level E_F, the energy of an electron in a reservoir, take as many as they like: Σq is free, and what
-is least is the grand potential Ω = E + E_F Σq (Siepmann and Sprik, J. Chem. Phys. 102, 511 (1995)).
+Systems with a Fermi level E_F, the energy of an electron in a reservoir, take as many as they like: Σq is free, and
+what is least is the grand potential Ω = E + E_F Σq (Siepmann and Sprik, J. Chem. Phys. 102, 511 (1995)).
 """
 
 from dataclasses import dataclass

@@ -115,7 +115,8 @@ class _AtMinimum(torch.autograd.Function):
     def forward(ctx: Any, found: tuple[Form, Tensor], total: Tensor, *variables: Tensor) -> Tensor:
         ctx.form, ctx.unknowns = found
         ctx.save_for_backward(total, *variables)
-        return ctx.form.at(variables).energy(ctx.unknowns.detach())
+        energy: Tensor = ctx.form.at(variables).energy(ctx.unknowns.detach())
+        return energy
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -21,6 +21,27 @@ MOST = 500
 """Steps."""
 
 
+def matrix_of(form: ChargeForm) -> Linear:
+    """Charges ``(atoms,)`` in e to (J + A)·q in V, without a graph."""
+    with torch.no_grad():
+        fixed = form.at([x.detach() for x in form.variables])
+        potential, hardness = form.coulomb.operator(fixed.system, fixed.widths, plan=form.plan), fixed.hardness
+
+    def apply(charges: Tensor) -> Tensor:
+        with torch.no_grad():
+            return hardness * charges + potential(charges)
+
+    return apply
+
+
+def diagonal_of(form: ChargeForm) -> Tensor:
+    """Hardness of each charge, its Gaussian's included ``(atoms,)``, V/e."""
+    hardness = form.hardness.detach()
+    if form.widths is None:
+        return hardness
+    return hardness + own_hardness(torch.as_tensor(form.widths).detach().to(hardness).expand(len(hardness)))
+
+
 class IteratedInverse:
     """Potentials ``(atoms,)`` in V to the charges ``(atoms,)`` in e that raise them, at fixed total where ``held``.
 
@@ -31,21 +52,13 @@ class IteratedInverse:
 
     def __init__(self, form: ChargeForm, held: Tensor, tolerance: float) -> None:
         """``held`` (systems,): the total charge is fixed; ``tolerance`` in V."""
-        with torch.no_grad():
-            fixed = form.at([x.detach() for x in form.variables])
-            potential = form.coulomb.operator(fixed.system, fixed.widths, plan=form.plan)
-            self._system, self._held, self._hardness = fixed.system, held, fixed.hardness
-            widths = torch.as_tensor(0.0 if fixed.widths is None else fixed.widths).to(fixed.hardness)
-            self._widths = widths.expand(fixed.system.n_atoms)
-        self._potential, self._tolerance = potential, tolerance
+        self._system, self._held, self._tolerance = form.system, held, tolerance
+        self.matrix, self._diagonal = matrix_of(form), diagonal_of(form)
         self._scale: float | None = None
-        self._preconditioner = self._constrained(_Blocks(self._system, self._diagonal(), self._widths.square()))
-        self.steps, self.residual = 0, 0.0
-
-    def matrix(self, charges: Tensor) -> Tensor:
-        """M·charges ``(atoms,)`` in V, without a graph."""
-        with torch.no_grad():
-            return self._hardness * charges + self._potential(charges)
+        widths = torch.as_tensor(0.0 if form.widths is None else form.widths).to(self._diagonal)
+        variance = widths.detach().square().expand(len(self._diagonal))
+        self._preconditioner = self._constrained(_Blocks(form.system, self._diagonal, variance))
+        self.steps = 0
 
     def __call__(self, potential: Tensor) -> Tensor:
         """Symmetric: its own adjoint. The first call is held to the tolerance, later ones to the same digits."""
@@ -58,8 +71,7 @@ class IteratedInverse:
         try:
             return self._solve(potential, tolerance, self._preconditioner)
         except ConvergenceError:  # the smooth inverse was too rough a guess, as in some very uneven densities
-            over = 1 / self._diagonal()
-            return self._solve(potential, tolerance, self._constrained(lambda residual: residual * over))
+            return self._solve(potential, tolerance, self._constrained(lambda residual: residual / self._diagonal))
 
     def along(self, potential: Tensor) -> Tensor:
         """Less what moves no charge: the mean where the total is fixed."""
@@ -67,7 +79,6 @@ class IteratedInverse:
         return potential - per_atom(mean * self._held, self._system)
 
     def _solve(self, potential: Tensor, tolerance: float, preconditioner: Linear) -> Tensor:
-        several = self._system.n_systems > 1
         try:
             found = conjugate_gradient(
                 self.matrix,
@@ -75,7 +86,7 @@ class IteratedInverse:
                 preconditioner=preconditioner,
                 tolerance=tolerance,
                 most=MOST,
-                dot=self._dot if several else None,
+                dot=self._dot,
                 project=self.along,
             )
         except NotPositiveDefinite as failure:
@@ -83,19 +94,18 @@ class IteratedInverse:
             k = int(self._system.system_index[direction.abs().argmax()])
             refuse(self._system, k, direction[self._system.system_index == k])
         except ConvergenceError as failure:
-            raise ConvergenceError(f'{failure}; solver="dense" is exact, and a larger tolerance sooner met') from failure
-        self.steps, self.residual = self.steps + found.steps, found.residual
+            raise ConvergenceError(
+                f'{failure}; solver="dense" is exact, and a larger tolerance sooner met'
+            ) from failure
+        self.steps += found.steps
         return found.values
 
     def _dot(self, one: Tensor, two: Tensor) -> Tensor:
         return per_atom(per_system(one * two, self._system), self._system)
 
-    def _diagonal(self) -> Tensor:
-        return self._hardness + own_hardness(self._widths)
-
     def _constrained(self, inverse: Linear) -> Linear:
         """The same within the charges that sum to zero: a solve with Lagrange's condition."""
-        one = inverse(torch.ones_like(self._hardness))
+        one = inverse(torch.ones_like(self._diagonal))
         whole = per_system(one, self._system)
 
         def along(residual: Tensor) -> Tensor:
@@ -123,4 +133,3 @@ class _Blocks:
         for rows, inverse in self._large:
             found[rows] = inverse(residual[rows])
         return found
-
