@@ -167,13 +167,19 @@ class _Slopes(torch.autograd.Function):
             to_positions, to_cell, to_charges, to_weight = ctx.near.second_order(*along, ctx.saved_tensors[0])
             return to_weight, to_positions, to_cell, to_charges, None, None
         weight, *inputs = ctx.saved_tensors
-        known = (weight, *(x if x.requires_grad else x.detach().requires_grad_() for x in inputs))
+        # other names for the same: charges may depend on the positions, which is not for this sum to follow
+        known = (weight.view_as(weight), *(_alias(x) for x in inputs))
+        weight = known[0]
         total = ctx.near.reference(*known[1:])
         slopes = torch.autograd.grad((weight * total).sum(), known[1:], create_graph=True)
         steepness = torch.stack([(slope * v).sum() for slope, v in zip(slopes, along)]).sum()
         asked = [x for x, needed in zip(known, ctx.needs_input_grad) if needed]
         found = iter(torch.autograd.grad(steepness, asked, create_graph=True, allow_unused=True))
         return (*(next(found) if needed else None for needed in ctx.needs_input_grad[:4]), None, None)
+
+
+def _alias(tensor: Tensor) -> Tensor:
+    return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
 
 
 _kept: WeakKeyDictionary[NeighborList, NeighborRows] = WeakKeyDictionary()
