@@ -63,12 +63,17 @@ def _reduced(matrix: Tensor, held: Tensor, free: Tensor) -> Tensor:
     return torch.where(free[:, None] & free[:, :, None], reduced, eye)
 
 
+def _largest(matrix: Tensor) -> Tensor:
+    """Size of the entries ``(systems,)``, for rounding: that of the first row will do."""
+    return matrix[:, 0].abs().amax(1)
+
+
 def _factor(reduced: Tensor, matrix: Tensor, form: ChargeForm, held: Tensor) -> Tensor:
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(reduced)
     pivots = factor.diagonal(dim1=1, dim2=2).square().amin(1)
     # a pivot that is rounding of the matrix is no pivot
-    lost = pivots <= 8 * matrix.shape[1] * torch.finfo(matrix.dtype).eps * matrix.abs().amax((1, 2))
+    lost = pivots <= 8 * matrix.shape[1] * torch.finfo(matrix.dtype).eps * _largest(matrix)
     wrong = (failed != 0) | lost | ~torch.isfinite(pivots)
     if wrong.any():
         k = int(wrong.nonzero()[0])

@@ -42,6 +42,11 @@ def diagonal_of(form: ChargeForm) -> Tensor:
     return hardness + own_hardness(torch.as_tensor(form.widths).detach().to(hardness).expand(len(hardness)))
 
 
+def _positive(diagonal: Tensor) -> Tensor:
+    """For a preconditioner, which has to be positive even where the matrix is not."""
+    return torch.maximum(diagonal, 0.1 * diagonal.abs().mean()) if len(diagonal) else diagonal
+
+
 class IteratedInverse:
     """Potentials ``(atoms,)`` in V to the charges ``(atoms,)`` in e that raise them, at fixed total where ``held``.
 
@@ -53,7 +58,7 @@ class IteratedInverse:
     def __init__(self, form: ChargeForm, held: Tensor, tolerance: float) -> None:
         """``held`` (systems,): the total charge is fixed; ``tolerance`` in V."""
         self._system, self._held, self._tolerance = form.system, held, tolerance
-        self.matrix, self._diagonal = matrix_of(form), diagonal_of(form)
+        self.matrix, self._diagonal = matrix_of(form), _positive(diagonal_of(form))
         self._scale: float | None = None
         widths = torch.as_tensor(0.0 if form.widths is None else form.widths).to(self._diagonal)
         variance = widths.detach().square().expand(len(self._diagonal))
