@@ -9,7 +9,7 @@ from torch import Tensor
 class Prediction:
     """What a model says of a batch. ``None`` where it has nothing to say or was not asked."""
 
-    energy: Tensor  # (systems,) eV, float64 once the baseline is on it; in a field F = E - d·E
+    energy: Tensor  # (systems,) eV, float64 with the baseline; in a field F = E - d·E, at a Fermi level Ω = E + E_F Σq
     forces: Tensor | None = None  # (atoms, 3) eV/Å
     stress: Tensor | None = None  # (systems, 3, 3) eV/Å³, in a field at fixed E·a
     charges: Tensor | None = None  # (atoms,) e

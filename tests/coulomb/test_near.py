@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import ase
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from farfield.coulomb.sources import on_atoms
 from farfield.coulomb.waves import Waves
 from farfield.geometry import listed_rows, rows
 from farfield.geometry.neighbors import with_neighbors
-from farfield.system import concatenate
+from farfield.system import System, concatenate
 
 
 @pytest.mark.parametrize("top", [0.7, 10.6, 23.0, radial.ALL])
@@ -124,3 +125,18 @@ def test_a_system_that_is_lost_takes_no_other_with_it(method, batch):
         found = coulomb.evaluate(replace(system, positions=positions), charges=charges, plan=plan)
         torch.testing.assert_close(found.forces[~here], right.forces[~here])
         torch.testing.assert_close(found.energy[1 - lost], right.energy[1 - lost])
+
+
+def test_charges_that_depend_on_positions_to_third_order():
+    """Each partial derivative is taken once: not again by way of the charges."""
+    atoms = ase.Atoms("NaCl", [[0.1, 0, 0], [2.1, 2.0, 2.2]], cell=[5.1, 5.2, 5.3], pbc=True)
+    system, weights = System.from_ase(atoms), torch.tensor([[1.0, 0.2, 0.1], [-0.7, 0.3, 0.2]], dtype=torch.float64)
+
+    def curvature(positions):
+        charges = torch.tensor([1.0, -1.0], dtype=torch.float64) + 0.2 * torch.sin((positions * weights).sum(1))
+        energy = Coulomb(error=1e-5).energy(system.with_positions(positions), charges=charges, widths=0.5).sum()
+        (slope,) = torch.autograd.grad(energy, positions, create_graph=True)
+        (second,) = torch.autograd.grad((slope * weights).sum(), positions, create_graph=True)
+        return second
+
+    assert torch.autograd.gradcheck(curvature, system.positions.clone().requires_grad_(), atol=1e-5)

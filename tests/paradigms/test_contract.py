@@ -26,7 +26,10 @@ CASES = {
     },
     "polarizable-cg": {"kind": "polarizable", "solver": "cg", **TIGHT},
     "qeq": {"kind": "qeq", **TIGHT},
-    "qeq-one-width": {"kind": "qeq", "width": 1.0, **TIGHT},
+    "qeq-one-width": {"kind": "qeq", "width": 1.0, "hardness_from": "environment", **TIGHT},
+    "qeq-4g": {"kind": "qeq", "scheme": "4g", **TIGHT},
+    "qeq-split-charge": {"kind": "qeq", "transfer": "split_charge", **TIGHT},
+    "qeq-split-charge-4g": {"kind": "qeq", "transfer": "split_charge", "scheme": "4g", **TIGHT},
 }
 
 

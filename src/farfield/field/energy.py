@@ -47,5 +47,5 @@ def refuse_stress(system: System, where: str = "") -> None:
         raise InputError(
             f"{where}structure {int(wrong.nonzero()[0])} is a crystal in a field, and charges that flow between its "
             "cells leave it without a polarization of one value and without a stress: do without (stress: null), or "
-            "train charges or latent with conservation: bond or fixed"
+            "train charges or latent with conservation: bond or fixed, or qeq with transfer: split_charge"
         )

@@ -1,12 +1,16 @@
-"""Things that answer: charges that follow from electronegativities, constraints and the whole system, and dipoles."""
+"""Things that answer: charges and dipoles that follow from constraints and the whole system; the solves they share."""
 
 from farfield.response.carried import carried
 from farfield.response.conjugate import NotPositiveDefinite, Solution, conjugate_gradient
 from farfield.response.damping import gaussian_widths, thole_scaling
+from farfield.response.dissociation import charges_apart
 from farfield.response.equilibrate import Equilibrium, equilibrate
+from farfield.response.extrapolation import ChargeExtrapolation
 from farfield.response.induce import Induced, induce
+from farfield.response.split_charge import Bonds, SplitCharges, split_charges
 
 __all__ = [
-    "Equilibrium", "Induced", "NotPositiveDefinite", "Solution", "carried", "conjugate_gradient", "equilibrate",
-    "gaussian_widths", "induce", "thole_scaling",
+    "Bonds", "ChargeExtrapolation", "Equilibrium", "Induced", "NotPositiveDefinite", "Solution", "SplitCharges",
+    "carried", "charges_apart", "conjugate_gradient", "equilibrate", "gaussian_widths", "induce", "split_charges",
+    "thole_scaling",
 ]  # fmt: skip

@@ -27,9 +27,22 @@ def carried(
     if not torch.is_grad_enabled():
         return values
     for _ in range(ORDERS):
-        step: Tensor = _Solve.apply(residual(values), solve, transposed or solve)  # type: ignore[no-untyped-call]
+        step: Tensor = _Nothing.apply(residual(values), solve, transposed or solve)  # type: ignore[no-untyped-call]
         values = values - step
     return values
+
+
+class _Nothing(torch.autograd.Function):
+    """J⁻¹ r at fixed J where r is zero: nothing, but with a derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, right: Tensor, solve: Linear, transposed: Linear) -> Tensor:
+        ctx.solve, ctx.transposed = solve, transposed
+        return torch.zeros_like(right)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _Solve.apply(grad, ctx.transposed, ctx.solve), None, None  # type: ignore[no-untyped-call]
 
 
 class _Solve(torch.autograd.Function):

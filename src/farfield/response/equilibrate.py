@@ -1,6 +1,8 @@
 """Charge equilibration: min over q of Σ(χ_i q_i + ½ J_i q_i²) + ½ q·A·q + φ_ext·q at Σq = Q, A the Coulomb matrix.
 
 Mortier, Ghosh and Shankar, J. Am. Chem. Soc. 108, 4315 (1986); Rappé and Goddard, J. Phys. Chem. 95, 3358 (1991).
+Systems with a Fermi level E_F, the energy of an electron in a reservoir, take as many as they like: Σq is free, and
+what is least is the grand potential Ω = E + E_F Σq (Siepmann and Sprik, J. Chem. Phys. 102, 511 (1995)).
 """
 
 from dataclasses import dataclass
@@ -10,12 +12,15 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb import Coulomb
-from farfield.coulomb.padding import Padding
-from farfield.coulomb.plan import Plan
-from farfield.errors import InputError
-from farfield.geometry.neighbors import with_neighbors
-from farfield.response.linear import constrained_minimum
-from farfield.system import System, per_system
+from farfield.errors import ConvergenceError, InputError
+from farfield.response.carried import carried
+from farfield.response.dense import DenseInverse
+from farfield.response.form import ChargeForm, energy_at_minimum, has_gradient, level, spread_evenly
+from farfield.response.iterated import IteratedInverse
+from farfield.system import System, per_atom, per_system
+
+DENSE_UP_TO = 1000
+"""Atoms of a system up to which ``auto`` factors matrices: n² numbers and n³ operations, but one factor for all."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,9 @@ class Equilibrium:
     """Charges at which every atom of a system has the same chemical potential."""
 
     charges: Tensor  # (atoms,), e
-    energy: Tensor  # (systems,), eV: the functional at its minimum
-    residual: Tensor  # (systems,), V: largest difference of chemical potentials left
-    steps: int  # iterations; 0 for the dense solve
+    energy: Tensor  # (systems,), eV: the functional at its minimum; Ω of systems with a Fermi level
+    residual: Tensor  # (systems,), V: largest deviation of a chemical potential from its system's
+    steps: int  # applications of the matrix in the iteration; 0 for the dense solve
 
 
 def equilibrate(
@@ -37,47 +42,74 @@ def equilibrate(
     solver: Literal["auto", "dense", "cg"] = "auto",
     tolerance: float = 1e-8,  # V, of the iteration
     coulomb: Coulomb | None = None,
+    start: Tensor | None = None,  # (atoms,), e, where the iteration starts: ``ChargeExtrapolation`` knows one
 ) -> Equilibrium:
-    """Charges and energy, twice differentiable in every argument, positions, cell and total charge.
+    """Charges and energy, twice differentiable in every argument, positions, cell, total charge and Fermi level.
 
-    ``auto`` and ``dense`` factor the matrix; ``cg`` iterates on it.
+    ``dense`` factors the matrix; ``cg`` iterates without one, in time linear in the atoms; ``auto`` takes it for
+    systems of more than 1,000. All is counted in double precision, and given back in that of the system.
 
     Raises:
-        InputError: shapes, values that are not finite, an unknown solver.
-        ConvergenceError: no minimum at fixed total charge, or an iteration that stops short.
+        InputError: shapes, values that are not finite, an unknown solver, no minimum: the atoms are named.
+        ConvergenceError: an iteration that stops short.
     """
     if solver not in ("auto", "dense", "cg"):
         raise InputError(f'equilibrate(solver={solver!r}): there are "auto", "dense" and "cg"')
-    slope = _per_atom("electronegativity", electronegativity, system)
+    slope, held = _per_atom("electronegativity", electronegativity, system), _held(system)
     if external_potential is not None:
         slope = slope + _per_atom("external_potential", external_potential, system)
+    if system.fermi_level is not None:
+        slope = slope + per_atom(torch.where(held, 0.0, system.fermi_level), system)
+    if solver == "auto":
+        solver = "cg" if system.n_systems and int(system.atoms_per_system.max()) > DENSE_UP_TO else "dense"
     hardness = _per_atom("hardness", hardness, system)
-    coulomb, padding = coulomb or Coulomb(), Padding.of(system)
-    system, plan = _prepared(system, widths, coulomb)
+    form = ChargeForm.of(system, slope, hardness, widths, coulomb or Coulomb(), dense=solver == "dense")
+    first = _feasible(form.system, held, None if start is None else _per_atom("start", start, system))
+    inverse: DenseInverse | IteratedInverse
     with torch.no_grad():
-        matrix, mask = coulomb.padded_matrix(system, widths, plan=plan)
-        matrix = matrix + torch.diag_embed(padding.pad(hardness))
-    potential = coulomb.operator(system, widths, plan=plan)
+        if solver == "dense":
+            inverse = DenseInverse(form, held)
+            for _ in range(2):  # the second takes off what rounding left
+                first = first - inverse(inverse.matrix(first) + form.slope)
+            steps = 0
+        else:
+            inverse = IteratedInverse(form, held, tolerance)
+            first = first - inverse(inverse.matrix(first) + form.slope)
+            steps = inverse.steps + 1
+        left = _largest(inverse.along(inverse.matrix(first) + form.slope), form.system)
+    if not torch.isfinite(left).all():
+        raise ConvergenceError("the charges are not finite: look at positions, hardness and widths")
+    charges, energy = _with_derivatives(form, held, first, inverse)
+    dtype = system.positions.dtype
+    return Equilibrium(charges.to(dtype), energy.to(dtype), left.to(dtype), steps)
 
-    def level(block: Tensor) -> Tensor:
-        """Chemical potentials at the charges of a padded block."""
-        charges = padding.unpad(block)
-        return padding.pad(slope + hardness * charges + potential(charges))
 
-    method: Literal["dense", "cg"] = "cg" if solver == "cg" else "dense"
-    found = constrained_minimum(matrix, system.charge, mask, level, method=method, tolerance=tolerance)
-    charges = padding.unpad(found.values)
-    energy = per_system(charges * (slope + 0.5 * (hardness * charges + potential(charges))), system)
-    return Equilibrium(charges, energy, found.residual, found.steps)
+def _with_derivatives(
+    form: ChargeForm, held: Tensor, charges: Tensor, inverse: DenseInverse | IteratedInverse
+) -> tuple[Tensor, Tensor]:
+    total = form.system.charge
+    if not has_gradient(total, *form.variables):
+        return charges, form.energy(charges)
+    charges = charges + spread_evenly(torch.where(held, total - total.detach(), 0.0), form.system)
+    charges = carried(charges, lambda values: level(form, values), inverse)
+    return charges, energy_at_minimum(form, charges, torch.where(held, total, torch.nan))
 
 
-def _prepared(system: System, widths: Tensor | float | None, coulomb: Coulomb) -> tuple[System, Plan]:
-    """One plan and one neighbour search for the matrix and all its applications."""
-    plan = coulomb.plan(system, widths, dense=True)
-    known = system.neighbors
-    if plan.reach > 0 and (known is None or known.cutoff < plan.reach):
-        system = with_neighbors(system, plan.reach)
-    return system, plan
+def _held(system: System) -> Tensor:
+    """Which systems ``(systems,)`` keep their total charge."""
+    return torch.ones_like(system.spin, dtype=torch.bool) if system.fermi_level is None else system.fermi_level.isnan()
+
+
+def _feasible(system: System, held: Tensor, start: Tensor | None) -> Tensor:
+    """Charges of the right total, as near to the start as can be."""
+    start = torch.zeros_like(system.positions[:, 0]) if start is None else start.detach().double()
+    missing = torch.where(held, system.charge.detach() - per_system(start, system), 0.0)
+    return start + spread_evenly(missing, system)
+
+
+def _largest(potential: Tensor, system: System) -> Tensor:
+    zero = potential.new_zeros(system.n_systems)
+    return zero.scatter_reduce(0, system.system_index, potential.abs(), "amax")
 
 
 def _per_atom(name: str, values: Tensor | float, system: System) -> Tensor:

@@ -1,0 +1,45 @@
+"""Charges to start from, step after step of a trajectory: Kolafa, J. Comput. Chem. 25, 335 (2004)."""
+
+from collections import deque
+from math import comb
+
+import torch
+from torch import Tensor
+
+
+class ChargeExtrapolation:
+    """Foresees the next charges from the last ones, by the always stable predictor.
+
+    ```python
+    ahead = ChargeExtrapolation()
+    for system in trajectory:
+        found = equilibrate(system, chi, hardness, start=ahead.guess(system.n_atoms))
+        ahead.keep(found.charges)
+    ```
+
+    Args:
+        depth: steps that are remembered, two at least; the error of the guess is of the order of the time step to the
+            second power, with a constant that falls with the depth.
+    """
+
+    def __init__(self, depth: int = 4) -> None:
+        self._past: deque[Tensor] = deque(maxlen=max(depth, 2))
+
+    def guess(self, n_atoms: int) -> Tensor | None:
+        """Charges ``(atoms,)`` in e; None before the first step, and after the atoms became more or fewer."""
+        if not self._past or len(self._past[0]) != n_atoms:
+            return None
+        count = len(self._past)
+        if count == 1:
+            return self._past[0]
+        weights = [
+            (-1) ** (back + 1) * back * comb(2 * count, count - back) / comb(2 * count - 2, count - 1)
+            for back in range(1, count + 1)
+        ]
+        return torch.stack([weight * charges for weight, charges in zip(weights, self._past)]).sum(0)
+
+    def keep(self, charges: Tensor) -> None:
+        """The charges ``(atoms,)`` of the step just made."""
+        if self._past and len(self._past[0]) != len(charges):
+            self._past.clear()
+        self._past.appendleft(charges.detach())

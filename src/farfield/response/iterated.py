@@ -1,0 +1,140 @@
+"""The inverse of hardness + Coulomb matrix without a matrix: conjugate gradients on ``Coulomb.operator``."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from farfield.coulomb.solver import own_hardness
+from farfield.coulomb.sources import part
+from farfield.errors import ConvergenceError
+from farfield.response.conjugate import Linear, NotPositiveDefinite, conjugate_gradient
+from farfield.response.form import ChargeForm
+from farfield.response.refusal import refuse
+from farfield.response.smooth_inverse import SmoothInverse
+from farfield.system import System, per_atom, per_system
+
+SMOOTH_FROM = 300
+"""Atoms from which a mesh in the preconditioner saves more than it costs."""
+
+MOST = 500
+"""Steps."""
+
+
+def matrix_of(form: ChargeForm) -> Linear:
+    """Charges ``(atoms,)`` in e to (J + A)·q in V, without a graph."""
+    with torch.no_grad():
+        fixed = form.at([x.detach() for x in form.variables])
+        potential, hardness = form.coulomb.operator(fixed.system, fixed.widths, plan=form.plan), fixed.hardness
+
+    def apply(charges: Tensor) -> Tensor:
+        with torch.no_grad():
+            return hardness * charges + potential(charges)
+
+    return apply
+
+
+def diagonal_of(form: ChargeForm) -> Tensor:
+    """Hardness of each charge, its Gaussian's included ``(atoms,)``, V/e."""
+    hardness = form.hardness.detach()
+    if form.widths is None:
+        return hardness
+    return hardness + own_hardness(torch.as_tensor(form.widths).detach().to(hardness).expand(len(hardness)))
+
+
+def _positive(diagonal: Tensor) -> Tensor:
+    """For a preconditioner, which has to be positive even where the matrix is not."""
+    return torch.maximum(diagonal, 0.1 * diagonal.abs().mean()) if len(diagonal) else diagonal
+
+
+class IteratedInverse:
+    """Potentials ``(atoms,)`` in V to the charges ``(atoms,)`` in e that raise them, at fixed total where ``held``.
+
+    Raises:
+        InputError: a system without a minimum.
+        ConvergenceError: too many steps.
+    """
+
+    def __init__(self, form: ChargeForm, held: Tensor, tolerance: float) -> None:
+        """``held`` (systems,): the total charge is fixed; ``tolerance`` in V."""
+        self._system, self._held, self._tolerance = form.system, held, tolerance
+        self.matrix, self._diagonal = matrix_of(form), _positive(diagonal_of(form))
+        self._scale: float | None = None
+        widths = torch.as_tensor(0.0 if form.widths is None else form.widths).to(self._diagonal)
+        variance = widths.detach().square().expand(len(self._diagonal))
+        self._preconditioner = self._constrained(_Blocks(form.system, self._diagonal, variance))
+        self.steps = 0
+
+    def __call__(self, potential: Tensor) -> Tensor:
+        """Symmetric: its own adjoint. The first call is held to the tolerance, later ones to the same digits."""
+        size = float(self.along(potential).abs().max())
+        if self._scale is None:
+            self._scale = max(size, self._tolerance)
+            tolerance = self._tolerance
+        else:
+            tolerance = size * self._tolerance / self._scale
+        try:
+            return self._solve(potential, tolerance, self._preconditioner)
+        except ConvergenceError:  # the smooth inverse was too rough a guess, as in some very uneven densities
+            return self._solve(potential, tolerance, self._constrained(lambda residual: residual / self._diagonal))
+
+    def along(self, potential: Tensor) -> Tensor:
+        """Less what moves no charge: the mean where the total is fixed."""
+        mean = per_system(potential, self._system) / self._system.atoms_per_system.clamp_min(1)
+        return potential - per_atom(mean * self._held, self._system)
+
+    def _solve(self, potential: Tensor, tolerance: float, preconditioner: Linear) -> Tensor:
+        try:
+            found = conjugate_gradient(
+                self.matrix,
+                potential,
+                preconditioner=preconditioner,
+                tolerance=tolerance,
+                most=MOST,
+                dot=self._dot,
+                project=self.along,
+            )
+        except NotPositiveDefinite as failure:
+            direction = failure.direction
+            k = int(self._system.system_index[direction.abs().argmax()])
+            refuse(self._system, k, direction[self._system.system_index == k])
+        except ConvergenceError as failure:
+            raise ConvergenceError(
+                f'{failure}; solver="dense" is exact, and a larger tolerance sooner met'
+            ) from failure
+        self.steps += found.steps
+        return found.values
+
+    def _dot(self, one: Tensor, two: Tensor) -> Tensor:
+        return per_atom(per_system(one * two, self._system), self._system)
+
+    def _constrained(self, inverse: Linear) -> Linear:
+        """The same within the charges that sum to zero: a solve with Lagrange's condition."""
+        one = inverse(torch.ones_like(self._diagonal))
+        whole = per_system(one, self._system)
+
+        def along(residual: Tensor) -> Tensor:
+            found = inverse(residual)
+            excess = self._held * per_system(found, self._system) / whole
+            return found - one * per_atom(excess, self._system)
+
+        return along
+
+
+class _Blocks:
+    """The smooth inverse of every system that is large enough, the diagonal of the others."""
+
+    def __init__(self, system: System, diagonal: Tensor, variance: Tensor) -> None:
+        self._over = 1 / diagonal
+        self._large: list[tuple[slice, SmoothInverse]] = []
+        alone = replace(system, neighbors=None)
+        for k in (system.atoms_per_system >= SMOOTH_FROM).nonzero().squeeze(1):
+            one, places = part(alone, k[None])
+            rows = slice(int(places[0]), int(places[-1]) + 1)
+            self._large.append((rows, SmoothInverse(one, diagonal[rows], variance[rows])))
+
+    def __call__(self, residual: Tensor) -> Tensor:
+        found = residual * self._over
+        for rows, inverse in self._large:
+            found[rows] = inverse(residual[rows])
+        return found

@@ -1,0 +1,30 @@
+"""What is said where no charges minimise the energy."""
+
+from typing import NoReturn
+
+import torch
+from ase.data import chemical_symbols
+from torch import Tensor
+
+from farfield.errors import InputError
+from farfield.system import System
+
+
+def refuse(system: System, k: int, direction: Tensor) -> NoReturn:
+    """Name the atoms of structure ``k`` that charge would run to, along a ``direction`` (its atoms,).
+
+    Raises:
+        InputError: always.
+    """
+    first = int((system.system_index == k).nonzero()[0])
+    worst = direction.abs().nan_to_num(posinf=0.0).argsort(descending=True)[:2].sort().values
+    names = [f"{int(a)} ({chemical_symbols[int(system.numbers[first + int(a)])]})" for a in worst]
+    apart = ""
+    if len(worst) == 2:
+        one, two = system.positions.detach()[first + worst]
+        apart = f", {float(torch.linalg.vector_norm(one - two)):.2f} Å apart"
+    raise InputError(
+        f"structure {k}: no charges minimise the energy: hardness + Coulomb matrix is not positive definite, charge "
+        f"would run between atoms {' and '.join(names)}{apart}. They are too close for their hardness: raise the "
+        "hardness, or give the charges Gaussian widths"
+    )
