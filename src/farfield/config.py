@@ -66,7 +66,7 @@ def to_plain(config: Any) -> dict[str, Any]:
     return out
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def read_config(path: Path, overrides: Sequence[str] = (), *, single: Sequence[str] = ()) -> dict[str, Any]:
     """A YAML or TOML file with ``--key.sub value`` (or ``--key.sub=value``) from the command line on top.
 
     Raises:
@@ -85,25 +85,28 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise InputError(f"{path} is not valid {path.suffix.lstrip('.') or 'YAML'}: {failure}") from failure
     if not isinstance(found, dict):
         raise InputError(f"{path} should hold sections such as data: and model:, it holds {type(found).__name__}")
-    return overridden(found, overrides)
+    return overridden(found, overrides, single=single)
 
 
-def overridden(plain: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """``plain`` with ``["--train.epochs", "50"]`` put in its place; values are read as YAML."""
+def overridden(plain: dict[str, Any], overrides: Sequence[str], *, single: Sequence[str] = ()) -> dict[str, Any]:
+    """``plain`` with ``["--train.epochs", "50"]`` put in its place; values are read as YAML.
+
+    ``single`` are the keys outside any section.
+    """
     words = [part for word in overrides for part in (word.split("=", 1) if word.startswith("--") else [word])]
     if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
         raise InputError(f"expected --section.key value, got {' '.join(overrides)}")
     for key, value in zip(words[::2], words[1::2]):
         place, *rest = key.removeprefix("--").split(".")
-        if not rest:
+        if not rest and place not in single:
             raise InputError(f"{key} names no key of the configuration: write --section.key, e.g. --train.epochs 50")
-        at = plain
-        for step in [place, *rest[:-1]]:
+        at, path = plain, [place, *rest]
+        for step in path[:-1]:
             at = at.setdefault(step, {})
             if not isinstance(at, dict):
                 raise InputError(f"{key}: {step} is a value, not a section")
         try:
-            at[rest[-1]] = yaml.safe_load(value)
+            at[path[-1]] = yaml.safe_load(value)
         except yaml.YAMLError as failure:
             raise InputError(f"{key}: {value!r} cannot be read as a value") from failure
     return plain

@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from farfield.cli.main import main
+from farfield.config import validated
+from farfield.train.compare import runs_of
+from farfield.train.config import RunConfig
 
 CONFIG = {
     "data": {"train": "argon.xyz"},
@@ -191,3 +194,35 @@ def test_a_run_folder_that_cannot_be_made(place, capsys):
     (place / "taken").write_text("")
     assert main(["train", "run.yaml", "--out", "taken/run"]) == 2
     assert "cannot create the run folder" in capsys.readouterr().err
+
+
+def test_paradigms_named_share_the_keys_of_the_one_that_is_written(place):
+    plain = {
+        **CONFIG,
+        "model": {**CONFIG["model"], "paradigm": {"kind": "latent", "conservation": "bond", "width": 0.5}},
+    }
+    runs = runs_of(validated(RunConfig, plain, ""), ["charges", "short_range", "qeq", "latent"])
+    rooms = {name: run.model.paradigm for name, run in runs.items()}
+    assert (rooms["charges"].conservation, rooms["charges"].width) == ("bond", 0.5)
+    assert rooms["latent"].conservation == "bond"
+    assert rooms["qeq"].width == "covalent"  # the same word for something else
+
+
+def test_keys_outside_sections_can_be_given_too(place, capsys):
+    command = ["compare", "run.yaml", "--paradigms", "short_range", "--train.epochs", "1", "--probe", "false"]
+    assert main([*command, "--out", "quick"]) == 0
+    assert yaml.safe_load((place / "quick/short_range/config.yaml").read_text())["probe"] is False
+    assert main(["train", "run.yaml", "--epochs", "1"]) == 2
+    assert "names no key" in capsys.readouterr().err
+
+
+def test_md_says_how_much_the_energy_has_changed_since_the_start(place, capsys):
+    assert main(["train", "run.yaml"]) == 0
+    command = ["md", "runs/run/model.pt", "argon.xyz", "--timestep", "5", "--temperature", "300", "--every", "2"]
+    assert main([*command, "--steps", "2"]) == 0
+    rows = np.genfromtxt(place / "md.csv", delimiter=",", names=True)["total_eV"]
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert f"{1e3 * (rows[-1] - rows[0]):+.2f} meV since the start" in said
+    assert rows[-1] != rows[0]
+    assert main([*command, "--steps", "2", "--ensemble", "nvt", "--out", "warm.traj"]) == 0
+    assert "since the start" not in capsys.readouterr().out

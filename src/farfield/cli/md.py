@@ -1,6 +1,7 @@
 """``farfield md MODEL STRUCTURE``: molecular dynamics."""
 
 import argparse
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from farfield.data.conversion import condition_factor
 from farfield.data.files import load_structures
 from farfield.deploy.ase import FarfieldCalculator
 from farfield.deploy.md import MDOptions, run_md
+from farfield.deploy.restart import log_of
 from farfield.errors import InputError
 
 
@@ -82,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
             step("md", done, total, {})
 
         run_md(atoms, calculator, args.out, options, on_step=keep, on_note=_note)
-    _summary(rows, args.out)
+    _summary(rows, args.out, options.ensemble)
     return 0
 
 
@@ -124,14 +126,16 @@ def _note(said: str) -> None:
     console.print(said, markup=False)
 
 
-def _summary(rows: list[dict[str, float]], out: Path) -> None:
+def _summary(rows: list[dict[str, float]], out: Path, ensemble: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if not rows:
         console.print(f"{out} has all its steps already; ask for more with --steps")
         return
     mean = sum(row["temperature_K"] for row in rows) / len(rows)
-    drift = rows[-1]["total_eV"] - rows[0]["total_eV"]
+    with log_of(out).open() as table:
+        start = float(next(csv.DictReader(table))["total_eV"])
+    since = f", total energy changed by {1e3 * (rows[-1]['total_eV'] - start):+.2f} meV since the start"
+    kept = since if ensemble == "nve" else ""  # a thermostat takes and gives
     console.print(
-        f"{rows[-1]['time_ps']:.3f} ps, mean temperature {mean:.0f} K, total energy changed by {1e3 * drift:+.2f} meV; "
-        f"trajectory {out}, log {out.with_suffix('.csv')}"
+        f"{rows[-1]['time_ps']:.3f} ps, mean temperature {mean:.0f} K{kept}; trajectory {out}, log {log_of(out)}"
     )

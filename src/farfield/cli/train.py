@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 def configured(args: argparse.Namespace) -> RunConfig:
     """The configuration file with the overrides of the command line."""
-    return validated(RunConfig, read_config(args.config, args.overrides), "")
+    return validated(RunConfig, read_config(args.config, args.overrides, single=["probe"]), "")
 
 
 def run_folder(args: argparse.Namespace, config: RunConfig, suffix: str = "") -> Path:

@@ -27,7 +27,9 @@ from farfield.train.run import REPORT, OnProgress, Prepared, prepare, train
 def runs_of(config: RunConfig, kinds: Sequence[str] = ()) -> dict[str, RunConfig]:
     """One configuration per run, by name: the kinds named, or those under ``compare:``, or all there are.
 
-    Several entries of one kind are called by what sets them apart: latent-shift, latent-bond.
+    A kind named that stands nowhere takes the keys of ``model.paradigm`` that it has too, so that charges conserved by
+    bonds are compared with charges conserved by bonds. Several entries of one kind are called by what sets them apart:
+    latent-shift, latent-bond.
 
     Raises:
         InputError: a name that is no paradigm, or the same paradigm twice.
@@ -37,7 +39,7 @@ def runs_of(config: RunConfig, kinds: Sequence[str] = ()) -> dict[str, RunConfig
     written = list(config.compare)
     if kinds:
         known = [config.model.paradigm, *written]
-        written = [next((r for r in reversed(known) if r.kind == k), None) or PARADIGMS[k].Config() for k in kinds]
+        written = [next((r for r in reversed(known) if r.kind == k), None) or _alike(known[0], k) for k in kinds]
     rooms = written or [room.Config() for room in PARADIGMS.values()]
     names = [_name(room, rooms) for room in rooms]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -46,6 +48,14 @@ def runs_of(config: RunConfig, kinds: Sequence[str] = ()) -> dict[str, RunConfig
         name: replace(config, model=replace(config.model, paradigm=room), compare=())
         for name, room in zip(names, rooms)
     }
+
+
+def _alike(room: Any, kind: str) -> Any:
+    """A configuration of another kind with the keys that were set in this one and mean the same there."""
+    other = PARADIGMS[kind].Config()
+    mine, plain = {f.name: f for f in fields(room)}, type(room)()
+    shared = [f.name for f in fields(other) if f.name in mine and f.type == mine[f.name].type and f.name != "kind"]
+    return replace(other, **{n: getattr(room, n) for n in shared if getattr(room, n) != getattr(plain, n)})
 
 
 def _name(room: Any, rooms: Sequence[Any]) -> str:

@@ -167,7 +167,7 @@ def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> li
         said.append(f"No charge labels: {kind} learned its charges from {', '.join(read)} alone.")
     for split, found in evaluations.items():
         residual = found.charge_residual
-        if split != "train" and residual is not None and np.isfinite(residual).any():
+        if split != "train" and residual is not None and np.nanmax(np.abs(residual), initial=0.0) > 1e-4:
             said.append(
                 f"What the atoms' own charges missed of the total charge ({split}): "
                 f"{np.sqrt(np.nanmean(residual**2)):.4f} e rms, {np.nanmax(np.abs(residual)):.4f} e at most. "
