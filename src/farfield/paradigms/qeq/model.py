@@ -116,7 +116,7 @@ class QEq(Paradigm):
             electrostatic = self.coulomb.energy(
                 system, charges=found.charges, widths=self.widths[system.numbers], self_energy=False
             ) + field_energy(found.dipole, system.external_field)
-            features = self._with_charges(features, found.charges, system)
+            features = self._with_charges(features, found.charges)
         else:
             electrostatic = found.energy
         return Prediction(
@@ -167,10 +167,10 @@ class QEq(Paradigm):
             hardness = hardness * (2 * torch.tanh(0.5 * self.hardening(features))).exp()
         return hardness, hardness + COULOMB / (math.sqrt(math.pi) * self.widths[system.numbers])
 
-    def _with_charges(self, features: Features, charges: Tensor, system: System) -> Features:
+    def _with_charges(self, features: Features, charges: Tensor) -> Features:
         """Scalars and the charge beside them, of as much weight as all of them together; alone, the preferred one."""
         weight = math.sqrt(features.scalars.shape[1])
-        alone = self.element_preference[system.numbers]
+        alone = self.element_preference[list(self.species)]
         one, two = (
             torch.cat([scalars, weight * column[:, None]], 1)
             for scalars, column in ((features.scalars, charges), (features.alone, alone))
