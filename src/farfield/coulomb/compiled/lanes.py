@@ -232,11 +232,8 @@ def smallest(typing: Any, values: Any) -> Any:
 
 
 @_in_registers
-def entries(typing: Any, array: Any, index: Any, at: Any, count: Any, own: Any) -> Any:
-    """The entries of a flat array that the first ``count`` of ``index[at : at + 8]`` name, entry ``own`` in idle lanes.
-
-    What stands in an idle lane should be no stranger's: it may be nan.
-    """
+def entries(typing: Any, array: Any, index: Any, at: Any) -> Any:
+    """The entries of a flat array that ``index[at : at + 8]`` names."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.Constant(_VECTOR, ir.Undefined)
@@ -244,12 +241,12 @@ def entries(typing: Any, array: Any, index: Any, at: Any, count: Any, own: Any) 
             vector = builder.insert_element(vector, builder.load(place), ir.Constant(_WHOLE, k))
         return vector
 
-    return lanes(array, index, types.uintp, types.int64, types.int64), build
+    return lanes(array, index, types.uintp), build
 
 
 @_in_registers
-def columns(typing: Any, table: Any, index: Any, at: Any, count: Any, own: Any) -> Any:
-    """The four columns of the rows of a flat table that ``entries`` would name."""
+def columns(typing: Any, table: Any, index: Any, at: Any) -> Any:
+    """The four columns of the rows of a flat table that ``index[at : at + 8]`` names."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         places = _named(context, builder, signature, args, ROW)
@@ -257,17 +254,15 @@ def columns(typing: Any, table: Any, index: Any, at: Any, count: Any, own: Any) 
         pairs = [_shuffled(builder, rows[k], rows[k + ROW], list(range(LANES))) for k in range(ROW)]
         return context.make_tuple(builder, signature.return_type, _transposed(builder, pairs))
 
-    return types.UniTuple(lanes, ROW)(table, index, types.uintp, types.int64, types.int64), build
+    return types.UniTuple(lanes, ROW)(table, index, types.uintp), build
 
 
 @_in_registers
-def add_columns(
-    typing: Any, table: Any, index: Any, at: Any, count: Any, own: Any, a: Any, b: Any, c: Any, d: Any
-) -> Any:
-    """Add four columns to the rows of a flat table that ``entries`` would name, one row after the other."""
+def add_columns(typing: Any, table: Any, index: Any, at: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Add four columns to the rows of a flat table that ``index[at : at + 8]`` names, one row after the other."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pairs = _transposed(builder, list(args[5:]))
+        pairs = _transposed(builder, list(args[3:]))
         rows = [
             _shuffled(builder, pair, pair, list(half)) for half in (range(ROW), range(ROW, LANES)) for pair in pairs
         ]
@@ -276,20 +271,18 @@ def add_columns(
             builder.store(builder.fadd(builder.load(here, align=8), row, flags=_FREE), here, align=8)
         return context.get_dummy_value()
 
-    given = table, index, types.uintp, types.int64, types.int64
-    return types.void(*given, lanes, lanes, lanes, lanes), build
+    return types.void(table, index, types.uintp, lanes, lanes, lanes, lanes), build
 
 
 def _named(context: Any, builder: Any, signature: Any, args: Any, width: int) -> list[Any]:
     """Addresses of rows of a table."""
     table, index = (_data(context, builder, signature.args[k], args[k]) for k in (0, 1))
-    several = ir.VectorType(_WHOLE, LANES)
-    rows = builder.load(builder.bitcast(builder.gep(index, [args[2]]), several.as_pointer()), align=4)
-    count, own = (_splat(builder, builder.trunc(value, _WHOLE)) for value in args[3:5])
-    chosen = builder.icmp_signed("<", ir.Constant(several, list(range(LANES))), count)
-    rows = builder.zext(builder.select(chosen, rows, own), ir.VectorType(_LONG, LANES))
-    rows = builder.mul(rows, ir.Constant(ir.VectorType(_LONG, LANES), [width] * LANES))
-    return [builder.gep(table, [builder.extract_element(rows, ir.Constant(_WHOLE, k))]) for k in range(LANES)]
+    places = []
+    for k in range(LANES):
+        row = builder.load(builder.gep(index, [builder.add(args[2], ir.Constant(args[2].type, k))]))
+        row = builder.mul(builder.zext(row, _LONG), ir.Constant(_LONG, width))
+        places.append(builder.gep(table, [row]))
+    return places
 
 
 def _transposed(builder: Any, four: list[Any]) -> list[Any]:

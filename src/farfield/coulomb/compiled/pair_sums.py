@@ -229,21 +229,21 @@ def _first_order(
         own = variances[i] if wide else 0.0
         potential, x_sum, y_sum, z_sum = nothing, nothing, nothing, nothing
         for pair in range(begin[run], begin[run + 1], LANES):
-            at = np.uintp(pair)
-            count = begin[run + 1] - pair
-            x, y, z, q = columns(table, row, at, count, i)
-            x, y, z = x - x_i, y - y_i, z - z_i
-            squared = first_of(x * x + y * y + z * z, count, FAR)
+            at, count = np.uintp(pair), begin[run + 1] - pair
+            x, y, z, q = columns(table, row, at)
+            # idle lanes hold what is a stranger's, which may be nan, and must leave it alone
+            x, y, z = first_of(x - x_i, count, 0.0), first_of(y - y_i, count, 0.0), first_of(z - z_i, count, 0.0)
+            q, squared = first_of(q, count, 0.0), first_of(x * x + y * y + z * z, count, FAR)
             closest = smaller(closest, squared)
             if wide:
-                variance = entries(variances, row, at, count, i) + own
+                variance = entries(variances, row, at) + own
                 zeroth, first, _ = _blurred_kernels(squared, variance, split, limit, top, terms)
             else:
                 zeroth, first, _ = _kernels(squared, split, limit, top, terms)
-            pull, push = first * q, first * q_i
+            pull, push = first * q, first_of(first * q_i, count, 0.0)
             potential = potential + zeroth * q
             x_sum, y_sum, z_sum = x_sum + pull * x, y_sum + pull * y, z_sum + pull * z
-            add_columns(out, row, at, count, i, push * x, push * y, push * z, zeroth * q_i)
+            add_columns(out, row, at, push * x, push * y, push * z, first_of(zeroth * q_i, count, 0.0))
         out[ROW * i] -= total(x_sum)
         out[ROW * i + 1] -= total(y_sum)
         out[ROW * i + 2] -= total(z_sum)
@@ -335,14 +335,15 @@ def _second_order(
         own = variances[i] if wide else 0.0
         x_sum, y_sum, z_sum, q_sum, steep = nothing, nothing, nothing, nothing, nothing
         for pair in range(begin[run], begin[run + 1], LANES):
-            at = np.uintp(pair)
-            count = begin[run + 1] - pair
-            x, y, z, q = columns(table, row, at, count, i)
-            u, v, w, p = columns(moves, row, at, count, i)
-            x, y, z, u, v, w = x - x_i, y - y_i, z - z_i, u - u_i, v - v_i, w - w_i
+            at, count = np.uintp(pair), begin[run + 1] - pair
+            x, y, z, q = columns(table, row, at)
+            u, v, w, p = columns(moves, row, at)
+            x, y, z = first_of(x - x_i, count, 0.0), first_of(y - y_i, count, 0.0), first_of(z - z_i, count, 0.0)
+            u, v, w = first_of(u - u_i, count, 0.0), first_of(v - v_i, count, 0.0), first_of(w - w_i, count, 0.0)
+            q, p = first_of(q, count, 0.0), first_of(p, count, 0.0)
             squared = first_of(x * x + y * y + z * z, count, FAR)
             if wide:
-                variance = entries(variances, row, at, count, i) + own
+                variance = entries(variances, row, at) + own
                 zeroth, first, second = _blurred_kernels(squared, variance, split, limit, top, terms)
             else:
                 zeroth, first, second = _kernels(squared, split, limit, top, terms)
@@ -354,7 +355,8 @@ def _second_order(
             x, y, z = along_d * x - along_u * u, along_d * y - along_u * v, along_d * z - along_u * w
             x_sum, y_sum, z_sum = x_sum + x, y_sum + y, z_sum + z
             q_sum = q_sum + (p * zeroth - q * stretch)
-            add_columns(gradients, row, at, count, i, x, y, z, (zeroth * p_i - stretch * q_i) * weight)
+            x, y, z = first_of(x, count, 0.0), first_of(y, count, 0.0), first_of(z, count, 0.0)
+            add_columns(gradients, row, at, x, y, z, first_of((zeroth * p_i - stretch * q_i) * weight, count, 0.0))
         gradients[ROW * i] -= total(x_sum)
         gradients[ROW * i + 1] -= total(y_sum)
         gradients[ROW * i + 2] -= total(z_sum)
