@@ -9,6 +9,7 @@ from typing import Any
 import ase
 from ase.data import atomic_numbers
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from farfield.atomic_write import write_atomically
@@ -52,7 +53,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge, show, write; 1 if a law is broken."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if args.list:
         console.print(_laws())
         return 0
@@ -137,7 +138,7 @@ def _laws() -> Table:
     table = Table("law", "what must hold", "how it is judged")
     for law in LAWS.values():
         words = " ".join((inspect.getdoc(law.judge) or "").split("\n\n")[0].split())
-        table.add_row(law.name, law.title, words)
+        table.add_row(law.name, escape(law.title), escape(words))
     return table
 
 
@@ -148,7 +149,8 @@ def _show(console: Console, card: Scorecard, folder: Path) -> None:
         numbers = ("", "") if finding.found is None and finding.expected is None else (
             f"{value(finding.expected)}{unit}", f"{found_in_words(finding)}{unit}"
         )  # fmt: skip
-        table.add_row(finding.law, f"[{style}]{GLYPHS[finding.status]}[/]", *numbers, finding.explanation)
+        glyph = f"[{style}]{GLYPHS[finding.status]}[/]"  # the rest may quote a program that writes brackets
+        table.add_row(finding.law, glyph, *map(escape, (*numbers, finding.explanation)))
     console.print(table)
-    console.print(summary(card), style="bold red" if card.failed else "bold green")
-    console.print(f"judged in {clock(card.seconds)}; report: {folder / 'scorecard.html'}", soft_wrap=True)
+    console.print(summary(card), style="bold red" if card.failed else "bold green", markup=False)
+    console.print(f"judged in {clock(card.seconds)}; report: {folder / 'scorecard.html'}", soft_wrap=True, markup=False)

@@ -1,0 +1,38 @@
+"""ASE calculators of a few ions, right or wrong in one way at a time."""
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+
+from farfield.units import COULOMB
+
+HARD, RANGE = 1000.0, 0.3  # eV, Å of the repulsion
+
+
+class Ions(Calculator):
+    """Charges of ±1 e that repel when they touch; molecules only."""
+
+    implemented_properties = ("energy", "forces", "charges")
+    sign = 1.0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if atoms.pbc.any():
+            raise ValueError("molecules only")
+        charges = np.where(atoms.numbers == 11, 1.0, -1.0)
+        apart = atoms.positions[:, None] - atoms.positions[None]
+        eye = np.eye(len(atoms))
+        distance = np.linalg.norm(apart, axis=2) + eye
+        coulomb = self.sign * COULOMB * np.outer(charges, charges) / distance * (1 - eye)
+        touch = HARD * np.exp(-distance / RANGE) * (1 - eye)
+        pull = (coulomb / distance + touch / RANGE) / distance
+        self.fill(0.5 * (coulomb + touch).sum(), (pull[..., None] * apart).sum(1), charges)
+
+    def fill(self, energy, forces, charges):
+        self.results = {"energy": energy, "forces": forces, "charges": charges}
+
+
+class Markup(Ions):
+    """Words that look like markup."""
+
+    def calculate(self, *args, **options):
+        raise RuntimeError("cannot open [/tmp/weights] [a, b] :smile:")
