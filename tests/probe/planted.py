@@ -36,3 +36,36 @@ class Markup(Ions):
 
     def calculate(self, *args, **options):
         raise RuntimeError("cannot open [/tmp/weights] [a, b] :smile:")
+
+
+class Rows(Ions):
+    """Forces of one atom only."""
+
+    def fill(self, energy, forces, charges):
+        super().fill(energy, forces[:1], charges)
+
+
+class Nan(Ions):
+    """No energy."""
+
+    def fill(self, energy, forces, charges):
+        super().fill(float("nan"), forces, charges)
+
+
+class Nothing(Ions):
+    """Zero everywhere, of crystals too."""
+
+    implemented_properties = ("energy", "forces", "stress", "charges")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        Calculator.calculate(self, atoms, properties, system_changes)
+        self.results = {
+            "energy": 0.0, "forces": np.zeros((len(atoms), 3)), "stress": np.zeros(6), "charges": np.zeros(len(atoms)),
+        }  # fmt: skip
+
+
+class Crash(Ions):
+    """Gives up on everything."""
+
+    def calculate(self, *args, **options):
+        raise RuntimeError("out of memory")

@@ -1,12 +1,22 @@
 """Foreign calculators: what is wrong with one is said of it, and of nothing else."""
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from farfield.cli.main import main
+from farfield.probe import LAWS, CalculatorSubject, scorecard
 
-sys.path.insert(0, __file__.rpartition("/")[0])  # planted.py lies beside
+sys.path.append(str(Path(__file__).parent))
+import planted  # beside this file, and found by name as a user's would be
+
+
+def judged(calculator, *laws, **options):
+    """A scorecard of a foreign calculator of sodium and chlorine."""
+    subject = CalculatorSubject(calculator, "planted", (11, 17), reach=8.0, cutoff=8.0)
+    return scorecard(subject, laws=laws, fast=True, **options)
 
 
 @pytest.fixture
@@ -28,3 +38,48 @@ def test_words_of_a_program_are_shown_as_they_are(probe):
     for word in ("[/tmp/weights]", "[a,b]", ":smile:"):
         assert word in table
     assert main(["probe", "--list"]) == 0
+
+
+def test_nothing_judged_is_not_success(probe):
+    code, out, err = probe("planted:Crash", "force,,rotation,")
+    assert code == 2
+    assert "no law could be judged" in err
+    assert "RuntimeError: out of memory" in err
+    assert "rotation" in out
+    code, _, err = probe("planted:Ions", "born_sum")
+    assert code == 2
+    assert "gives no Born charges" in err
+    assert probe("planted:Nothing", "cost")[0] == 0  # which judges nothing
+
+
+def test_what_is_refused_is_left_out_and_the_rest_is_judged():
+    card = judged(planted.Ions(), "force", "rotation", "reflection", "translation", "permutation", "total_charge")
+    for found in card.findings:
+        assert found.status == "pass", found
+        assert "The crystal was left out: planted gave up on Na4Cl4: ValueError: molecules only." in found.explanation
+
+
+def test_one_bad_number_is_one_fault_said_clearly():
+    shape = "The forces that planted gives of 8 atoms have the shape (1, 3), not (8, 3)."
+    assert [f.explanation for f in judged(planted.Rows(), "force", "translation").failed] == [shape, shape]
+    (found,) = judged(planted.Nan(), "force").failed
+    assert found.explanation == "The energy of Na4Cl4 is not a number."
+
+
+def test_a_calculator_of_zeros_is_judged_to_the_end():
+    card = judged(planted.Nothing(), *(name for name in LAWS if name not in ("smoothness", "cost")))
+    said = {f.law: f for f in card.findings}
+    assert said["charge_charge"].status == said["lo_to"].status == "skip"
+    assert "charges are zero" in said["charge_charge"].explanation
+    assert "charges are zero" in said["lo_to"].explanation
+    assert [f.law for f in card.failed] == ["dissociation"]  # an ion without its charge
+
+
+def test_a_law_that_breaks_down_leaves_the_others(monkeypatch):
+    def stumbles(stage):
+        return 1 / 0
+
+    monkeypatch.setitem(LAWS, "rotation", replace(LAWS["rotation"], judge=stumbles))
+    card = judged(planted.Ions(), "rotation", "translation")
+    assert [f.status for f in card.findings] == ["fail", "pass"]
+    assert "could not be judged: ZeroDivisionError" in card.findings[0].explanation

@@ -34,7 +34,7 @@ def add_parser(verbs: Any) -> None:
         "probe",
         help="judge a model by laws of physics",
         description="Judge a trained model, or any ASE calculator, by laws that must hold whatever it was trained on. "
-        "Exit code 0: all that apply hold; 1: some are broken; 2: bad input.",
+        "Exit code 0: all that apply hold; 1: some are broken; 2: bad input, or nothing that could be judged.",
     )
     parser.add_argument("model", type=Path, nargs="?", help="model.pt as training wrote it")
     parser.add_argument(
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         console.print(_laws())
         return 0
-    laws = [name.strip() for name in args.laws.split(",")] if args.laws else []
+    laws = [word for name in (args.laws or "").split(",") if (word := name.strip())]
     chosen_laws(laws)  # said before anything is loaded
     structures = _structures(args.structure)
     fragments = load_structures(args.fragments) if args.fragments else []
@@ -77,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
 
     write_scorecard(folder / "scorecard.html", card, title=f"{subject.name} before the law", notes=_notes(args))
     _show(console, card, folder)
+    if why := card.nothing_judged:
+        raise InputError(f"no law could be judged. {why}")
     return 1 if card.failed else 0
 
 

@@ -79,8 +79,10 @@ def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:
     """Exponent of the energy, and its size against the model's charges where it has any.
 
     Raises:
-        NotApplicable: what there should be is below the rounding of the energies.
+        NotApplicable: no charges, or what there should be is below the rounding of the energies.
     """
+    if measured.own and not measured.implied.any():
+        raise NotApplicable(f"{name}: its charges are zero: nothing to judge")
     if np.abs(measured.implied).max() < 30 * measured.rounding:
         raise NotApplicable(f"{name}: what its charges imply is below the rounding of its energies")
     plot = _plot(measured)

@@ -10,7 +10,7 @@ import numpy as np
 from farfield.probe import invented
 from farfield.probe.finding import NotApplicable
 from farfield.probe.salt import Salt, find_salt
-from farfield.probe.subject import Floats, Refused, Seen, Subject, given
+from farfield.probe.subject import Floats, Refused, Seen, Subject, Unphysical, given
 
 LARGEST = 400
 """Atoms of a user's structure beyond which laws, which need many predictions, do without it."""
@@ -29,8 +29,16 @@ class Stage:
     fast: bool = False
 
     def see(self, frames: Sequence[ase.Atoms], *want: str) -> list[Seen]:
-        """Energies and whatever ``want`` names."""
-        return self.subject(frames, frozenset({"energy", *want}))
+        """Energies and whatever ``want`` names.
+
+        Raises:
+            Refused: the model does not take one of them.
+            Unphysical: energies or forces that are no numbers.
+        """
+        seen = self.subject(frames, frozenset({"energy", *want}))
+        for frame, one in zip(frames, seen):
+            check(frame, one)
+        return seen
 
     def energies(self, frames: Sequence[ase.Atoms]) -> Floats:
         """``(frames,)`` eV."""
@@ -109,6 +117,14 @@ class Stage:
             other.positions += generator.uniform(-1, 1, 3)
             moved.append(other)
         return min(float(np.std(self.energies(moved))), 2e-3)
+
+
+def check(frame: ase.Atoms, seen: Seen) -> None:
+    """Raise where energy or forces are no numbers: whatever follows from them is none either."""
+    for name, value in (("energy", seen.energy), ("forces", seen.forces)):
+        if value is not None and not np.isfinite(value).all():
+            verb = "is not a number" if name == "energy" else "are not numbers"
+            raise Unphysical(f"the {name} of {frame.get_chemical_formula('metal')} {verb}")
 
 
 def is_crystal(frame: ase.Atoms) -> bool:

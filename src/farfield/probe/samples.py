@@ -1,0 +1,29 @@
+"""A law judged on the crystal and on the molecule, each for itself."""
+
+from collections.abc import Callable
+
+import ase
+
+from farfield.probe.finding import Check
+from farfield.probe.stage import Stage
+from farfield.probe.subject import Refused
+
+
+def each_sample(stage: Stage, judge: Callable[[str, ase.Atoms], list[Check]]) -> tuple[tuple[Check, ...], str]:
+    """Checks of those that the model takes, and what was left out, in sentences.
+
+    Raises:
+        Refused: it takes none.
+    """
+    checks: list[Check] = []
+    refused: dict[str, Refused] = {}
+    for word, atoms in stage.samples:
+        try:
+            checks += judge(word, atoms)
+        except Refused as refusal:
+            refused[word] = refusal
+    if refused and not checks:
+        raise next(iter(refused.values()))
+    return tuple(checks), " ".join(
+        f"The {word} was left out: {str(refusal).rstrip('.')}." for word, refusal in refused.items()
+    )
