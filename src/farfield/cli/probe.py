@@ -15,6 +15,7 @@ from rich.table import Table
 from farfield.atomic_write import write_atomically
 from farfield.cli.md import take_conditions
 from farfield.cli.progress import ProgressDisplay, clock
+from farfield.conditions import CONDITIONS
 from farfield.data.files import load_structures
 from farfield.errors import InputError
 from farfield.model import load
@@ -75,7 +76,9 @@ def run(args: argparse.Namespace) -> int:
     write_atomically(folder / "scorecard.json", json.dumps(card.to_json(), indent=1, ensure_ascii=False).encode())
     from farfield.report import write_scorecard  # here, for it draws
 
-    write_scorecard(folder / "scorecard.html", card, title=f"{subject.name} before the law", notes=_notes(args))
+    write_scorecard(
+        folder / "scorecard.html", card, title=f"{subject.name} before the law", notes=_notes(args, structures)
+    )
     _show(console, card, folder)
     if why := card.nothing_judged:
         raise InputError(f"no law could be judged. {why}")
@@ -127,9 +130,13 @@ def _name(args: argparse.Namespace) -> str:
     return (model.parent.name if model.stem == "model" else "") or model.stem
 
 
-def _notes(args: argparse.Namespace) -> tuple[str, ...]:
+def _notes(args: argparse.Namespace, structures: list[ase.Atoms]) -> tuple[str, ...]:
     if args.structure:
-        return (f"Consistency was judged on {args.structure.name}.",)
+        judged_on = f"Consistency was judged on {args.structure.name}."
+        if held := [name for name in CONDITIONS if any(frame.info.get(name) is not None for frame in structures)]:
+            words = " and ".join(name.replace("_", " ") for name in held)
+            return (judged_on, f"What it says of {words} was left out: it would stay while laws turn the structure.")
+        return (judged_on,)
     return (
         "Consistency was judged on invented structures, which training may not have seen; "
         "--structure FILE judges it on yours.",

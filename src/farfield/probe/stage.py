@@ -7,6 +7,7 @@ from functools import cached_property
 import ase
 import numpy as np
 
+from farfield.conditions import CONDITIONS
 from farfield.probe import invented
 from farfield.probe.finding import NotApplicable
 from farfield.probe.salt import Salt, find_salt
@@ -17,6 +18,16 @@ LARGEST = 400
 
 RESPONDS = 1e-6
 """e, change of a charge beyond the reach from which on charges are said to respond."""
+
+
+def out_of_fields(frames: Sequence[ase.Atoms]) -> tuple[ase.Atoms, ...]:
+    """Copies without fields and potentials, which would stay while a law turns, strains or wraps the structure."""
+    out = []
+    for frame in frames:
+        alone = frame.copy()
+        alone.info = {key: value for key, value in frame.info.items() if key not in CONDITIONS}
+        out.append(alone)
+    return tuple(out)
 
 
 @dataclass(frozen=True, eq=False)
