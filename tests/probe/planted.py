@@ -69,3 +69,22 @@ class Crash(Ions):
 
     def calculate(self, *args, **options):
         raise RuntimeError("out of memory")
+
+
+class Single(Ions):
+    """Energies in single precision, deep below zero as all-electron ones are."""
+
+    depth = 20.0  # eV per atom
+    wrong = 1.0  # of the forces
+
+    def fill(self, energy, forces, charges):
+        energy = float(np.float32(energy) - np.float32(self.depth * len(forces)))
+        super().fill(energy, self.wrong * forces.astype(np.float32), charges)
+
+
+class Ripple(Ions):
+    """An energy that rises and falls by 2 meV as everything moves, as over a coarse mesh."""
+
+    def fill(self, energy, forces, charges):
+        mesh = 2e-3 * np.sin(2 * np.pi * self.atoms.positions[:, 0].mean() / 0.7)
+        super().fill(energy + mesh, forces, charges)

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from farfield.cli.main import main
@@ -83,3 +84,60 @@ def test_a_law_that_breaks_down_leaves_the_others(monkeypatch):
     card = judged(planted.Ions(), "rotation", "translation")
     assert [f.status for f in card.findings] == ["fail", "pass"]
     assert "could not be judged: ZeroDivisionError" in card.findings[0].explanation
+
+
+@pytest.mark.parametrize("depth", [3.0, 20.0, 100.0, 1000.0, 20000.0])
+def test_single_precision_is_no_fault(depth):
+    calculator = planted.Single()
+    calculator.depth = depth
+    card = judged(calculator, *(name for name in LAWS if name != "cost"))
+    assert [f.law for f in card.failed] == []
+    assert card.count("pass") >= 6
+
+
+def test_wrong_forces_of_single_precision():
+    calculator = planted.Single()
+    calculator.wrong = 1.01
+    assert [f.law for f in judged(calculator, "force", "rotation").failed] == ["force"]
+
+
+def test_a_ripple_with_the_place_is_no_rounding():
+    found = judged(planted.Ripple(), "translation").failed[0]
+    assert found.law == "translation"
+    assert "origin" in found.explanation
+    assert found.tolerance < 1e-4
+
+
+def test_an_exponent_that_drowns_in_rounding_is_not_judged():
+    calculator = planted.Single()
+    calculator.depth = 3000.0
+    (found,) = judged(calculator, "dipole_dipole").findings
+    assert found.status == "skip"
+    assert "rounding" in found.explanation
+
+
+def test_the_stress_is_as_good_as_forces_are_asked_to_be():
+    """Volume × stress of 40 eV, right to 10⁻⁴ of it."""
+    from farfield.probe import Seen
+
+    class Gas:
+        name, species, gives = "gas", (11, 17), frozenset({"energy", "stress"})
+        reach = cutoff = 8.0
+        batches = takes_charge = takes_field = False
+        error = 1e-4
+
+        def total_charge(self, numbers):
+            return 0.0
+
+        def __call__(self, frames, want):
+            out = []
+            for frame in frames:
+                volume = frame.get_volume()
+                stress = -40 * (1 + self.error) / volume * np.eye(3)
+                out.append(Seen(energy=-40 * np.log(volume), stress=stress))
+            return out
+
+    gas = Gas()
+    assert not scorecard(gas, laws=["stress"], fast=True).failed
+    gas.error = 1e-3
+    assert scorecard(gas, laws=["stress"], fast=True).failed

@@ -27,6 +27,10 @@ PREFACTOR = 0.02
 """Part by which a prefactor may be off."""
 
 
+CLEAR = 30
+"""Times its rounding that a slope must be everywhere for its exponent to be told."""
+
+
 @dataclass(frozen=True, eq=False)
 class Tail:
     """Slopes along the distance."""
@@ -83,7 +87,7 @@ def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:
     """
     if measured.own and not measured.implied.any():
         raise NotApplicable(f"{name}: its charges are zero: nothing to judge")
-    if np.abs(measured.implied).max() < 30 * measured.rounding:
+    if np.abs(measured.implied).min() < CLEAR * measured.rounding:  # all points are fitted, the farthest too
         raise NotApplicable(f"{name}: what its charges imply is below the rounding of its energies")
     plot = _plot(measured)
     if np.abs(measured.found).max() < max(10 * measured.rounding, 1e-12):
