@@ -141,3 +141,12 @@ def test_the_stress_is_as_good_as_forces_are_asked_to_be():
     assert not scorecard(gas, laws=["stress"], fast=True).failed
     gas.error = 1e-3
     assert scorecard(gas, laws=["stress"], fast=True).failed
+
+
+@pytest.mark.parametrize(("calculator", "said"), [(planted.Ions, "like charges attract"), (planted.Silent, "repel")])
+def test_the_wrong_sign_of_the_coulomb_energy(calculator, said):
+    right, wrong = calculator(), calculator()
+    wrong.sign = -1.0
+    assert not judged(right, "charge_charge").failed
+    (found,) = judged(wrong, "charge_charge").failed
+    assert said in found.explanation

@@ -79,8 +79,10 @@ def _charges(stage: Stage, dimer: Dimer, distance: Floats) -> list[Floats]:
     return [given(seen.charges) for seen in stage.see([dimer.at(float(r)) for r in distance], "charges")]
 
 
-def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:
+def judged(measured: Tail, name: str, *, exponent: int, opposite: bool = False) -> Verdict:
     """Exponent of the energy, and its size against the model's charges where it has any.
+
+    Without them nobody knows the size; of two ions of ``opposite`` charge the sign is known.
 
     Raises:
         NotApplicable: no charges, or what there should be is below the rounding of the energies.
@@ -95,6 +97,8 @@ def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:
     checks = [_exponent(measured, name, exponent)]
     if measured.own:
         checks.append(_prefactor(measured, name))
+    elif opposite:
+        checks.append(_sign(measured, name))
     said = f"The energy falls as {_power(exponent)}" + (", as large as its charges imply." if measured.own else ".")
     return Verdict(tuple(checks), said, plot)
 
@@ -125,7 +129,9 @@ def _exponent(measured: Tail, name: str, exponent: int) -> Check:
 
 def _prefactor(measured: Tail, name: str) -> Check:
     ratio = float(np.median(measured.found / measured.implied))
-    if abs(ratio - 0.5) < 0.02:
+    if abs(ratio + 1) < 0.05:
+        why = "the sign is wrong, like charges attract"
+    elif abs(ratio - 0.5) < 0.02:
         why = "a factor ½: half the potential was taken for the potential"
     elif abs(ratio - 2) < 0.05:
         why = "a factor 2: every pair is counted twice"
@@ -133,6 +139,12 @@ def _prefactor(measured: Tail, name: str) -> Check:
         why = "the charges it reports are not those that enter its energy"
     fault = f"The energy is {ratio:.3g} times what the model's charges imply: {why}."
     return Check(f"{name}: energy over that of its charges", 1.0, ratio, PREFACTOR, "", fault)
+
+
+def _sign(measured: Tail, name: str) -> Check:
+    sign = float(np.sign(np.median(measured.found / measured.implied)))
+    fault = "Ions of opposite charge repel each other: the sign of the energy far away is wrong."
+    return Check(f"{name}: sign of the slope, 1 where they attract", 1.0, sign, 0.5, "", fault)
 
 
 def _plot(measured: Tail) -> Plot:

@@ -34,4 +34,4 @@ def noise(energies: Callable[[Sequence[ase.Atoms]], Floats], atoms: ase.Atoms) -
     scatter = float(np.linalg.norm(away - basis @ (basis.T @ away))) / np.sqrt(POINTS - 3)
     single = bool((energy.astype(np.float32).astype(np.float64) == energy).all())
     least = QUANTUM * float(np.abs(energy).max()) / 2 if single else 0.0
-    return max(least, min(scatter, max(MOST, 20 * least)))
+    return float(max(least, min(scatter, max(MOST, 20 * least))))

@@ -1,6 +1,6 @@
 """A law judged on the crystal and on the molecule, each for itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ase
 
@@ -9,7 +9,11 @@ from farfield.probe.stage import Stage
 from farfield.probe.subject import Refused
 
 
-def each_sample(stage: Stage, judge: Callable[[str, ase.Atoms], list[Check]]) -> tuple[tuple[Check, ...], str]:
+def each_sample(
+    stage: Stage,
+    judge: Callable[[str, ase.Atoms], list[Check]],
+    samples: Sequence[tuple[str, ase.Atoms]] | None = None,  # those of the stage
+) -> tuple[tuple[Check, ...], str]:
     """Checks of those that the model takes, and what was left out, in sentences.
 
     Raises:
@@ -17,7 +21,7 @@ def each_sample(stage: Stage, judge: Callable[[str, ase.Atoms], list[Check]]) ->
     """
     checks: list[Check] = []
     refused: dict[str, Refused] = {}
-    for word, atoms in stage.samples:
+    for word, atoms in stage.samples if samples is None else samples:
         try:
             checks += judge(word, atoms)
         except Refused as refusal:
