@@ -102,7 +102,7 @@ def test_wrong_forces_of_single_precision():
 
 
 def test_a_ripple_with_the_place_is_no_rounding():
-    found = judged(planted.Ripple(), "translation").failed[0]
+    (found,) = judged(planted.Ripple(), "rotation", "reflection", "permutation", "translation").failed
     assert found.law == "translation"
     assert "origin" in found.explanation
     assert found.tolerance < 1e-4
@@ -150,3 +150,22 @@ def test_the_wrong_sign_of_the_coulomb_energy(calculator, said):
     assert not judged(right, "charge_charge").failed
     (found,) = judged(wrong, "charge_charge").failed
     assert said in found.explanation
+
+
+def test_a_calculator_of_the_current_folder(tmp_path, monkeypatch, capsys):
+    from farfield.reference.engines import calculator_named
+
+    (tmp_path / "kept_here.py").write_text("from planted import Ions\n\n\nclass Mine(Ions):\n    pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    assert main(["probe", "--ase", "kept_here:Mine", "--elements", "Na,Cl", "--fast", "--laws", "permutation"]) == 0
+    assert "✓" in capsys.readouterr().out
+    assert calculator_named("kept_here:Mine").calculator == "Mine"  # as farfield label finds it
+
+
+def test_a_batch_of_what_is_taken():
+    """Members that the model refuses are left out of the batch."""
+    subject = CalculatorSubject(planted.Ions(), "planted", (11, 17), reach=8.0, cutoff=8.0, batches=True)
+    (found,) = scorecard(subject, laws=["batch"], fast=True).findings
+    assert found.status == "pass"
+    assert "The crystal was left out" in found.explanation

@@ -28,6 +28,27 @@ def each_sample(
             refused[word] = refusal
     if refused and not checks:
         raise next(iter(refused.values()))
-    return tuple(checks), " ".join(
-        f"The {word} was left out: {str(refusal).rstrip('.')}." for word, refusal in refused.items()
-    )
+    return tuple(checks), _left_out(refused)
+
+
+def taken(stage: Stage) -> tuple[list[ase.Atoms], str]:
+    """Those that the model takes, and what was left out, in sentences.
+
+    Raises:
+        Refused: it takes none.
+    """
+    frames: list[ase.Atoms] = []
+    refused: dict[str, Refused] = {}
+    for word, atoms in stage.samples:
+        try:
+            stage.see([atoms])
+            frames.append(atoms)
+        except Refused as refusal:
+            refused[word] = refusal
+    if not frames:
+        raise next(iter(refused.values()))
+    return frames, _left_out(refused)
+
+
+def _left_out(refused: dict[str, Refused]) -> str:
+    return " ".join(f"The {word} was left out: {str(refusal).rstrip('.')}." for word, refusal in refused.items())

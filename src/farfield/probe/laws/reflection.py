@@ -15,7 +15,7 @@ def judge(stage: Stage) -> Verdict:
     def one(word: str, atoms: ase.Atoms) -> list[Check]:
         inverted = atoms.copy()
         inverted.set_cell(-atoms.cell.array)
-        inverted.positions = -atoms.positions
+        inverted.positions = 2 * atoms.positions.mean(0) - atoms.positions  # the centre stays, as in rotation
         fault = (
             "A mirror image has another {what}: a pseudoscalar (a triple product) enters the energy, "
             "so that left and right hands differ."

@@ -18,7 +18,8 @@ def judge(stage: Stage) -> Verdict:
         for turn in turns(3):
             turned = atoms.copy()
             turned.set_cell(atoms.cell.array @ turn.T)
-            turned.positions = atoms.positions @ turn.T
+            centre = atoms.positions.mean(0)  # which stays: where things are is for the law of translation to judge
+            turned.positions = (atoms.positions - centre) @ turn.T + centre
             changes.append(Transformed(turned, turn=turn))
         fault = (
             "Turning everything changes the {what}: some feature depends on the axes of the laboratory "
