@@ -129,4 +129,5 @@ def test_marks_of_findings():
     broken = mark(Finding("force", "Force", "fail", "Why.", expected=1.0, found=0.5))
     assert (broken.glyph, broken.aside) == ("✗", "0.500, not 1.00")
     assert mark(Finding("force", "Force", "pass", "Holds.", expected=1.0, found=1.0)).aside == ""
+    assert mark(Finding("force", "Force", "fail", "The energy is not a number.")).aside == ""
     assert mark(None).glyph == "–"

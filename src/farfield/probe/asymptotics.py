@@ -16,6 +16,7 @@ from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
 from farfield.probe.fragments import Dimer
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
+from farfield.units import COULOMB
 
 STEP = 0.02
 """Part of the distance over which slopes are taken."""
@@ -27,6 +28,8 @@ PREFACTOR = 0.02
 """Part by which a prefactor may be off."""
 
 
+FELT = 0.01
+"""Part of what two whole charges make, more than dispersion leaves."""
 CLEAR = 30
 """Times its rounding that a slope must be everywhere for its exponent to be told."""
 
@@ -88,7 +91,7 @@ def judged(measured: Tail, name: str, *, exponent: int, opposite: bool = False) 
         NotApplicable: no charges, or what there should be is below the rounding of the energies.
     """
     if measured.own and not measured.implied.any():
-        raise NotApplicable(f"{name}: its charges are zero: nothing to judge")
+        return Verdict((_without_charges(measured, name),), "")
     if np.abs(measured.implied).min() < CLEAR * measured.rounding:  # all points are fitted, the farthest too
         raise NotApplicable(f"{name}: what its charges imply is below the rounding of its energies")
     plot = _plot(measured)
@@ -106,6 +109,20 @@ def judged(measured: Tail, name: str, *, exponent: int, opposite: bool = False) 
 def _power(exponent: int) -> str:
     """1/R, 1/R², and so on."""
     return "1/R" + {1: "", 2: "²", 3: "³", 4: "⁴"}[exponent]
+
+
+def _without_charges(measured: Tail, name: str) -> Check:
+    """Of charges that are zero: nothing may be felt.
+
+    Raises:
+        NotApplicable: nothing is.
+    """
+    start, found = float(measured.distance[0]), float(measured.found[0])
+    tolerance = FELT * COULOMB / start**2
+    if abs(found) < tolerance:
+        raise NotApplicable(f"{name}: its charges are zero: nothing to judge")
+    fault = f"Ions are felt at {start:.0f} Å although the charges it reports are zero: others enter its energy."
+    return Check(f"{name}: slope at {start:.0f} Å", 0.0, found, tolerance, "eV/Å", fault)
 
 
 def _nothing(measured: Tail, name: str) -> Check:

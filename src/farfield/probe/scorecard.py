@@ -30,11 +30,12 @@ class Scorecard:
 
     @property
     def nothing_judged(self) -> str:
-        """Why not one law could be judged, the reasons met most often first; empty where any was."""
+        """Why not one law could be judged, the reasons met most often first, alike ones once; empty where any was."""
         if self.count("pass") + self.count("fail") or not self.count("skip"):
             return ""
         reasons = Counter(finding.explanation for finding in self.findings if finding.status == "skip")
-        return " ".join(reason for reason, _ in reasons.most_common(3))
+        unlike = {reason.rpartition(": ")[2]: reason for reason, _ in reversed(reasons.most_common())}
+        return " ".join(reversed(list(unlike.values())[-3:]))
 
     def count(self, status: Status) -> int:
         """Laws with this outcome."""
