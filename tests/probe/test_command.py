@@ -55,6 +55,19 @@ def test_scorecard_in_the_terminal_in_json_and_on_a_page(place, capsys):
     assert main([*arguments, "--laws", "force"]) == 0
 
 
+def test_a_field_in_a_structure_is_left_out_and_said(place):
+    """It would stay while the structure is turned, and every law of symmetry would cry wolf."""
+    save(ff.new_model({"kind": "charges"}, species=["Na", "Cl"], seed=1, backbone={"channels": 4}), "charges.pt")
+    frames = ase.io.read("salt.xyz", ":2")
+    frames[1] = ase.Atoms(frames[1].numbers, frames[1].positions)
+    for atoms in frames:
+        atoms.info["external_field"] = [0.05, 0.1, -0.05]
+    ase.io.write("field.xyz", frames, format="extxyz")
+    laws = "rotation,reflection,wrapping,stress,supercell"
+    assert main(["probe", "charges.pt", "--structure", "field.xyz", "--laws", laws, "--fast", "--out", "judged"]) == 0
+    assert "external field was left out" in (place / "judged" / "scorecard.html").read_text()
+
+
 def test_an_ase_calculator_by_name(place, capsys):
     ase.io.write("cu.xyz", bulk("Cu", cubic=True), format="extxyz")
     arguments = ["probe", "--ase", "ase.calculators.emt:EMT", "--laws", "force,total_charge", "--fast"]
@@ -116,4 +129,5 @@ def test_marks_of_findings():
     broken = mark(Finding("force", "Force", "fail", "Why.", expected=1.0, found=0.5))
     assert (broken.glyph, broken.aside) == ("✗", "0.500, not 1.00")
     assert mark(Finding("force", "Force", "pass", "Holds.", expected=1.0, found=1.0)).aside == ""
+    assert mark(Finding("force", "Force", "fail", "The energy is not a number.")).aside == ""
     assert mark(None).glyph == "–"

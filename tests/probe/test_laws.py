@@ -138,3 +138,22 @@ def test_json_holds_everything_and_no_nan(ions):
     assert [f["status"] for f in plain["findings"]] == ["pass", "pass", "skip"]
     assert plain["findings"][1]["plot"]["curves"][1]["label"] == "found"
     assert math.isclose(plain["findings"][1]["checks"][0]["found"], plain["findings"][1]["found"])
+
+
+def test_forces_in_a_field_of_a_crystal_alone(in_field):
+    """Wrong in crystals only: what a field does there is twice what the Born charges say."""
+
+    class Doubled(type(in_field())):
+        def __call__(self, frames, want):
+            frames = [frame.copy() for frame in frames]
+            for frame in frames:
+                if frame.pbc.any() and "external_field" in frame.info:
+                    frame.info["external_field"] = 2 * np.asarray(frame.info["external_field"])
+            return super().__call__(frames, want)
+
+    right = in_field("", 0.02)
+    wrong = Doubled(right.model, "doubled", reach=right.reach, cutoff=right.cutoff)
+    found = finding(judged(wrong, "maxwell"), "maxwell")
+    assert found.status == "fail"
+    assert found.what.startswith("crystal")
+    assert [c.off > 1 for c in found.checks if c.what.startswith("molecule")] == [False, False]

@@ -65,7 +65,7 @@ def _say(title: str, message: str, args: argparse.Namespace) -> None:
         traceback.print_exc()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[bold red]{title}:[/]", end=" ")
-    console.print(message, markup=False)
+    console.print(message, markup=False, emoji=False)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ from typing import Any
 import ase
 from ase.data import atomic_numbers
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from farfield.atomic_write import write_atomically
 from farfield.cli.md import take_conditions
 from farfield.cli.progress import ProgressDisplay, clock
+from farfield.conditions import CONDITIONS
 from farfield.data.files import load_structures
 from farfield.errors import InputError
 from farfield.model import load
@@ -33,7 +35,7 @@ def add_parser(verbs: Any) -> None:
         "probe",
         help="judge a model by laws of physics",
         description="Judge a trained model, or any ASE calculator, by laws that must hold whatever it was trained on. "
-        "Exit code 0: all that apply hold; 1: some are broken; 2: bad input.",
+        "Exit code 0: all that apply hold; 1: some are broken; 2: bad input, or nothing that could be judged.",
     )
     parser.add_argument("model", type=Path, nargs="?", help="model.pt as training wrote it")
     parser.add_argument(
@@ -52,11 +54,11 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge, show, write; 1 if a law is broken."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if args.list:
         console.print(_laws())
         return 0
-    laws = [name.strip() for name in args.laws.split(",")] if args.laws else []
+    laws = [word for name in (args.laws or "").split(",") if (word := name.strip())]
     chosen_laws(laws)  # said before anything is loaded
     structures = _structures(args.structure)
     fragments = load_structures(args.fragments) if args.fragments else []
@@ -74,8 +76,12 @@ def run(args: argparse.Namespace) -> int:
     write_atomically(folder / "scorecard.json", json.dumps(card.to_json(), indent=1, ensure_ascii=False).encode())
     from farfield.report import write_scorecard  # here, for it draws
 
-    write_scorecard(folder / "scorecard.html", card, title=f"{subject.name} before the law", notes=_notes(args))
+    write_scorecard(
+        folder / "scorecard.html", card, title=f"{subject.name} before the law", notes=_notes(args, structures)
+    )
     _show(console, card, folder)
+    if why := card.nothing_judged:
+        raise InputError(f"no law could be judged. {why}")
     return 1 if card.failed else 0
 
 
@@ -124,9 +130,13 @@ def _name(args: argparse.Namespace) -> str:
     return (model.parent.name if model.stem == "model" else "") or model.stem
 
 
-def _notes(args: argparse.Namespace) -> tuple[str, ...]:
+def _notes(args: argparse.Namespace, structures: list[ase.Atoms]) -> tuple[str, ...]:
     if args.structure:
-        return (f"Consistency was judged on {args.structure.name}.",)
+        judged_on = f"Consistency was judged on {args.structure.name}."
+        if held := [name for name in CONDITIONS if any(frame.info.get(name) is not None for frame in structures)]:
+            words = " and ".join(name.replace("_", " ") for name in held)
+            return (judged_on, f"What it says of {words} was left out: it would stay while laws turn the structure.")
+        return (judged_on,)
     return (
         "Consistency was judged on invented structures, which training may not have seen; "
         "--structure FILE judges it on yours.",
@@ -137,7 +147,7 @@ def _laws() -> Table:
     table = Table("law", "what must hold", "how it is judged")
     for law in LAWS.values():
         words = " ".join((inspect.getdoc(law.judge) or "").split("\n\n")[0].split())
-        table.add_row(law.name, law.title, words)
+        table.add_row(law.name, escape(law.title), escape(words))
     return table
 
 
@@ -148,7 +158,8 @@ def _show(console: Console, card: Scorecard, folder: Path) -> None:
         numbers = ("", "") if finding.found is None and finding.expected is None else (
             f"{value(finding.expected)}{unit}", f"{found_in_words(finding)}{unit}"
         )  # fmt: skip
-        table.add_row(finding.law, f"[{style}]{GLYPHS[finding.status]}[/]", *numbers, finding.explanation)
+        glyph = f"[{style}]{GLYPHS[finding.status]}[/]"  # the rest may quote a program that writes brackets
+        table.add_row(finding.law, glyph, *map(escape, (*numbers, finding.explanation)))
     console.print(table)
-    console.print(summary(card), style="bold red" if card.failed else "bold green")
-    console.print(f"judged in {clock(card.seconds)}; report: {folder / 'scorecard.html'}", soft_wrap=True)
+    console.print(summary(card), style="bold red" if card.failed else "bold green", markup=False)
+    console.print(f"judged in {clock(card.seconds)}; report: {folder / 'scorecard.html'}", soft_wrap=True, markup=False)

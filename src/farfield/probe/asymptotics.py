@@ -16,6 +16,7 @@ from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
 from farfield.probe.fragments import Dimer
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
+from farfield.units import COULOMB
 
 STEP = 0.02
 """Part of the distance over which slopes are taken."""
@@ -25,6 +26,12 @@ MANY_SIZES = 16
 """Of the larger fragment, its centre to its outermost atom, below which its octupole would be felt."""
 PREFACTOR = 0.02
 """Part by which a prefactor may be off."""
+
+
+FELT = 0.01
+"""Part of what two whole charges make, more than dispersion leaves."""
+CLEAR = 30
+"""Times its rounding that a slope must be everywhere for its exponent to be told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +82,17 @@ def _charges(stage: Stage, dimer: Dimer, distance: Floats) -> list[Floats]:
     return [given(seen.charges) for seen in stage.see([dimer.at(float(r)) for r in distance], "charges")]
 
 
-def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:
+def judged(measured: Tail, name: str, *, exponent: int, opposite: bool = False) -> Verdict:
     """Exponent of the energy, and its size against the model's charges where it has any.
 
+    Without them nobody knows the size; of two ions of ``opposite`` charge the sign is known.
+
     Raises:
-        NotApplicable: what there should be is below the rounding of the energies.
+        NotApplicable: no charges, or what there should be is below the rounding of the energies.
     """
-    if np.abs(measured.implied).max() < 30 * measured.rounding:
+    if measured.own and not measured.implied.any():
+        return Verdict((_without_charges(measured, name),), "")
+    if np.abs(measured.implied).min() < CLEAR * measured.rounding:  # all points are fitted, the farthest too
         raise NotApplicable(f"{name}: what its charges imply is below the rounding of its energies")
     plot = _plot(measured)
     if np.abs(measured.found).max() < max(10 * measured.rounding, 1e-12):
@@ -89,6 +100,8 @@ def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:
     checks = [_exponent(measured, name, exponent)]
     if measured.own:
         checks.append(_prefactor(measured, name))
+    elif opposite:
+        checks.append(_sign(measured, name))
     said = f"The energy falls as {_power(exponent)}" + (", as large as its charges imply." if measured.own else ".")
     return Verdict(tuple(checks), said, plot)
 
@@ -96,6 +109,20 @@ def judged(measured: Tail, name: str, *, exponent: int) -> Verdict:
 def _power(exponent: int) -> str:
     """1/R, 1/R², and so on."""
     return "1/R" + {1: "", 2: "²", 3: "³", 4: "⁴"}[exponent]
+
+
+def _without_charges(measured: Tail, name: str) -> Check:
+    """Of charges that are zero: nothing may be felt.
+
+    Raises:
+        NotApplicable: nothing is.
+    """
+    start, found = float(measured.distance[0]), float(measured.found[0])
+    tolerance = FELT * COULOMB / start**2
+    if abs(found) < tolerance:
+        raise NotApplicable(f"{name}: its charges are zero: nothing to judge")
+    fault = f"Ions are felt at {start:.0f} Å although the charges it reports are zero: others enter its energy."
+    return Check(f"{name}: slope at {start:.0f} Å", 0.0, found, tolerance, "eV/Å", fault)
 
 
 def _nothing(measured: Tail, name: str) -> Check:
@@ -119,7 +146,9 @@ def _exponent(measured: Tail, name: str, exponent: int) -> Check:
 
 def _prefactor(measured: Tail, name: str) -> Check:
     ratio = float(np.median(measured.found / measured.implied))
-    if abs(ratio - 0.5) < 0.02:
+    if abs(ratio + 1) < 0.05:
+        why = "the sign is wrong, like charges attract"
+    elif abs(ratio - 0.5) < 0.02:
         why = "a factor ½: half the potential was taken for the potential"
     elif abs(ratio - 2) < 0.05:
         why = "a factor 2: every pair is counted twice"
@@ -127,6 +156,12 @@ def _prefactor(measured: Tail, name: str) -> Check:
         why = "the charges it reports are not those that enter its energy"
     fault = f"The energy is {ratio:.3g} times what the model's charges imply: {why}."
     return Check(f"{name}: energy over that of its charges", 1.0, ratio, PREFACTOR, "", fault)
+
+
+def _sign(measured: Tail, name: str) -> Check:
+    sign = float(np.sign(np.median(measured.found / measured.implied)))
+    fault = "Ions of opposite charge repel each other: the sign of the energy far away is wrong."
+    return Check(f"{name}: sign of the slope, 1 where they attract", 1.0, sign, 0.5, "", fault)
 
 
 def _plot(measured: Tail) -> Plot:

@@ -8,7 +8,7 @@ import ase
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from farfield.probe.subject import Refused, Seen, array
+from farfield.probe.subject import Floats, Refused, Seen, Unphysical, array
 
 REACH = 12.0
 """Å, how far an unknown calculator's short-range part is taken to see."""
@@ -45,6 +45,7 @@ class CalculatorSubject:
 
         Raises:
             Refused: the calculator gave up on a structure.
+            Unphysical: what it gave has the wrong shape.
         """
         return [self._one(frame, want) for frame in frames]
 
@@ -56,24 +57,43 @@ class CalculatorSubject:
         atoms.calc = self.calculator
         try:
             return self._ask(atoms, want)
+        except Unphysical:
+            raise
         except Exception as failure:  # any program stands behind it
             reason = f"{type(failure).__name__}: {failure}".partition("\n")[0]
             raise Refused(f"{self.name} gave up on {atoms.get_chemical_formula('metal')}: {reason}") from failure
 
     def _ask(self, atoms: ase.Atoms, want: frozenset[str]) -> Seen:
         def ask(name: str, key: str) -> Any:
-            return array(self.calculator.get_property(key, atoms)) if name in want else None
+            return self._shaped(name, self.calculator.get_property(key, atoms), atoms) if name in want else None
 
-        energy = float(self.calculator.get_property("energy", atoms))
+        energy = float(self._shaped("energy", self.calculator.get_property("energy", atoms), atoms))
         stress = ask("stress", "stress") if atoms.pbc.all() else None
         return Seen(
             energy=energy,
             forces=ask("forces", "forces"),
-            stress=None if stress is None else array(voigt_6_to_full_3x3_stress(stress)),
+            stress=stress if stress is None or stress.shape == (3, 3) else array(voigt_6_to_full_3x3_stress(stress)),
             charges=ask("charges", "charges"),
             dipole=_dipole(ask, atoms),
             born_charges=ask("born_charges", "born_effective_charges"),
         )
+
+    def _shaped(self, name: str, value: Any, atoms: ase.Atoms) -> Floats:
+        """As float64, if it is as large as ASE has it."""
+        found, n = array(value), len(atoms)
+        shapes = {
+            "energy": ((),), "forces": ((n, 3),), "stress": ((6,), (3, 3)), "charges": ((n,),), "dipole": ((3,),),
+            "born_charges": ((n, 3, 3),),
+        }[name]  # fmt: skip
+        if name == "energy" and found.size == 1:
+            return found.reshape(())
+        if found.shape not in shapes:
+            words = name.replace("born_", "Born ")
+            verb = "has" if name in ("energy", "stress", "dipole") else "have"
+            raise Unphysical(
+                f"the {words} that {self.name} gives of {n} atoms {verb} the shape {found.shape}, not {shapes[0]}"
+            )
+        return found
 
 
 def _dipole(ask: Any, atoms: ase.Atoms) -> Any:

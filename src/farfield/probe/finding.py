@@ -25,8 +25,11 @@ class Check:
 
     @property
     def off(self) -> float:
-        """Deviation over tolerance; infinite where the number is none."""
-        ratio = abs(self.found - self.expected) / self.tolerance
+        """Deviation over tolerance; infinite where the number is none, or off at all where nothing is tolerated."""
+        away = abs(self.found - self.expected)
+        if away == 0:
+            return 0.0
+        ratio = away / self.tolerance if self.tolerance else math.inf
         return ratio if math.isfinite(ratio) else math.inf
 
 
@@ -57,6 +60,7 @@ class Verdict:
     checks: tuple[Check, ...]
     said: str  # one sentence, of a model that passes
     plot: Plot | None = None
+    left_out: str = ""  # sentences on what the model did not take
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,9 @@ def finding_of(law: str, title: str, verdict: Verdict, seconds: float) -> Findin
         return Finding(law, title, "info", verdict.said, seconds=seconds, plot=verdict.plot)
     worst = worst_of(verdict.checks)
     passed = worst.off <= 1
+    said = f"{verdict.said if passed else worst.fault} {verdict.left_out}".rstrip()
     return Finding(
-        law, title, "pass" if passed else "fail", verdict.said if passed else worst.fault, what=worst.what,
+        law, title, "pass" if passed else "fail", said, what=worst.what,
         expected=worst.expected, found=worst.found, tolerance=worst.tolerance, unit=worst.unit, seconds=seconds,
         checks=verdict.checks, plot=verdict.plot,
     )  # fmt: skip

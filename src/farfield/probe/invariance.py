@@ -18,6 +18,9 @@ FORCE = 1e-4
 CHARGE = 1e-4
 """e."""
 
+ROUNDING = 5
+"""Times by which rounding may move the difference of two energies: that of the changed structure is not seen."""
+
 WATCHED = ("forces", "charges", "dipole", "born_charges")
 
 
@@ -46,7 +49,7 @@ def unchanged(
     """
     want = stage.wants(*watched)
     here, *there = stage.see([atoms, *(change.atoms for change in changes)], *want)
-    rounding = 3 * stage.noise(atoms)
+    rounding = ROUNDING * stage.noise(atoms)
     out: list[Check] = []
     for change, seen in zip(changes, there):
         for name, off, tolerance, unit in _differences(here, seen, change, atoms):

@@ -96,11 +96,12 @@ def _minimum(subject: Subject, salt: Salt) -> float | None:
 
 
 def _energies(subject: Subject, salt: Salt, edges: Floats) -> Floats:
-    """eV; none where the model refuses."""
+    """eV; none where the model refuses, or gives what is no number."""
     try:
-        return np.array([s.energy for s in subject([salt.conventional(e) for e in edges], frozenset({"energy"}))])
+        found = np.array([s.energy for s in subject([salt.conventional(e) for e in edges], frozenset({"energy"}))])
     except Refused:
         return np.empty(0)
+    return found if np.isfinite(found).all() else np.empty(0)
 
 
 def _vertex(x: Floats, y: Floats) -> float:

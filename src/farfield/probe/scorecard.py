@@ -1,6 +1,7 @@
 """Every law judged in turn: the scorecard of a model."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,8 @@ import ase
 from farfield.errors import ConvergenceError, InputError
 from farfield.probe.finding import Finding, NotApplicable, Status, finding_of
 from farfield.probe.registry import LAWS, Law
-from farfield.probe.stage import Stage
-from farfield.probe.subject import Refused, Subject
+from farfield.probe.stage import Stage, out_of_fields
+from farfield.probe.subject import Refused, Subject, Unphysical
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class Scorecard:
     def failed(self) -> list[Finding]:
         """The laws that it breaks."""
         return [finding for finding in self.findings if finding.status == "fail"]
+
+    @property
+    def nothing_judged(self) -> str:
+        """Why not one law could be judged, the reasons met most often first, alike ones once; empty where any was."""
+        if self.count("pass") + self.count("fail") or not self.count("skip"):
+            return ""
+        reasons = Counter(finding.explanation for finding in self.findings if finding.status == "skip")
+        unlike = {reason.rpartition(": ")[2]: reason for reason, _ in reversed(reasons.most_common())}
+        return " ".join(reversed(list(unlike.values())[-3:]))
 
     def count(self, status: Status) -> int:
         """Laws with this outcome."""
@@ -51,6 +61,7 @@ def scorecard(
         subject: ``ModelSubject.of(model)`` or a ``CalculatorSubject``.
         laws: names of ``LAWS``.
         structures: where consistency is judged: the first crystal and the first molecule; invented where empty.
+            Fields and potentials in their ``info`` are left out.
         fragments: ions and molecules (total charge in ``info["charge"]``) for the laws of separated fragments.
         fast: fewer points, smaller cells.
         on_law: hears (title of the law that starts, laws done, laws in all).
@@ -59,7 +70,7 @@ def scorecard(
         InputError: a law that there is not.
     """
     chosen = chosen_laws(laws)
-    stage = Stage(subject, tuple(structures), tuple(fragments), fast)
+    stage = Stage(subject, out_of_fields(structures), out_of_fields(fragments), fast)
     start, findings = time.perf_counter(), []
     for done, law in enumerate(chosen):
         if on_law is not None:
@@ -83,19 +94,23 @@ def chosen_laws(names: Sequence[str]) -> list[Law]:
 
 def _judged(law: Law, stage: Stage) -> Finding:
     start = time.perf_counter()
+
+    def without_numbers(status: Status, words: str) -> Finding:
+        return Finding(law.name, law.title, status, words, seconds=time.perf_counter() - start)
+
     try:
         verdict = law.judge(stage)
+        return finding_of(law.name, law.title, verdict, time.perf_counter() - start)
     except NotApplicable as reason:
-        return Finding(law.name, law.title, "skip", _sentence(str(reason)), seconds=time.perf_counter() - start)
+        return without_numbers("skip", _sentence(str(reason)))
     except Refused as refusal:
-        return Finding(
-            law.name, law.title, "skip", f"The model does not take it: {refusal}", seconds=time.perf_counter() - start
-        )
+        return without_numbers("skip", f"The model does not take it: {refusal}")
     except ConvergenceError as failure:
-        return Finding(
-            law.name, law.title, "fail", f"The model did not converge: {failure}", seconds=time.perf_counter() - start
-        )
-    return finding_of(law.name, law.title, verdict, time.perf_counter() - start)
+        return without_numbers("fail", f"The model did not converge: {failure}")
+    except Unphysical as fault:
+        return without_numbers("fail", _sentence(str(fault)))
+    except Exception as failure:  # any program stands behind it, and the other laws can be judged still
+        return without_numbers("fail", f"The law could not be judged: {type(failure).__name__}: {failure}")
 
 
 def _sentence(words: str) -> str:

@@ -10,6 +10,8 @@ from farfield.probe.subject import Floats
 
 EXACT = 1e-7
 """Rounding of energies, in eV, below which small steps are worth a look."""
+ROUNDED, COARSER = 1e-5, 4
+"""Rounding of energies, in eV, from which on steps are so many times as coarse."""
 
 
 def nearest_slopes(
@@ -23,9 +25,9 @@ def nearest_slopes(
 
     Of a fine and a coarse step the one that agrees better: where a sum is truncated the energy has steps of less than
     its error, which spoil fine differences; curvature spoils coarse ones; a fault of the model spoils both. Energies
-    that are rounded take the coarse step alone.
+    that are rounded take the coarse step alone, or one that is coarser still.
     """
-    tried = steps if noise < EXACT else steps[1:]
+    tried = steps if noise < EXACT else (steps[1] * (1 if noise < ROUNDED else COARSER),)
     slopes = np.array([_differences(stage, ways, step) for step in tried])
     best = np.abs(slopes - found).argmin(0)
     return slopes[best, np.arange(len(found))], 3 * noise / min(tried)

@@ -7,16 +7,28 @@ from functools import cached_property
 import ase
 import numpy as np
 
+from farfield.conditions import CONDITIONS
 from farfield.probe import invented
 from farfield.probe.finding import NotApplicable
+from farfield.probe.noise import noise
 from farfield.probe.salt import Salt, find_salt
-from farfield.probe.subject import Floats, Refused, Seen, Subject, given
+from farfield.probe.subject import Floats, Refused, Seen, Subject, Unphysical, given
 
 LARGEST = 400
 """Atoms of a user's structure beyond which laws, which need many predictions, do without it."""
 
 RESPONDS = 1e-6
 """e, change of a charge beyond the reach from which on charges are said to respond."""
+
+
+def out_of_fields(frames: Sequence[ase.Atoms]) -> tuple[ase.Atoms, ...]:
+    """Copies without fields and potentials, which would stay while a law turns, strains or wraps the structure."""
+    out = []
+    for frame in frames:
+        alone = frame.copy()
+        alone.info = {key: value for key, value in frame.info.items() if key not in CONDITIONS}
+        out.append(alone)
+    return tuple(out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +41,16 @@ class Stage:
     fast: bool = False
 
     def see(self, frames: Sequence[ase.Atoms], *want: str) -> list[Seen]:
-        """Energies and whatever ``want`` names."""
-        return self.subject(frames, frozenset({"energy", *want}))
+        """Energies and whatever ``want`` names.
+
+        Raises:
+            Refused: the model does not take one of them.
+            Unphysical: energies or forces that are no numbers.
+        """
+        seen = self.subject(frames, frozenset({"energy", *want}))
+        for frame, one in zip(frames, seen):
+            check(frame, one)
+        return seen
 
     def energies(self, frames: Sequence[ase.Atoms]) -> Floats:
         """``(frames,)`` eV."""
@@ -100,15 +120,24 @@ class Stage:
         atoms.info["charge"] = self.subject.total_charge(atoms.numbers.tolist())
         return atoms
 
+    @cached_property
+    def _noises(self) -> dict[bytes, float]:
+        return {}
+
     def noise(self, atoms: ase.Atoms) -> float:
-        """By how many eV rounding moves the energy: its spread when everything is moved together, 2 meV at most."""
-        generator = np.random.default_rng(11)
-        moved = []
-        for _ in range(5):
-            other = atoms.copy()
-            other.positions += generator.uniform(-1, 1, 3)
-            moved.append(other)
-        return min(float(np.std(self.energies(moved))), 2e-3)
+        """By how many eV rounding moves the energy of these atoms; laws ask of the same ones."""
+        key = b"".join(part.tobytes() for part in (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc))
+        if key not in self._noises:
+            self._noises[key] = noise(self.energies, atoms)
+        return self._noises[key]
+
+
+def check(frame: ase.Atoms, seen: Seen) -> None:
+    """Raise where energy or forces are no numbers: whatever follows from them is none either."""
+    for name, value in (("energy", seen.energy), ("forces", seen.forces)):
+        if value is not None and not np.isfinite(value).all():
+            verb = "is not a number" if name == "energy" else "are not numbers"
+            raise Unphysical(f"the {name} of {frame.get_chemical_formula('metal')} {verb}")
 
 
 def is_crystal(frame: ase.Atoms) -> bool:

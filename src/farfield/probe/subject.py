@@ -85,6 +85,10 @@ class Refused(InputError):
     """The model does not take this structure."""
 
 
+class Unphysical(Exception):
+    """What the model gives is not what it says it is: no number, or of another shape."""
+
+
 def given(value: Floats | None) -> Floats:
     """A quantity that was asked for.
 

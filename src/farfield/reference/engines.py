@@ -1,6 +1,8 @@
 """Engines by the word users type."""
 
 import importlib
+import sys
+from pathlib import Path
 from typing import Any
 
 from farfield.errors import InputError
@@ -31,7 +33,9 @@ def engine_named(name: str, options: dict[str, Any] | None = None) -> Engine:
 
 
 def calculator_named(name: str) -> ASEEngine:
-    """``module:Class``, any ASE calculator that is constructed without arguments; found from PYTHONPATH.
+    """``module:Class``, any ASE calculator that is constructed without arguments.
+
+    Found among what is installed, in PYTHONPATH, and last in the current folder, where users keep their own.
 
     Raises:
         InputError: no such module or class.
@@ -39,6 +43,8 @@ def calculator_named(name: str) -> ASEEngine:
     module, colon, calculator = name.partition(":")
     if not (module and colon and calculator):
         raise InputError(f"{name!r} names no calculator: write module:Class, e.g. ase.calculators.emt:EMT")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # worker processes inherit it
     try:
         getattr(importlib.import_module(module), calculator)
     except (ImportError, AttributeError) as failure:

@@ -63,7 +63,7 @@ def mark(finding: Finding | None) -> Mark:
     if finding is None:
         return Mark(GLYPHS["skip"], "skip")
     aside = f"{value(finding.found)}, not {value(finding.expected)} {finding.unit}".rstrip()
-    aside = aside if finding.status == "fail" else ""
+    aside = aside if finding.status == "fail" and finding.found is not None else ""
     return Mark(GLYPHS[finding.status], finding.status, aside, finding.explanation)
 
 

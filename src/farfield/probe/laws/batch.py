@@ -4,6 +4,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
 from farfield.probe.invariance import CHARGE, ENERGY, FORCE
+from farfield.probe.samples import taken
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
 
@@ -12,7 +13,7 @@ def judge(stage: Stage) -> Verdict:
     """Crystal, molecule and both turned round, together and alone."""
     if not stage.subject.batches:
         raise NotApplicable("an ASE calculator takes one structure at a time")
-    frames = [atoms for _, atoms in stage.samples]
+    frames, left_out = taken(stage)
     frames = [*frames, *reversed(frames)]
     want = stage.wants("forces", "charges")
     together = stage.see(frames, *want)
@@ -31,4 +32,4 @@ def judge(stage: Stage) -> Verdict:
         if here.charges is not None:
             off = float(np.abs(given(there.charges) - here.charges).max())
             checks.append(Check(f"{word}: charges", 0.0, off, CHARGE, "e", fault.format("charges")))
-    return Verdict(tuple(checks), "A batch equals its members one by one.")
+    return Verdict(tuple(checks), "A batch equals its members one by one.", left_out=left_out)

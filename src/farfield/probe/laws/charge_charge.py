@@ -7,6 +7,6 @@ from farfield.probe.stage import Stage
 
 
 def judge(stage: Stage) -> Verdict:
-    """A cation and an anion from two to four reaches: exponent 1, and the size of the model's own charges."""
+    """Cation and anion, two to four reaches apart: exponent 1, and the size its own charges imply, or attraction."""
     dimer = Dimer(*ions(stage))
-    return judged(tail(stage, [(1.0, dimer)]), dimer.name, exponent=1)
+    return judged(tail(stage, [(1.0, dimer)]), dimer.name, exponent=1, opposite=True)

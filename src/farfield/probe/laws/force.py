@@ -6,6 +6,7 @@ import ase
 import numpy as np
 
 from farfield.probe.finding import Check, Curve, Plot, Verdict
+from farfield.probe.samples import each_sample
 from farfield.probe.slopes import nearest_slopes
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
@@ -18,10 +19,10 @@ TOLERANCE = 2e-4
 
 def judge(stage: Stage) -> Verdict:
     """Along directions in the space of all atoms, and for single atoms, by fourth-order differences of the energy."""
-    checks: list[Check] = []
     found: list[float] = []
     expected: list[float] = []
-    for word, atoms in stage.samples:
+
+    def one(word: str, atoms: ase.Atoms) -> list[Check]:
         forces = given(stage.see([atoms], "forces")[0].forces)
         ways = _directions(atoms, 4 if stage.fast else 8)
         along = -np.einsum("kna,na->k", ways, forces)
@@ -32,18 +33,20 @@ def judge(stage: Stage) -> Verdict:
             f"Forces are not the slope of the energy ({100 * share:.2g} % off): a term of the chain rule is missing, "
             "as a rule how charges change when atoms move (dq/dR)."
         )
-        checks += [
+        found.extend(along.tolist())
+        expected.extend(slopes.tolist())
+        return [
             Check(f"{word}: dE/ds", float(slope), float(here), tolerance, "eV/Å", fault)
             for slope, here in zip(slopes, along)
         ]
-        found += along.tolist()
-        expected += slopes.tolist()
+
+    checks, left_out = each_sample(stage, one)
     line = sorted(expected)
     plot = Plot(
         "slope of the energy (eV/Å)", "minus force along it (eV/Å)",
         (Curve("equal", tuple(line), tuple(line), "expected"), Curve("found", tuple(expected), tuple(found))),
     )  # fmt: skip
-    return Verdict(tuple(checks), "Forces are the slope of the energy.", plot)
+    return Verdict(checks, "Forces are the slope of the energy.", plot, left_out)
 
 
 def _directions(atoms: ase.Atoms, count: int) -> Floats:

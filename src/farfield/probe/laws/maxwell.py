@@ -4,6 +4,7 @@ import ase
 import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
+from farfield.probe.samples import each_sample
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
 
@@ -14,28 +15,55 @@ FIELD = 5e-3
 TOLERANCE = 2e-3
 """e."""
 
+WAYS = ("Born charge", "dd/dR", "dF/dE")
+
 
 def judge(stage: Stage) -> Verdict:
-    """Of a molecule: the Born charges it states, dd/dR by differences, and dF/dE where a field acts; any two agree."""
-    atoms = next((frame for word, frame in stage.samples if word == "molecule"), stage.molecule)
+    """Any two of the Born charges it states, dd/dR by differences (molecules), and dF/dE where a field acts, agree."""
+    samples = stage.samples
+    if all(word == "crystal" for word, _ in samples):  # Born charges of a molecule are judged in any case
+        samples = [*samples, ("molecule", stage.molecule)]
+    gives = stage.subject.gives
+    if len({"born_charges", "dipole"} & gives) + stage.subject.takes_field < 2:
+        raise NotApplicable("the model gives fewer than two of Born charges, a dipole and forces in a field")
+    said: set[str] = set()
+
+    def one(word: str, atoms: ase.Atoms) -> list[Check]:
+        found = _all_ways(stage, word, atoms)
+        said.update(found)
+        return _compared(word, atoms, found)
+
+    checks, left_out = each_sample(stage, one, samples)
+    names = [name for name in WAYS if name in said]
+    return Verdict(checks, f"{', '.join(names)} agree.", left_out=left_out)
+
+
+def _all_ways(stage: Stage, word: str, atoms: ase.Atoms) -> dict[str, Floats]:
+    """The same derivative in every way the subject has it; a crystal has no dipole."""
     found: dict[str, Floats] = {}
+    if word == "crystal" and not stage.subject.takes_field:
+        return found
     if "born_charges" in stage.subject.gives:
         found["Born charge"] = given(stage.see([atoms], "born_charges")[0].born_charges)
-    if "dipole" in stage.subject.gives:
+    if "dipole" in stage.subject.gives and word == "molecule":
         found["dd/dR"] = _dipole_slopes(stage, atoms)
-    if stage.subject.takes_field:
+    if stage.subject.takes_field and (found or word == "molecule"):
         found["dF/dE"] = _force_slopes(stage, atoms)
+    return found
+
+
+def _compared(word: str, atoms: ase.Atoms, found: dict[str, Floats]) -> list[Check]:
     if len(found) < 2:
-        raise NotApplicable("the model gives fewer than two of Born charges, a dipole and forces in a field")
+        return []
     (name, first), *others = found.items()
     checks = []
     for other, second in others:
         worst = np.unravel_index(np.abs(first - second).argmax(), first.shape)
         atom, a, b = (int(k) for k in worst)
         fault = _fault(name, other, first, second)
-        what = f"{atoms.symbols[atom]} (atom {atom}), {'xyz'[a]}{'xyz'[b]}: {name} against {other}"
+        what = f"{word}, {atoms.symbols[atom]} (atom {atom}), {'xyz'[a]}{'xyz'[b]}: {name} against {other}"
         checks.append(Check(what, float(second[worst]), float(first[worst]), TOLERANCE, "e", fault))
-    return Verdict(tuple(checks), f"{', '.join(found)} agree.")
+    return checks
 
 
 def _fault(name: str, other: str, first: Floats, second: Floats) -> str:

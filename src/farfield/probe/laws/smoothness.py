@@ -7,6 +7,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from farfield.probe.finding import Check, Curve, Plot, Verdict
+from farfield.probe.samples import each_sample
 from farfield.probe.smooth import Step, largest_steps
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, Refused, given
@@ -32,12 +33,15 @@ def judge(stage: Stage) -> Verdict:
             continue
         checks += _checks(name, "Å apart", forces, steps, spare=3 * stage.noise(_stretched(stage, pair)(shortest)))
         plots.append(Curve(name, tuple(distance.tolist()), tuple(forces[:, 1, 0].tolist())))
-    for word, atoms in stage.samples:
+
+    def one(word: str, atoms: ase.Atoms) -> list[Check]:
         (_, forces), steps = _scan(stage, _carried(atoms), np.linspace(-0.5, 0.5, points // 2))
         name = f"an atom through the {word}"
-        checks += _checks(name, "Å from its place", forces, steps, spare=3 * stage.noise(atoms))
+        return _checks(name, "Å from its place", forces, steps, spare=3 * stage.noise(atoms))
+
+    carried, left_out = each_sample(stage, one)
     plot = Plot("distance (Å)", "force between two atoms (eV/Å)", tuple(plots))
-    return Verdict(tuple(checks), "Energies and forces have no steps.", plot)
+    return Verdict((*checks, *carried), "Energies and forces have no steps.", plot, left_out)
 
 
 def _pairs(species: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -13,6 +13,11 @@ from farfield.probe.subject import Floats, given
 STEPS = (3e-4, 2e-3)
 """Strains, fine and coarse."""
 
+PER_TEN = 1e-3
+"""eV of volume × stress per ten atoms."""
+RELATIVE = 2e-4
+"""Part of the largest volume × stress, where that is more: as for forces."""
+
 _WAYS = {
     "volume": np.eye(3) / np.sqrt(3),
     "stretch along x": np.diag([1.0, 0, 0]),
@@ -31,7 +36,7 @@ def judge(stage: Stage) -> Verdict:
     found = np.array([crystal.get_volume() * float((stress * way).sum()) for way in _WAYS.values()])
     strains = [_strained(crystal, way) for way in _WAYS.values()]
     slopes, rounding = nearest_slopes(stage, strains, found, STEPS, stage.noise(crystal))
-    tolerance = 1e-3 * max(1.0, 0.1 * len(crystal)) + rounding
+    tolerance = max(PER_TEN * max(1.0, 0.1 * len(crystal)), RELATIVE * float(np.abs(slopes).max())) + rounding
     fault = _fault(slopes, found)
     checks = [
         Check(f"{word}: volume × stress", float(slope), float(here), tolerance, "eV", fault)

@@ -1,6 +1,9 @@
 """Atomic charges sum to the total charge."""
 
+import ase
+
 from farfield.probe.finding import Check, Verdict
+from farfield.probe.samples import each_sample
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Refused, given
 
@@ -11,8 +14,9 @@ TOLERANCE = 1e-4
 def judge(stage: Stage) -> Verdict:
     """Crystals and molecules with their total charge, molecules with one electron more and less where it takes any."""
     stage.needs("charges", "charges")
-    checks: list[Check] = []
-    for word, atoms in stage.samples:
+
+    def one(word: str, atoms: ase.Atoms) -> list[Check]:
+        checks: list[Check] = []
         own = float(atoms.info.get("charge", 0.0))
         others = (own + 1, own - 1) if word == "molecule" and stage.subject.takes_charge else ()
         for total in (own, *others):
@@ -29,4 +33,7 @@ def judge(stage: Stage) -> Verdict:
                 "charge is not conserved, or the total charge is not read."
             )
             checks.append(Check(f"{word}: sum of the charges", total, found, TOLERANCE * len(atoms) ** 0.5, "e", fault))
-    return Verdict(tuple(checks), "Charges sum to the total charge.")
+        return checks
+
+    checks, left_out = each_sample(stage, one)
+    return Verdict(checks, "Charges sum to the total charge.", left_out=left_out)
