@@ -193,7 +193,7 @@ def _error(forces: np.ndarray, exact: np.ndarray) -> float:
 
 def picture(found: dict[str, Any], path: Path) -> None:
     """Time against the number of atoms, and against the error."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), layout="constrained")
     sizes = sorted(found["dynamics"], key=int)
     for name in found["dynamics"][sizes[0]]:
         taken = [found["dynamics"][n][name]["us_per_atom"] for n in sizes]
@@ -201,7 +201,7 @@ def picture(found: dict[str, Any], path: Path) -> None:
         left.plot([int(n) for n in sizes], taken, line, color=colour, label=name)
     left.set(xscale="log", yscale="log", xlabel="ions", ylabel="µs per ion, one thread")
     left.set_title("rock salt at 10⁻⁴ of the rms force, pairs known (dashed: searched)", fontsize=9)
-    left.legend()
+    left.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8)  # beside the lines, not on them
     right.plot(*zip(*[(one["reached"], one["us_per_atom"]) for one in found["accuracy"].values()]), "o-")
     right.set(xscale="log", xlabel="rms force error over K⟨q²⟩(N/V)^⅔", ylabel="µs per ion, one thread")
     right.set_title("4096 ions", fontsize=9)
