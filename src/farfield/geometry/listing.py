@@ -42,7 +42,7 @@ def visit(bins: Bins, begin: int, end: int, wanted: Wanted, listing: Listing) ->
         for a in range(first, bins.first_atom[b + 1]):
             atom, own = bins.atom[a], room.own[a - first]
             start = own if wanted.half else 0
-            squared = _square(room, start, candidates, bins.place[0, a], bins.place[1, a], bins.place[2, a])
+            squared = squares(room, start, candidates, bins.place[0, a], bins.place[1, a], bins.place[2, a])
             squared[own - start] = np.inf
             if not writing:
                 listing.offsets[atom + 1] = _below(squared, wanted.cutoff**2)
@@ -97,7 +97,7 @@ def closer(places: tuple[Array, Array, Array], pairs: tuple[Array, Array, Array]
 
 
 @compiled
-def _square(room: Room, begin: int, end: int, x: float, y: float, z: float) -> Array:
+def squares(room: Room, begin: int, end: int, x: float, y: float, z: float) -> Array:
     """Squared distances of some candidates from a place."""
     squared = room.squared[: end - begin]
     xs, ys, zs = room.x[begin:end], room.y[begin:end], room.z[begin:end]

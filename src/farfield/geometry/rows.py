@@ -12,6 +12,7 @@ import numpy as np
 from farfield.compiled import Array, compiled, shares, together
 from farfield.geometry.bins import Batch, Bins, binned
 from farfield.geometry.candidates import Room, candidates_of, empty_room
+from farfield.geometry.listing import squares
 
 SPARE = 8
 """Entries after the last pair, which whole registers read."""
@@ -85,11 +86,11 @@ def _rows(bins: Bins, begin: int, end: int, cutoff: float, around: Array) -> tup
     number = np.zeros(atoms * around[0] * around[1] * around[2], np.int32)
     source, shift, images = np.empty(atoms, np.int32), np.empty((atoms, 3)), 0
     others, pairs = np.empty(64 * len(counts) + 64, np.int32), 0
-    room, row, squared = empty_room(0, 0), np.empty(0, np.int32), np.empty(0)
+    room, row = empty_room(0, 0), np.empty(0, np.int32)
     for b in range(begin, end):
         room, candidates = candidates_of(bins, b, cutoff, room)
         if candidates > len(row):
-            row, squared = np.empty(2 * candidates, np.int32), np.empty(2 * candidates)
+            row = np.empty(2 * candidates, np.int32)
         if images + candidates > len(source):
             longer = 2 * (images + candidates)
             source, shift = _copied(source, images, longer), _copied_rows(shift, images, longer)
@@ -100,8 +101,7 @@ def _rows(bins: Bins, begin: int, end: int, cutoff: float, around: Array) -> tup
                 others = _copied(others, pairs, 2 * (pairs + candidates))
             # candidates are sorted by number: of those that follow each pair is met from one end
             start = room.own[a - first] + 1
-            xs, ys, zs = room.x[start:candidates], room.y[start:candidates], room.z[start:candidates]
-            _square(xs, ys, zs, bins.place[0, a], bins.place[1, a], bins.place[2, a], squared)
+            squared = squares(room, start, candidates, bins.place[0, a], bins.place[1, a], bins.place[2, a])
             found = _pick(squared, limit, row[start:candidates], others[pairs:])
             counts[a - begun] = found
             pairs += found
@@ -139,13 +139,6 @@ def _number(
             number[code] = images
         row[c] = atoms + number[code] - 1
     return images
-
-
-@compiled
-def _square(xs: Array, ys: Array, zs: Array, x: float, y: float, z: float, squared: Array) -> None:
-    for c in range(len(xs)):
-        u, v, w = xs[c] - x, ys[c] - y, zs[c] - z
-        squared[c] = u * u + v * v + w * w
 
 
 @compiled
