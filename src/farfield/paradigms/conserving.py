@@ -1,6 +1,6 @@
 """What rooms whose charges are local and conserved have in common, whatever they make of them."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat
 from pydantic.dataclasses import dataclass
@@ -32,7 +32,7 @@ class ConservingConfig:
 class Conserving(Paradigm):
     """Short-range energies, conserved charges, and the solver for what lies between them."""
 
-    takes: ClassVar = frozenset({"external_field"})
+    takes = frozenset({"external_field"})
 
     def __init__(self, config: ConservingConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)

@@ -23,7 +23,7 @@ class Paradigm(nn.Module, ABC):
     """What it can be asked for. With ``polarization`` it says that its dipole of a crystal is single-valued but for
     e × lattice vectors; forces in a field and Born charges of crystals then are slopes like any other."""
 
-    takes: ClassVar[frozenset[str]] = frozenset()
+    takes: frozenset[str] = frozenset()
     """Conditions (names of ``System.conditions``) it can be under; the others are refused."""
 
     highest_order: ClassVar[int] = 0

@@ -5,6 +5,7 @@ from farfield.paradigms.contract import Paradigm
 from farfield.paradigms.latent import Latent
 from farfield.paradigms.polarizable import Polarizable
 from farfield.paradigms.qeq import QEq
+from farfield.paradigms.scf import Scf
 from farfield.paradigms.short_range import ShortRange
 
 PARADIGMS: dict[str, type[Paradigm]] = {
@@ -13,4 +14,5 @@ PARADIGMS: dict[str, type[Paradigm]] = {
     "latent": Latent,
     "qeq": QEq,
     "polarizable": Polarizable,
+    "scf": Scf,
 }

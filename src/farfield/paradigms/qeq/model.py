@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+from ase.data import chemical_symbols
 from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
@@ -36,6 +36,7 @@ from farfield.response.equilibrate import DENSE_UP_TO
 from farfield.response.form import ChargeForm
 from farfield.response.formal import formal_charges, likely_charges
 from farfield.response.split_charge import split_charges
+from farfield.response.widths import widths_of_elements
 from farfield.system import System, per_atom, per_system
 from farfield.units import COULOMB
 
@@ -56,7 +57,7 @@ class QEq(Paradigm):
     """Electronegativity from the surroundings, charges from the whole system or from what flows along bonds."""
 
     Config: ClassVar = QEqConfig
-    takes: ClassVar = frozenset({"external_field", "fermi_level"})
+    takes = frozenset({"external_field", "fermi_level"})
     reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability", "polarization"})
     widths: Tensor
 
@@ -76,7 +77,7 @@ class QEq(Paradigm):
             self.hardening = AtomicScalar(widths, start=CHARGE_START)
         if self.split:
             self.softness = BondSoftness(widths)
-        self.register_buffer("widths", _widths(config.width, species).to(torch.get_default_dtype()))
+        self.register_buffer("widths", widths_of_elements(config.width, species).to(torch.get_default_dtype()))
         formal = formal_charges(species, given=config.formal_charges)
         self._start_from(formal if self.split else 0.5 * formal)
 
@@ -227,21 +228,3 @@ class QEq(Paradigm):
                     f"transfer: split_charge gives structure {first} the charge {asked - float(missing[first]):+.3f} "
                     f"e, the sum of its formal charges, but its total charge is {asked:+g} e: use transfer: free"
                 )
-
-
-def _widths(width: float | str | dict[str, float], species: tuple[int, ...]) -> Tensor:
-    """Of all elements ``(119,)``, Å.
-
-    Raises:
-        InputError: a table of widths that lacks an element, or names one that is not there.
-    """
-    if width == "covalent":
-        return torch.tensor(covalent_radii[:119])
-    if not isinstance(width, dict):
-        return torch.full((119,), float(width))
-    found, expected = set(width), {chemical_symbols[z] for z in species}
-    if found != expected:
-        raise InputError(f"width should name {sorted(expected)}, the elements of the data; it names {sorted(found)}")
-    table = torch.ones(119, dtype=torch.float64)
-    table[[atomic_numbers[symbol] for symbol in width]] = torch.tensor(list(width.values()), dtype=torch.float64)
-    return table

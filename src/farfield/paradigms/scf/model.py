@@ -1,0 +1,153 @@
+"""Self-consistent density: charges and dipoles of atoms that answer to the potential and field that all of them make.
+
+SCFNN (Gao & Remsing, Nat. Commun. 13, 1572 (2022)), BpopNN (Xie, Persson & Small, JCTC 16, 4256 (2020)) and
+self-consistent MACE (Baldwin et al.; Thomas et al., 2024-25) in one form. Each atom has a free energy w(h; v, F) in the
+potential v and field F of everything, concave and not only quadratic (response/atomic_response.py); its slope is the
+atom's density, (q, -μ) = ∂w/∂(v, F), and v and F are those of this density. As a minimum of
+
+    E = Σ ε(h) + min over ρ of [Σ max over (v, F) of (w - q v + μ·F) + ½ ρ·A·ρ] at Σ q = Q
+
+forces need no adjoint, and dipoles are slopes of the energy by the field. With ``scheme: readout`` the energy is
+Σ ε(h, ρ, v, F) + ½ ρ·A·ρ of the same density instead: forces get dE/dρ·dρ/dR by an adjoint solve. A field then
+adds what it adds to the functional, whose slope the dipole is.
+"""
+
+import math
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from farfield.backbone.contract import Features, Widths
+from farfield.backbone.heads import AtomicEnergy
+from farfield.coulomb import Coulomb
+from farfield.coulomb.plan import Plan
+from farfield.coulomb.solver import own_hardness
+from farfield.data.statistics import Statistics
+from farfield.errors import InputError
+from farfield.field import along_lattice, dipole_of_charges, field_across, field_energy
+from farfield.paradigms.contract import Paradigm, Prediction
+from farfield.paradigms.scf.atoms import VOLT, ResponseHeads
+from farfield.paradigms.scf.config import ScfConfig
+from farfield.response.conservation import mean_square_shift
+from farfield.response.formal import formal_charges, likely_charges
+from farfield.response.self_consistent import Density, Iteration, self_consistent
+from farfield.response.widths import widths_of_elements
+from farfield.system import System, per_system
+
+READ = 3
+"""Numbers of an atom's density that ``readout`` looks at: charge, potential, square of the field."""
+
+
+class Scf(Paradigm):
+    """A density of charges and dipoles that is a fixed point of its own potential."""
+
+    Config: ClassVar = ScfConfig
+    reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability"})
+    highest_order: ClassVar = 1
+    widths: Tensor
+
+    def __init__(self, config: ScfConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
+        super().__init__(config, widths=widths, species=species)
+        self.config, self.species = config, species
+        self.read_out = config.scheme == "readout"
+        self.gives = Paradigm.gives | {"charges", "dipoles", "dipole"}
+        if config.steps is None:  # else the dipole is not the slope of the energy
+            self.takes = frozenset({"external_field", "fermi_level"})
+            self.gives |= {"born_charges", "polarizability"}
+        self.coulomb = Coulomb(error=config.coulomb_error)
+        self.how = Iteration(config.tolerance, config.mixing, config.memory, steps=config.steps)
+        self.atomic_energy = AtomicEnergy(replace(widths, scalars=widths.scalars + (READ if self.read_out else 0)))
+        self.response = ResponseHeads(
+            widths, channels=config.channels, hardness=config.hardness, polarizability=config.polarizability
+        )
+        self.register_buffer("widths", widths_of_elements(config.width, species).to(torch.get_default_dtype()))
+        self._start_from(0.5 * formal_charges(species, given=config.formal_charges))
+
+    def prepare(self, statistics: Statistics) -> None:
+        """Scale the energies; start from likely charges, those of single ions exact."""
+        self.atomic_energy.prepare(statistics)
+        counts, charge = statistics.piece_counts, statistics.piece_charge
+        likely = likely_charges(self.species, counts, charge, given=self.config.formal_charges)
+        self._start_from(torch.where(statistics.ion_charge.isnan(), likely, statistics.ion_charge))
+
+    def _start_from(self, charges: Tensor) -> None:
+        with torch.no_grad():
+            self.response.element_charge[list(self.species)] = charges.to(self.response.element_charge)
+
+    def reach(self, system: System) -> float:
+        """Cutoff of the real-space Coulomb sum."""
+        self._check(system)
+        return self._plan(system).reach
+
+    def forward(self, system: System, features: Features) -> Prediction:
+        """Energy and self-consistent density."""
+        self._check(system)
+        exact = system.to(dtype=torch.float64)  # as sums and solves are
+        widths = self.widths[system.numbers].double()
+        response = self.response(system, features, _own(widths))
+        plan = self._plan(exact)
+        found = self_consistent(exact, response, widths, self.coulomb, plan, self.how)
+        dipole = dipole_of_charges(found.charges, exact) + per_system(found.dipoles, exact)
+        external, electrostatic = exact.external_field, found.energy
+        if external is not None and bool(along_lattice(exact).any()):
+            electrostatic = electrostatic + field_energy(dipole, external - field_across(exact))
+        if self.read_out:
+            alone = found
+            if external is not None:  # what the field adds is the functional's, whose slope the dipole is
+                without = replace(exact, external_field=None)
+                alone = self_consistent(without, response, widths, self.coulomb, plan, self.how)
+                electrostatic = electrostatic - alone.energy
+            own = 0.5 * (response.own * torch.cat([alone.charges.unsqueeze(1), alone.dipoles], 1).square()).sum(1)
+            added = alone.coulomb - per_system(own, exact)
+            electrostatic = added if external is None else electrostatic + added
+            features = self._with_density(features, response.of_others(alone.felt), alone)
+        asked = per_system(response.charge, exact)
+        residual = system.charge - asked
+        if system.fermi_level is not None:
+            residual = torch.where(system.fermi_level.isnan(), residual, 0.0)
+        return Prediction(
+            energy=per_system(self.atomic_energy(system, features).double(), system) + electrostatic,
+            charges=found.charges.to(features.scalars),
+            dipole=dipole,
+            dipoles=found.dipoles,
+            energy_coulomb=electrostatic,
+            charge_residual=residual,
+        )
+
+    def _plan(self, system: System) -> Plan:
+        return self.coulomb.plan(system, self.widths[system.numbers].to(system.positions), rank=1)
+
+    def _with_density(self, features: Features, felt: tuple[Tensor, Tensor], density: Density) -> Features:
+        """Scalars, and charge, potential and field of the others beside them; alone, the preferred charge and none."""
+        u, e = felt
+        weight = math.sqrt(features.scalars.shape[1])
+        read = torch.stack([density.charges, u / (3 * VOLT), e.square().sum(1) / VOLT**2], 1).to(features.scalars)
+        charge = self.response.element_charge[list(self.species)]
+        nothing = torch.nn.functional.pad(charge.unsqueeze(1), (0, READ - 1))
+        return replace(
+            features,
+            scalars=torch.cat([features.scalars, weight * read], 1),
+            alone=torch.cat([features.alone, weight * nothing], 1),
+        )
+
+    def penalty(self, prediction: Prediction, system: System) -> Tensor | None:
+        """Preferred charges that add up leave nothing to flow between fragments far apart but what their fields ask."""
+        if prediction.charge_residual is None:
+            return None
+        return self.config.residual_weight * mean_square_shift(prediction.charge_residual, system)
+
+    def _check(self, system: System) -> None:
+        """Complain of what this choice of keys cannot be under."""
+        if self.read_out and system.fermi_level is not None and not bool(system.fermi_level.isnan().all()):
+            raise InputError(
+                "scf with scheme: readout takes no fermi_level: leave info['fermi_level'] away, or train scf with "
+                "scheme: energy"
+            )
+
+
+def _own(widths: Tensor) -> Tensor:
+    """d²E/dq² and d²E/dμ² of Gaussians with themselves ``(atoms, 4)``, V/e and V/(e·Å²)."""
+    hardness = own_hardness(widths)
+    return torch.cat([hardness.unsqueeze(1), (hardness / (6 * widths.square())).unsqueeze(1).expand(-1, 3)], 1)

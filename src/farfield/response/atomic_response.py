@@ -1,0 +1,83 @@
+"""How the charge and the dipole of one atom follow the potential and the field they are in, beyond linear response.
+
+With x = (v, -F) of the potential v and the field F at an atom, its free energy in them is
+
+    w(x) = q° v - m°·F - P(u, e),   u = v - A q°,   e = F + B m°
+
+A and B those of its own Gaussian, so that u and e are what the others do: an atom with nobody around keeps q° and m°.
+P is convex, quadratic and a few bounded steps on top,
+
+    P = ½ s u² + ½ α e² + Σ_k c_k [ln cosh t_k - tanh(b_k) t_k],   t_k = b_k + a_k u + n_k·e
+
+and the density is its slope, (q, μ) = ∂w/∂x: as w is concave, q falls with v and μ rises with F, whatever the numbers.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+LN2 = math.log(2)
+
+
+@dataclass(frozen=True)
+class AtomicResponse:
+    """Of every atom of a batch, in double precision."""
+
+    own: Tensor  # (atoms, 4) A in V/e, and B in V/(e·Å²) three times; held fixed
+    charge: Tensor  # (atoms,) q°, e
+    dipole: Tensor  # (atoms, 3) m°, e·Å
+    softness: Tensor  # (atoms,) s, e/V
+    polarizability: Tensor  # (atoms,) α, e²·Å²/eV
+    height: Tensor  # (atoms, steps) c, eV
+    place: Tensor  # (atoms, steps) b
+    slope: Tensor  # (atoms, steps) a, 1/V
+    turn: Tensor  # (atoms, steps, 3) n, Å/V
+    @property
+    def variables(self) -> tuple[Tensor, ...]:
+        """What it is made of, less what is held fixed."""
+        linear = (self.charge, self.dipole, self.softness, self.polarizability)
+        return (*linear, self.height, self.place, self.slope, self.turn)
+
+    def at(self, variables: Sequence[Tensor]) -> "AtomicResponse":
+        """The same of other variables."""
+        return AtomicResponse(self.own, *variables)
+
+    def detach(self) -> "AtomicResponse":
+        """Without a graph."""
+        return replace(self.at([x.detach() for x in self.variables]), own=self.own.detach())
+
+    def energy(self, felt: Tensor) -> Tensor:
+        """W ``(atoms,)`` in eV of x ``(atoms, 4)``, V and V/Å."""
+        u, e = self.of_others(felt)
+        steps = self._steps(u, e)
+        cosh = torch.nn.functional.softplus(-2 * steps) + steps - LN2
+        level = torch.nn.functional.softplus(-2 * self.place) + self.place - LN2
+        raised = (self.height * (cosh - level - torch.tanh(self.place) * (steps - self.place))).sum(1)
+        bent = 0.5 * (self.softness * u.square() + self.polarizability * e.square().sum(1))
+        return self.charge * felt[:, 0] + (self.dipole * felt[:, 1:]).sum(1) - bent - raised
+
+    def density(self, felt: Tensor) -> Tensor:
+        """∂w/∂x = (q, μ) ``(atoms, 4)``, e and e·Å."""
+        u, e = self.of_others(felt)
+        pull = self.height * (torch.tanh(self._steps(u, e)) - torch.tanh(self.place))
+        charge = self.charge - self.softness * u - (pull * self.slope).sum(1)
+        dipole = self.dipole + self.polarizability.unsqueeze(1) * e + (pull.unsqueeze(1) @ self.turn).squeeze(1)
+        return torch.cat([charge.unsqueeze(1), dipole], 1)
+
+    def susceptibility(self, felt: Tensor) -> Tensor:
+        """S = -∂²w/∂x² ``(atoms, 4, 4)``, positive definite."""
+        u, e = self.of_others(felt)
+        bend = self.height / torch.cosh(self._steps(u, e)).square()
+        ways = torch.cat([self.slope.unsqueeze(2), -self.turn], 2)
+        linear = torch.cat([self.softness.unsqueeze(1), self.polarizability.unsqueeze(1).expand(-1, 3)], 1)
+        return torch.diag_embed(linear) + ways.transpose(1, 2) @ (bend.unsqueeze(2) * ways)
+
+    def of_others(self, felt: Tensor) -> tuple[Tensor, Tensor]:
+        """U ``(atoms,)`` in V and e ``(atoms, 3)`` in V/Å."""
+        return felt[:, 0] - self.own[:, 0] * self.charge, self.own[:, 1:] * self.dipole - felt[:, 1:]
+
+    def _steps(self, u: Tensor, e: Tensor) -> Tensor:
+        return self.place + self.slope * u.unsqueeze(1) + (self.turn @ e.unsqueeze(2)).squeeze(2)
