@@ -10,17 +10,19 @@ With s = (q, μ) of every source the energy is ½ s·W·s; what is applied here 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from farfield.coulomb import mesh, scaling, surrounding
+from farfield.coulomb.dipole_pairs import Blocks, DipolePairs, of_pairs
 from farfield.coulomb.ewald import neutralising, plane_waves, wave_vectors, wave_weights
+from farfield.coulomb.kernels import pair_rate
 from farfield.coulomb.near import pair_kernels
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.pair_tensors import all_pairs, radial
-from farfield.coulomb.pairs import half_pairs, refuse_coincident
+from farfield.coulomb.pairs import HalfPairs, half_pairs, refuse_coincident
 from farfield.coulomb.parts import Part, join
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.scaling import PairScaling
@@ -82,9 +84,12 @@ def _direct(charged: Charged) -> Apply:
     system = charged.system
     i, j = all_pairs(Padding.of(system))
     vector = system.positions.index_select(0, j) - system.positions.index_select(0, i)
-    squared = torch.linalg.vecdot(vector, vector)
-    refuse_coincident(charged, squared.detach(), i, j)
-    return _of_pairs(i, j, pair_blocks(vector, radial(charged, squared, i, j)))
+    refuse_coincident(charged, torch.linalg.vecdot(vector, vector).detach(), i, j)
+
+    def blocks(vector: Tensor) -> Tensor:
+        return pair_blocks(vector, radial(charged, torch.linalg.vecdot(vector, vector), i, j))
+
+    return _felt(charged, HalfPairs(i, j, vector, torch.linalg.vecdot(vector, vector)), vector.new_zeros(len(i)), blocks)
 
 
 def _periodic(charged: Charged, plan: Plan) -> Apply:
@@ -95,7 +100,12 @@ def _periodic(charged: Charged, plan: Plan) -> Apply:
     near = None
     if plan.reach > 0:
         pairs = half_pairs(charged, plan.cutoff)
-        near = _of_pairs(pairs.i, pairs.j, pair_blocks(pairs.vector, pair_kernels(charged, plan, pairs, 2)))
+
+        def blocks(vector: Tensor) -> Tensor:
+            there = replace(pairs, vector=vector, squared=torch.linalg.vecdot(vector, vector))
+            return pair_blocks(vector, pair_kernels(charged, plan, there, 2))
+
+        near = _felt(charged, pairs, split[pairs.i], blocks)
 
     def apply(columns: Tensor) -> Tensor:
         total = far(columns) - own * columns
@@ -104,6 +114,19 @@ def _periodic(charged: Charged, plan: Plan) -> Apply:
         return total if near is None else total + near(columns)
 
     return apply
+
+
+def _felt(charged: Charged, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> Apply:
+    """Of pairs, compiled where it can be."""
+    i, j, widths = pairs.i, pairs.j, charged.widths
+    if pairs.vector.device.type != "cpu" or (widths is not None and widths.requires_grad):
+        return of_pairs(i, j, blocks(pairs.vector))
+    rate = torch.full_like(split, torch.inf)
+    if widths is not None:
+        variance = widths.square()
+        rate = pair_rate(variance.index_select(0, i), variance.index_select(0, j))
+    found = DipolePairs.of(i, j, pairs.vector, rate, split, blocks)
+    return lambda columns: found.felt(pairs.vector, columns)
 
 
 def _waves(charged: Charged, plan: Plan) -> Apply:
@@ -132,7 +155,7 @@ def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
 
 def _scaled(charged: Charged, pairs: PairScaling) -> Apply:
     vector, kernels = scaling.missing(charged, pairs)
-    return _of_pairs(pairs.i, pairs.j, pair_blocks(vector, kernels))
+    return of_pairs(pairs.i, pairs.j, pair_blocks(vector, kernels))
 
 
 def _around(system: System) -> Apply:
@@ -157,11 +180,3 @@ def pair_blocks(vector: Tensor, kernels: list[Tensor]) -> Tensor:
     inner = b1[:, None, None] * eye - (b2.unsqueeze(1) * vector).unsqueeze(2) * vector.unsqueeze(1)
     top = torch.cat([b0.unsqueeze(1), -along], 1).unsqueeze(1)
     return torch.cat([top, torch.cat([along.unsqueeze(2), inner], 2)], 1)
-
-
-def _of_pairs(i: Tensor, j: Tensor, blocks: Tensor) -> Apply:
-    def apply(columns: Tensor) -> Tensor:
-        total = torch.zeros_like(columns).index_add(0, i, blocks @ columns.index_select(0, j))
-        return total.index_add(0, j, blocks.transpose(1, 2) @ columns.index_select(0, i))
-
-    return apply

@@ -4,13 +4,14 @@ Anderson, J. ACM 12, 547 (1965); Walker and Ni, SIAM J. Numer. Anal. 49, 1715 (2
 last ones whose residuals g(x) - x cancel as well as they can, and a step along what is left of them.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from farfield.errors import ConvergenceError
 from farfield.response.conjugate import Linear, Solution
 from farfield.system import System, per_atom, per_system
 
@@ -29,36 +30,31 @@ def fixed_point(
     tolerance: float,  # of the largest |g(x) - x|
     most: int = 100,  # evaluations of g
 ) -> Solution:
-    """Find x = g(x). No graph is left behind: see ``carried`` for derivatives.
+    """The best x that was found, its residual above ``tolerance`` if there is no better after ``most`` evaluations.
 
-    Raises:
-        ConvergenceError: a residual above ``tolerance`` after ``most`` evaluations.
+    No graph is left behind: see ``carried`` for derivatives.
     """
     with torch.no_grad():
         values = start.detach()
-        moves: deque[Tensor] = deque(maxlen=max(depth, 1))
-        changes: deque[Tensor] = deque(maxlen=max(depth, 1))
+        best = Solution(values, math.inf, 0)
+        history: deque[tuple[Tensor, Tensor]] = deque(maxlen=max(depth, 1))
         before: tuple[Tensor, Tensor] | None = None
         for steps in range(1, most + 1):
             residual = step(values) - values
             size = float(residual.abs().max()) if residual.numel() else 0.0
-            if size <= tolerance:
-                return Solution(values, size, steps)
-            if size != size:
+            best = Solution(values, size, steps) if size < best.residual else replace(best, steps=steps)
+            if size <= tolerance or not math.isfinite(size):
                 break
             left = precondition(residual)
             if before is not None and depth > 0:
-                moves.append(values - before[0])
-                changes.append(left - before[1])
+                history.append((values - before[0], left - before[1]))
             before = values, left
             values = values + mixing * left
-            if moves:
-                move, change = torch.stack(list(moves)), torch.stack(list(changes))
-                share = _least_squares(change, left, system)
-                values = values - torch.einsum("kn,knc->nc", share, move + mixing * change)
-    raise ConvergenceError(
-        f"the fixed point was not reached: a residual of {size:.1e} after {steps} steps, asked for {tolerance:.1e}"
-    )
+            if history:
+                moves, changes = (torch.stack(parts) for parts in zip(*history))
+                shares = _least_squares(changes, left, system)
+                values = values - torch.einsum("kn,knc->nc", shares, moves + mixing * changes)
+    return best
 
 
 def _least_squares(changes: Tensor, residual: Tensor, system: System) -> Tensor:

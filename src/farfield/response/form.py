@@ -115,7 +115,7 @@ class _AtMinimum(torch.autograd.Function):
     def forward(ctx: Any, found: tuple[Form, Tensor], total: Tensor, *variables: Tensor) -> Tensor:
         ctx.form, ctx.unknowns = found
         ctx.save_for_backward(total, *variables)
-        energy: Tensor = ctx.form.at(variables).energy(ctx.unknowns.detach())
+        energy: Tensor = ctx.form.energy(ctx.unknowns.detach())  # of the same variables
         return energy
 
     @staticmethod

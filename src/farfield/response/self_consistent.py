@@ -30,11 +30,11 @@ from farfield.response.fixed_point import fixed_point
 from farfield.response.form import energy_at_minimum, has_gradient
 from farfield.system import System, per_atom, per_system
 
-RELATIVE = 1e-10
-"""Residual of a solve for derivatives, over its right-hand side."""
-
 MOST = 300
-"""Steps of such a solve."""
+"""Steps of a solve for derivatives."""
+
+MOST_NEWTON, MOST_HALVED = 50, 12
+"""Newton's steps, and how often one is halved."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,10 @@ class DensityForm:
 class Iteration:
     """How a fixed point is sought."""
 
-    tolerance: float = 1e-9  # V
+    tolerance: float = 1e-9  # e and e·Å, of the density that the potential makes and the one that makes it
     mixing: float = 1.0  # share of a preconditioned step that is taken
     depth: int = 8  # steps that Anderson's mixing remembers
-    most: int = 100  # steps
+    most: int = 30  # steps of that; Newton's follow
     steps: int | None = None  # exactly as many, without memory, and with a graph through them, instead
 
 
@@ -148,7 +148,7 @@ def self_consistent(
     coulomb: Coulomb,
     plan: Plan,  # of rank 1
     how: Iteration = Iteration(),
-    start: Tensor | None = None,  # (atoms, 4), x to start from
+    start: Tensor | None = None,  # (atoms, 4), density to start from
 ) -> Density:
     """The density, and its energy; both twice differentiable in positions, cell, charge, field, level and response.
 
@@ -156,28 +156,65 @@ def self_consistent(
         ConvergenceError: an iteration that stops short.
     """
     form = DensityForm(system, response, widths, coulomb, plan)
+    _ = form.made, form.external  # with their graphs
     if how.steps is not None:
         return _unrolled(form, how.steps, how.mixing)
     with torch.no_grad():
-        fixed = form.at([x.detach() for x in form.variables])
-        first = fixed.felt(fixed.made(_preferred(fixed)), fixed.level(torch.zeros_like(system.charge)))
-        start = first if start is None else start.double()
-        try:
-            found = fixed_point(
-                lambda x: _next(fixed, x), start, system, precondition=_own(fixed, first),
-                mixing=how.mixing, depth=how.depth, tolerance=how.tolerance, most=how.most,
-            )  # fmt: skip
-        except ConvergenceError as failure:
-            raise ConvergenceError(f"{failure}; smaller mixing, or a longer memory, may get there") from failure
-        values = _values(fixed, found.values)
+        first = form.felt(form.made(_preferred(form) if start is None else start.double()), form.level(0 * system.charge))
+        found = fixed_point(
+            lambda felt: _next(form, felt), first, system, precondition=_own(form, first), mixing=how.mixing,
+            depth=how.depth, tolerance=how.tolerance, most=how.most,
+        )  # fmt: skip
+        values, residual, steps = _finished(form, found.values, how.tolerance)
+    steps += found.steps
     density, level = form.parted(values)
     if has_gradient(*form.variables):
-        solve = _Jacobian(fixed, values)
+        solve = _Jacobian(form, values, how.tolerance)
         exact = carried(values, form.residual, solve, solve.transposed)
         energy, (density, level) = energy_at_minimum(form, exact), form.parted(exact)
     else:
         energy = form.energy(values)
-    return _answer(form, density, level, energy, found.residual, found.steps)
+    return _answer(form, density, level, energy, residual, steps)
+
+
+def _finished(form: DensityForm, felt: Tensor, tolerance: float) -> tuple[Tensor, float, int]:
+    """Newton's steps to where mixing did not get: densities and levels, what is left, and applications of A.
+
+    A step is halved where the residual would grow. As the Jacobian is never singular, that ends at the fixed point.
+    """
+    values, steps = _values(form, felt), 1
+    residual = form.residual(values)
+    for _ in range(MOST_NEWTON):
+        size = float(residual.abs().max()) if residual.numel() else 0.0
+        if size <= tolerance:
+            return values, size, steps
+        jacobian = _Jacobian(form, values, min(0.03, max(size, 0.1 * tolerance / size)))
+        move, share, before = jacobian(residual), torch.ones_like(form.system.charge), _squared(form, residual)
+        for _ in range(MOST_HALVED):
+            trial = values - _each(form, share) * move
+            left = form.residual(trial)
+            steps += 1
+            worse = _squared(form, left) > before
+            if not worse.any():
+                break
+            share = torch.where(worse, 0.5 * share, share)
+        steps += jacobian.steps
+        values, residual = trial, left
+    raise ConvergenceError(
+        f"the density was not self-consistent: {size:.1e} e left after {steps} steps, asked for {tolerance:.1e}; ask for a "
+        "larger tolerance, or look at positions, widths and total charge"
+    )
+
+
+def _squared(form: DensityForm, values: Tensor) -> Tensor:
+    density, level = form.parted(values)
+    return per_system(density.square().sum(1), form.system) + level.square()
+
+
+def _each(form: DensityForm, share: Tensor) -> Tensor:
+    """Numbers of systems at their ``values``."""
+    atoms = per_atom(share, form.system).expand(form.system.n_atoms)
+    return torch.cat([atoms.repeat_interleave(4), share])
 
 
 def _answer(form: DensityForm, density: Tensor, level: Tensor, energy: Tensor, residual: float, steps: int) -> Density:
@@ -244,15 +281,17 @@ class _Jacobian:
     total is fixed y is sought across c: along it, as with other charged slabs and wires, A need not be positive.
     """
 
-    def __init__(self, form: DensityForm, values: Tensor) -> None:
-        self._form, self._system = form, form.system
+    def __init__(self, form: DensityForm, values: Tensor, relative: float) -> None:
+        self._form, self._system, self._relative = form, form.system, relative
+        self.steps = 0
         with torch.no_grad():
             density, level = form.parted(values)
             matrix = form.response.susceptibility(form.felt(form.made(density), form.level(level)))
             self._factor: Tensor = torch.linalg.cholesky(matrix)
             own = self._factor.transpose(1, 2) @ (form.response.own.unsqueeze(2) * self._factor)
             self._inverse: Tensor = torch.linalg.inv(own + torch.eye(4).to(own))
-            self._charge, self._soft = self._factor[:, 0], matrix[:, :, 0]
+            self._charge: Tensor = self._factor[:, 0]
+            self._soft = matrix[:, :, 0]
             self._whole = self._sum(self._charge, self._charge)
             self._turned = self._near(self._charge)
             self._bound = self._sum(self._charge, self._turned)
@@ -285,9 +324,10 @@ class _Jacobian:
         right = self._across(right)
         size = float(right.abs().max()) if right.numel() else 0.0
         found = conjugate_gradient(
-            self._image, right, preconditioner=self._constrained, project=self._across, tolerance=RELATIVE * size,
+            self._image, right, preconditioner=self._constrained, project=self._across, tolerance=self._relative * size,
             most=MOST, dot=lambda one, two: self._at(self._sum(one, two)),
         )  # fmt: skip
+        self.steps += found.steps
         return found.values
 
     def _image(self, values: Tensor) -> Tensor:
