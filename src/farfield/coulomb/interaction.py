@@ -89,7 +89,9 @@ def _direct(charged: Charged) -> Apply:
     def blocks(vector: Tensor) -> Tensor:
         return pair_blocks(vector, radial(charged, torch.linalg.vecdot(vector, vector), i, j))
 
-    return _felt(charged, HalfPairs(i, j, vector, torch.linalg.vecdot(vector, vector)), vector.new_zeros(len(i)), blocks)
+    return _felt(
+        charged, HalfPairs(i, j, vector, torch.linalg.vecdot(vector, vector)), vector.new_zeros(len(i)), blocks
+    )
 
 
 def _periodic(charged: Charged, plan: Plan) -> Apply:

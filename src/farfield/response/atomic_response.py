@@ -35,6 +35,7 @@ class AtomicResponse:
     place: Tensor  # (atoms, steps) b
     slope: Tensor  # (atoms, steps) a, 1/V
     turn: Tensor  # (atoms, steps, 3) n, Å/V
+
     @property
     def variables(self) -> tuple[Tensor, ...]:
         """What it is made of, less what is held fixed."""
@@ -74,6 +75,13 @@ class AtomicResponse:
         ways = torch.cat([self.slope.unsqueeze(2), -self.turn], 2)
         linear = torch.cat([self.softness.unsqueeze(1), self.polarizability.unsqueeze(1).expand(-1, 3)], 1)
         return torch.diag_embed(linear) + ways.transpose(1, 2) @ (bend.unsqueeze(2) * ways)
+
+    def softness_of_charge(self, felt: Tensor) -> Tensor:
+        """Its first row ``(atoms, 4)``: what a potential does to charge and dipole, with the sign turned."""
+        u, e = self.of_others(felt)
+        bend = self.height / torch.cosh(self._steps(u, e)).square() * self.slope
+        charge = self.softness + (bend * self.slope).sum(1)
+        return torch.cat([charge.unsqueeze(1), -(bend.unsqueeze(1) @ self.turn).squeeze(1)], 1)
 
     def of_others(self, felt: Tensor) -> tuple[Tensor, Tensor]:
         """U ``(atoms,)`` in V and e ``(atoms, 3)`` in V/Å."""

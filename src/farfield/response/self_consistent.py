@@ -33,6 +33,9 @@ from farfield.system import System, per_atom, per_system
 MOST = 300
 """Steps of a solve for derivatives."""
 
+VOLTS = 3.0
+"""V/e: atoms are hardly softer, so that potentials this much less exact than the density asked for will do."""
+
 MOST_NEWTON, MOST_HALVED = 50, 12
 """Newton's steps, and how often one is halved."""
 
@@ -160,10 +163,12 @@ def self_consistent(
     if how.steps is not None:
         return _unrolled(form, how.steps, how.mixing)
     with torch.no_grad():
-        first = form.felt(form.made(_preferred(form) if start is None else start.double()), form.level(0 * system.charge))
+        first = form.felt(
+            form.made(_preferred(form) if start is None else start.double()), form.level(0 * system.charge)
+        )
         found = fixed_point(
             lambda felt: _next(form, felt), first, system, precondition=_own(form, first), mixing=how.mixing,
-            depth=how.depth, tolerance=how.tolerance, most=how.most,
+            depth=how.depth, tolerance=VOLTS * how.tolerance, most=how.most,
         )  # fmt: skip
         values, residual, steps = _finished(form, found.values, how.tolerance)
     steps += found.steps
@@ -230,7 +235,7 @@ def _preferred(form: DensityForm) -> Tensor:
 
 def _conserving(form: DensityForm, felt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """∂w/∂x brought to the total by softness; the softness ``(atoms,)``, and the level that does it ``(systems,)``."""
-    density, soft = form.response.density(felt), form.response.susceptibility(felt)[:, :, 0]
+    density, soft = form.response.density(felt), form.response.softness_of_charge(felt)
     excess = per_system(density[:, 0], form.system) - form.system.charge
     raised = torch.where(form.held, excess / per_system(soft[:, 0], form.system), 0.0)
     return density - soft * per_atom(raised, form.system).reshape(-1, 1), soft[:, 0], raised
@@ -282,25 +287,44 @@ class _Jacobian:
     """
 
     def __init__(self, form: DensityForm, values: Tensor, relative: float) -> None:
-        self._form, self._system, self._relative = form, form.system, relative
-        self.steps = 0
-        with torch.no_grad():
-            density, level = form.parted(values)
-            matrix = form.response.susceptibility(form.felt(form.made(density), form.level(level)))
-            self._factor: Tensor = torch.linalg.cholesky(matrix)
-            own = self._factor.transpose(1, 2) @ (form.response.own.unsqueeze(2) * self._factor)
-            self._inverse: Tensor = torch.linalg.inv(own + torch.eye(4).to(own))
-            self._charge: Tensor = self._factor[:, 0]
-            self._soft = matrix[:, :, 0]
-            self._whole = self._sum(self._charge, self._charge)
-            self._turned = self._near(self._charge)
-            self._bound = self._sum(self._charge, self._turned)
+        self._form, self._system, self._relative, self._values = form, form.system, relative, values
+        self._size, self.steps = 0.0, 0
+
+    @cached_property
+    def _susceptibility(self) -> Tensor:
+        density, level = self._form.parted(self._values)
+        return self._form.response.susceptibility(self._form.felt(self._form.made(density), level))
+
+    @cached_property
+    def _factor(self) -> Tensor:
+        factor: Tensor = torch.linalg.cholesky(self._susceptibility)
+        return factor
+
+    @cached_property
+    def _inverse(self) -> Tensor:
+        """Of 1 + LᵀAL, atom by atom."""
+        own = self._factor.transpose(1, 2) @ (self._form.response.own.unsqueeze(2) * self._factor)
+        inverse: Tensor = torch.linalg.inv(own + torch.eye(4).to(own))
+        return inverse
+
+    @cached_property
+    def _charge(self) -> Tensor:
+        return self._factor[:, 0]
+
+    @cached_property
+    def _whole(self) -> Tensor:
+        return self._sum(self._charge, self._charge)
+
+    @cached_property
+    def _turned(self) -> tuple[Tensor, Tensor]:
+        turned = self._near(self._charge)
+        return turned, self._sum(self._charge, turned)
 
     def __call__(self, right: Tensor) -> Tensor:
         form = self._form
         density, excess = form.parted(right)
         asked = torch.where(form.held, (excess - per_system(density[:, 0], self._system)) / self._whole, -excess)
-        density = density + self._soft * self._at(asked)
+        density = density + self._susceptibility[:, :, 0] * self._at(asked)
         right = -self._up(form.made(density))
         found = self._solved(right)
         level = self._sum(self._charge, right - self._image(found)) / self._whole - asked
@@ -323,8 +347,11 @@ class _Jacobian:
         """(1 + LᵀAL)⁻¹, across c where the total is fixed."""
         right = self._across(right)
         size = float(right.abs().max()) if right.numel() else 0.0
+        if size > 100 * self._relative * self._size:  # else what rounding left of the one before, not to be solved anew
+            self._size = size
         found = conjugate_gradient(
-            self._image, right, preconditioner=self._constrained, project=self._across, tolerance=self._relative * size,
+            self._image, right, preconditioner=self._constrained, project=self._across,
+            tolerance=self._relative * self._size,
             most=MOST, dot=lambda one, two: self._at(self._sum(one, two)),
         )  # fmt: skip
         self.steps += found.steps
@@ -343,8 +370,9 @@ class _Jacobian:
 
     def _constrained(self, values: Tensor) -> Tensor:
         found = self._near(values)
-        share = torch.where(self._form.held, self._sum(self._charge, found) / self._bound, 0.0)
-        return found - self._turned * self._at(share)
+        turned, whole = self._turned
+        share = torch.where(self._form.held, self._sum(self._charge, found) / whole, 0.0)
+        return found - turned * self._at(share)
 
     def _down(self, values: Tensor) -> Tensor:
         return (self._factor @ values.unsqueeze(2)).squeeze(2)

@@ -29,8 +29,8 @@ class ScfConfig:
     """Charge of each element that atoms start from; fitted to the data where absent."""
     residual_weight: Annotated[float, Field(ge=0)] = 30.0
     """Weight in the loss of what the charges of undisturbed atoms miss of the total charge, squared, (e/atom)²."""
-    tolerance: Annotated[float, Field(ge=1e-12, le=1e-2)] = 1e-9
-    """V, of the potential that the density makes and the one it answers to."""
+    tolerance: Annotated[float, Field(ge=1e-12, le=1e-2)] = 1e-6
+    """e and e·Å, of the density that the potential makes and the one that makes it; energies are exact to its square."""
     mixing: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of each new density that is taken."""
     memory: Annotated[int, Field(ge=0, le=30)] = 8
