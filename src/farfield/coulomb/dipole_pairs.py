@@ -28,7 +28,7 @@ class DipolePairs:
 
     @classmethod
     def of(cls, i: Tensor, j: Tensor, vector: Tensor, rate: Tensor, split: Tensor, blocks: Blocks) -> "DipolePairs":
-        """Rates ``(pairs,)``, infinite for points, and splittings ``(pairs,)``, zero in open space; not differentiated."""
+        """Rates ``(pairs,)``, infinite for points; splittings ``(pairs,)``, zero in open space; not differentiated."""
         d = numbers(vector)
         return cls(i, j, d, dipole_pairs.radial((d * d).sum(1), numbers(rate), numbers(split)), blocks)
 

@@ -4,7 +4,8 @@ With x = (v, -F) of the potential v and the field F at an atom, its free energy 
 
     w(x) = q° v - m°·F - P(u, e),   u = v - A q°,   e = F + B m°
 
-A and B those of its own Gaussian, so that u and e are what the others do: an atom with nobody around keeps q° and m°.
+A and B those of its own Gaussian, so that u and e are what the others do: an atom with nobody around keeps q° and m°,
+and has no energy (½ A q°² + ½ B m°² is taken off).
 P is convex, quadratic and a few bounded steps on top,
 
     P = ½ s u² + ½ α e² + Σ_k c_k [ln cosh t_k - tanh(b_k) t_k],   t_k = b_k + a_k u + n_k·e
@@ -58,7 +59,8 @@ class AtomicResponse:
         level = torch.nn.functional.softplus(-2 * self.place) + self.place - LN2
         raised = (self.height * (cosh - level - torch.tanh(self.place) * (steps - self.place))).sum(1)
         bent = 0.5 * (self.softness * u.square() + self.polarizability * e.square().sum(1))
-        return self.charge * felt[:, 0] + (self.dipole * felt[:, 1:]).sum(1) - bent - raised
+        own = 0.5 * (self.own[:, 0] * self.charge.square() + (self.own[:, 1:] * self.dipole.square()).sum(1))
+        return self.charge * felt[:, 0] + (self.dipole * felt[:, 1:]).sum(1) - own - bent - raised
 
     def density(self, felt: Tensor) -> Tensor:
         """∂w/∂x = (q, μ) ``(atoms, 4)``, e and e·Å."""

@@ -206,8 +206,8 @@ def _finished(form: DensityForm, felt: Tensor, tolerance: float) -> tuple[Tensor
         steps += jacobian.steps
         values, residual = trial, left
     raise ConvergenceError(
-        f"the density was not self-consistent: {size:.1e} e left after {steps} steps, asked for {tolerance:.1e}; ask for a "
-        "larger tolerance, or look at positions, widths and total charge"
+        f"the density was not self-consistent: {size:.1e} e left after {steps} steps, asked for {tolerance:.1e}; ask for "
+        "a larger tolerance, or look at positions, widths and total charge"
     )
 
 
