@@ -146,6 +146,9 @@ def test_the_density_is_the_slope_of_the_atoms_energy_and_softness_its_slope():
     torch.testing.assert_close(susceptibility, -torch.stack(rows, 1))
     torch.testing.assert_close(response.softness_of_charge(felt), susceptibility[:, 0])
     assert torch.linalg.eigvalsh(susceptibility).min() > 0
+    with torch.no_grad():
+        compiled = response.answer(felt)
+    torch.testing.assert_close(compiled, (slope.detach(), susceptibility[:, 0].detach()))
 
 
 @pytest.mark.parametrize("pbc", PERIODIC)

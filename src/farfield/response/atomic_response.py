@@ -15,10 +15,14 @@ and the density is its slope, (q, μ) = ∂w/∂x: as w is concave, q falls with
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from farfield.compiled import Array, numbers
+from farfield.response.compiled import atomic_response
 
 LN2 = math.log(2)
 
@@ -47,10 +51,6 @@ class AtomicResponse:
         """The same of other variables."""
         return AtomicResponse(self.own, *variables)
 
-    def detach(self) -> "AtomicResponse":
-        """Without a graph."""
-        return replace(self.at([x.detach() for x in self.variables]), own=self.own.detach())
-
     def energy(self, felt: Tensor) -> Tensor:
         """W ``(atoms,)`` in eV of x ``(atoms, 4)``, V and V/Å."""
         u, e = self.of_others(felt)
@@ -77,6 +77,17 @@ class AtomicResponse:
         ways = torch.cat([self.slope.unsqueeze(2), -self.turn], 2)
         linear = torch.cat([self.softness.unsqueeze(1), self.polarizability.unsqueeze(1).expand(-1, 3)], 1)
         return torch.diag_embed(linear) + ways.transpose(1, 2) @ (bend.unsqueeze(2) * ways)
+
+    def answer(self, felt: Tensor) -> tuple[Tensor, Tensor]:
+        """The density, and ``softness_of_charge``; compiled where no graph is recorded."""
+        if torch.is_grad_enabled() or felt.device.type != "cpu":
+            return self.density(felt), self.softness_of_charge(felt)
+        density, soft = atomic_response.answer(numbers(felt), *self._numbers)
+        return torch.from_numpy(density), torch.from_numpy(soft)
+
+    @cached_property
+    def _numbers(self) -> tuple[Array, ...]:
+        return tuple(map(numbers, (self.own, *self.variables)))
 
     def softness_of_charge(self, felt: Tensor) -> Tensor:
         """Its first row ``(atoms, 4)``: what a potential does to charge and dipole, with the sign turned."""

@@ -206,7 +206,7 @@ def _finished(form: DensityForm, felt: Tensor, tolerance: float) -> tuple[Tensor
         steps += jacobian.steps
         values, residual = trial, left
     raise ConvergenceError(
-        f"the density was not self-consistent: {size:.1e} e left after {steps} steps, asked for {tolerance:.1e}; ask for "
+        f"the density is not self-consistent: {size:.1e} e left in {steps} steps, asked for {tolerance:.1e}; ask for "
         "a larger tolerance, or look at positions, widths and total charge"
     )
 
@@ -235,7 +235,7 @@ def _preferred(form: DensityForm) -> Tensor:
 
 def _conserving(form: DensityForm, felt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """∂w/∂x brought to the total by softness; the softness ``(atoms,)``, and the level that does it ``(systems,)``."""
-    density, soft = form.response.density(felt), form.response.softness_of_charge(felt)
+    density, soft = form.response.answer(felt)
     excess = per_system(density[:, 0], form.system) - form.system.charge
     raised = torch.where(form.held, excess / per_system(soft[:, 0], form.system), 0.0)
     return density - soft * per_atom(raised, form.system).reshape(-1, 1), soft[:, 0], raised
