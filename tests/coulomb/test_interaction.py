@@ -93,3 +93,18 @@ def test_its_derivatives_are_those_of_the_energy(pbc):
         found.append((energy, slope, *second))
     for one, two in zip(*found):
         torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9)
+
+
+def test_without_a_graph_one_compiled_pass_gives_the_same():
+    rng = np.random.default_rng(4)
+
+    def gas(count, length):
+        cell = length * np.eye(3) + rng.normal(scale=0.3, size=(3, 3))
+        return System.from_ase(ase.Atoms("O" * count, rng.uniform(0, length, (count, 3)), cell=cell, pbc=True))
+
+    system = concatenate([gas(9, 6.0), gas(14, 7.5)])
+    interaction = Coulomb(error=1e-6).interaction(system, torch.full((23,), 0.9, dtype=torch.float64))
+    columns = torch.from_numpy(rng.normal(size=(23, 4, 3)))
+    with torch.no_grad():
+        found = interaction.slopes(columns)
+    torch.testing.assert_close(found, interaction.slopes(columns))

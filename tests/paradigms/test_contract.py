@@ -31,7 +31,7 @@ CASES = {
     "qeq-split-charge": {"kind": "qeq", "transfer": "split_charge", **TIGHT},
     "qeq-split-charge-4g": {"kind": "qeq", "transfer": "split_charge", "scheme": "4g", **TIGHT},
     "scf": {"kind": "scf", "tolerance": 1e-11, **TIGHT},
-    "scf-linear": {"kind": "scf", "channels": 0, "width": 1.0, "tolerance": 1e-11, **TIGHT},
+    "scf-linear": {"kind": "scf", "channels": 0, "width": "covalent", "tolerance": 1e-11, **TIGHT},
     "scf-readout": {"kind": "scf", "scheme": "readout", "tolerance": 1e-11, **TIGHT},
     "scf-steps": {"kind": "scf", "steps": 3, "mixing": 0.3, "channels": 0, **TIGHT},
 }

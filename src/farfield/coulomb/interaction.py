@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from farfield.compiled import numbers
 from farfield.coulomb import mesh, scaling, surrounding
 from farfield.coulomb.dipole_pairs import Blocks, DipolePairs, of_pairs
 from farfield.coulomb.ewald import neutralising, plane_waves, wave_vectors, wave_weights
@@ -136,9 +137,12 @@ def _waves(charged: Charged, plan: Plan) -> Apply:
     phases, waves = plane_waves(system, padding, plan)
     k = wave_vectors(system, plan).unsqueeze(3)  # (systems, waves, 3, 1)
     weight = 2 * wave_weights(system, plan).unsqueeze(2)
+    known = (numbers(k.squeeze(3)), numbers(weight.squeeze(2))) if k.device.type == "cpu" else None
 
     def apply(columns: Tensor) -> Tensor:
         channels = columns.shape[2]
+        if known is not None and not torch.is_grad_enabled():  # an iteration: one pass
+            return padding.unpad(waves.felt(*known, padding.pad(columns).flatten(2))).reshape(-1, 4, channels)
         found = spread(phases, padding.pad(columns).flatten(2), waves)
         cosine, sine = (x.reshape(*x.shape[:2], 4, channels) for x in found)
         real = weight * (cosine[:, :, 0] - (k * sine[:, :, 1:]).sum(2))

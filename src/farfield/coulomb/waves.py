@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from farfield.compiled import numbers
+from farfield.compiled import Array, numbers
 from farfield.coulomb.compiled import wave_sums
 from farfield.coulomb.padding import Padding
 from farfield.system import System
@@ -46,6 +46,10 @@ class Waves:
             values = wave_sums.gather(self._x, self._rows, numbers(cosine), numbers(sine))
             return torch.from_numpy(values).to(cosine.dtype)
         return self.gather_reference(cosine, sine)
+
+    def felt(self, vectors: Array, weight: Array, columns: Tensor) -> Tensor:
+        """What charges and dipoles ``(systems, sources, 4 · channels)`` feel of one another; compiled, no graph."""
+        return torch.from_numpy(wave_sums.felt(self._x, self._rows, vectors, weight, numbers(columns))).to(columns)
 
     def products(self, weight: Tensor) -> Tensor:
         """Σ_k w_k cos(n_k·(x_i - x_j)) ``(systems, sources, sources)`` of weights ``(systems, waves, 1)``."""

@@ -33,9 +33,6 @@ from farfield.system import System, per_atom, per_system
 MOST = 300
 """Steps of a solve for derivatives."""
 
-VOLTS = 3.0
-"""V/e: atoms are hardly softer, so that potentials this much less exact than the density asked for will do."""
-
 MOST_NEWTON, MOST_HALVED = 50, 12
 """Newton's steps, and how often one is halved."""
 
@@ -139,7 +136,7 @@ class Iteration:
 
     tolerance: float = 1e-9  # e and e·Å, of the density that the potential makes and the one that makes it
     mixing: float = 1.0  # share of a preconditioned step that is taken
-    depth: int = 8  # steps that Anderson's mixing remembers
+    depth: int = 15  # steps that Anderson's mixing remembers
     most: int = 30  # steps of that; Newton's follow
     steps: int | None = None  # exactly as many, without memory, and with a graph through them, instead
 
@@ -168,7 +165,7 @@ def self_consistent(
         )
         found = fixed_point(
             lambda felt: _next(form, felt), first, system, precondition=_own(form, first), mixing=how.mixing,
-            depth=how.depth, tolerance=VOLTS * how.tolerance, most=how.most,
+            depth=how.depth, tolerance=how.tolerance, most=how.most,
         )  # fmt: skip
         values, residual, steps = _finished(form, found.values, how.tolerance)
     steps += found.steps

@@ -55,6 +55,28 @@ def gather(
     return values
 
 
+def felt(
+    phases: Array,  # (systems, sources, 3)
+    rows: Rows,
+    vectors: Array,  # (systems, waves, 3), k
+    weight: Array,  # (systems, waves)
+    columns: Array,  # (systems, sources, 4 · channels), charges and dipoles
+) -> Array:
+    """Σ weight·|Σ (q + ik·μ) exp(ik·r)|²/2 differentiated by every charge and dipole, shaped as the columns."""
+    systems, sources, count = columns.shape
+    found = np.zeros((systems, count, weight.shape[1], 2))
+    values = np.empty_like(columns)
+
+    def task(first: int, last: int) -> None:
+        some = (first, last)
+        _spread(phases, rows, columns, some, found)
+        _turn(vectors, weight, some, found)
+        _gather(phases, rows, found, some, values)
+
+    together(task, ranges(systems, sources, weight.shape[1]))
+    return values
+
+
 def table(phases: Array, rows: Rows, waves: int) -> tuple[Array, Array]:
     """cos(n·x) and sin(n·x) ``(systems, waves, sources)``."""
     shape = (len(phases), waves, phases.shape[1])
@@ -91,6 +113,25 @@ def _spread(phases: Array, rows: Rows, moments: Array, systems: tuple[int, int],
                         amplitude[0, p] = local[c, p] * wave[0, p]
                         amplitude[1, p] = local[c, p] * wave[1, p]
                     add_row(amplitude, powers.third, rows.place[row], full, found[s, c])
+
+
+@regrouped
+def _turn(vectors: Array, weight: Array, systems: tuple[int, int], factors: Array) -> None:
+    """Structure factors of charges and dipoles to the amplitudes that ``_gather`` takes, in their place."""
+    channels = factors.shape[1] // 4
+    for s in range(systems[0], systems[1]):
+        for c in range(channels):
+            one, two, three = c + channels, c + 2 * channels, c + 3 * channels
+            for k in range(len(weight[s])):
+                x, y, z = vectors[s, k, 0], vectors[s, k, 1], vectors[s, k, 2]
+                along = x * factors[s, one, k, 0] + y * factors[s, two, k, 0] + z * factors[s, three, k, 0]
+                across = x * factors[s, one, k, 1] + y * factors[s, two, k, 1] + z * factors[s, three, k, 1]
+                real = weight[s, k] * (factors[s, c, k, 0] - across)
+                imaginary = weight[s, k] * (factors[s, c, k, 1] + along)
+                factors[s, c, k, 0], factors[s, c, k, 1] = real, -imaginary
+                factors[s, one, k, 0], factors[s, one, k, 1] = imaginary * x, real * x
+                factors[s, two, k, 0], factors[s, two, k, 1] = imaginary * y, real * y
+                factors[s, three, k, 0], factors[s, three, k, 1] = imaginary * z, real * z
 
 
 @regrouped

@@ -23,7 +23,7 @@ class ScfConfig:
     """Where every element's hardness starts, eV/e²; learned, and changed by the surroundings."""
     polarizability: Positive = 0.5
     """Where every element's polarizability starts, Å³; learned, and changed by the surroundings."""
-    width: Positive | Literal["covalent"] | dict[str, Positive] = "covalent"
+    width: Positive | Literal["covalent"] | dict[str, Positive] = 1.0
     """Gaussian width of charges and dipoles, Å; or each element's covalent radius; or a width for each element."""
     formal_charges: dict[str, FiniteFloat] | None = None
     """Charge of each element that atoms start from; fitted to the data where absent."""
@@ -33,7 +33,7 @@ class ScfConfig:
     """e and e·Å, of the density that the potential makes and the one that makes it; energies err by its square."""
     mixing: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of each new density that is taken."""
-    memory: Annotated[int, Field(ge=0, le=30)] = 8
+    memory: Annotated[int, Field(ge=0, le=30)] = 15
     """Steps that Anderson's mixing looks back on; 0 for plain mixing."""
     steps: Annotated[int, Field(ge=1, le=100)] | None = None
     """A fixed number of plain steps instead of convergence; what is learned then belongs to this number."""
