@@ -50,9 +50,10 @@ class ResponseHeads(nn.Module):
         else:
             height = place = slope = features.scalars.new_zeros(atoms, 0)
             turn = features.scalars.new_zeros(atoms, 0, 3)
-        # softplus is ln 2 at zero
-        height = (HEIGHT * VOLT / math.log(2)) * nn.functional.softplus(height)
-        slope = nn.functional.softplus(slope) / (math.log(2) * VOLT)
+        # bounded, as are softness and polarizability: structures unlike those learned from have a density, too
+        height = HEIGHT * VOLT * torch.exp(2 * torch.tanh(0.5 * height))
+        slope = torch.exp(torch.tanh(slope)) / VOLT
+        turn = turn * torch.rsqrt(1 + turn.square().sum(2, keepdim=True) / 9)
         found = (
             self.element_charge[numbers] + self.charge(features),
             self.dipole(features),
