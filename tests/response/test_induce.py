@@ -108,6 +108,26 @@ def test_a_simple_cubic_lattice_is_clausius_mossottis(x, expected, width, repeat
         torch.testing.assert_close(epsilon, expected * torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_at_constant_displacement_the_lattice_has_the_energy_of_its_dielectric(solver):
+    """min over μ of E(μ) + V(D - 4πK P)²/8πK = V D²/8πKε, and E = D - 4πK P = D/ε there."""
+    polarizability = 3 * 4.0**3 * 0.2 / (4 * math.pi)
+    system = System.from_ase(ase.Atoms("O", cell=[4.0] * 3, pbc=True).repeat(3))
+    tinfoil, volume = Coulomb(error=1e-9).interaction(system), float(system.volume())
+    displacement = tensor([0.02, -0.01, 0.03])  # V/Å
+
+    def depolarized(charges, dipoles):  # the slope of V(4πK P)²/8πK is a field against the polarization
+        potential, field = tinfoil(charges, dipoles)
+        return potential, field - 4 * math.pi * COULOMB * dipoles.sum(0) / volume
+
+    alike = torch.full((system.n_atoms,), polarizability).double()
+    found = induce(system, alike, displacement.expand(system.n_atoms, 3), depolarized, solver=solver)
+    field = displacement - 4 * math.pi * COULOMB * found.dipoles.sum(0) / volume
+    torch.testing.assert_close(displacement / field, torch.full((3,), 1.75).double(), rtol=0, atol=1e-6)
+    empty = volume * displacement.square().sum() / (8 * math.pi * COULOMB)
+    assert float(found.energy + empty) == pytest.approx(float(empty) / 1.75, rel=1e-6)
+
+
 def test_a_charge_and_the_dipole_it_induces():
     """-αq²/2R⁴, exactly so between points."""
     for distance in (6.0, 12.0):
