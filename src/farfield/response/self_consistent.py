@@ -21,6 +21,7 @@ from torch import Tensor
 
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan import Plan
+from farfield.coulomb.sources import part
 from farfield.errors import ConvergenceError
 from farfield.field import field_across
 from farfield.response.atomic_response import AtomicResponse
@@ -28,6 +29,8 @@ from farfield.response.carried import carried
 from farfield.response.conjugate import Linear, conjugate_gradient
 from farfield.response.fixed_point import fixed_point
 from farfield.response.form import energy_at_minimum, has_gradient
+from farfield.response.iterated import SMOOTH_FROM
+from farfield.response.smooth_inverse import SmoothInverse
 from farfield.system import System, per_atom, per_system
 
 MOST = 300
@@ -164,7 +167,7 @@ def self_consistent(
             form.made(_preferred(form) if start is None else start.double()), form.level(0 * system.charge)
         )
         found = fixed_point(
-            lambda felt: _next(form, felt), first, system, precondition=_own(form, first), mixing=how.mixing,
+            lambda felt: _next(form, felt), first, system, precondition=_near(form, first), mixing=how.mixing,
             depth=how.depth, tolerance=how.tolerance, most=how.most,
         )  # fmt: skip
         values, residual, steps = _finished(form, found.values, how.tolerance)
@@ -258,8 +261,41 @@ def _values(form: DensityForm, felt: Tensor) -> Tensor:
 def _own(form: DensityForm, felt: Tensor) -> Linear:
     """(1 + A S)⁻¹ of each atom's own A and S, at ``felt``."""
     matrix = form.response.own.unsqueeze(2) * form.response.susceptibility(felt)
-    factor = torch.linalg.lu_factor(matrix + torch.eye(4).to(matrix))
-    return lambda residual: torch.linalg.lu_solve(*factor, residual.unsqueeze(2)).squeeze(2)
+    inverse: Tensor = torch.linalg.inv(matrix + torch.eye(4).to(matrix))
+    return lambda residual: (inverse @ residual.unsqueeze(2)).squeeze(2)
+
+
+def _near(form: DensityForm, felt: Tensor) -> Linear:
+    """About (1 + A S)⁻¹: each atom's own A and S, and how charges screen each other over long distances."""
+    own, soft = _own(form, felt), form.response.softness_of_charge(felt)
+    unit = own(torch.nn.functional.pad(torch.ones_like(soft[:, :1]), (0, 3)))
+    waves = _Waves(form, (soft * unit).sum(1))
+
+    def apply(residual: Tensor) -> Tensor:
+        found = own(residual)
+        return found - unit * waves((soft * found).sum(1)).unsqueeze(1)
+
+    return apply
+
+
+class _Waves:
+    """What long waves screen in every system that is large enough (smooth_inverse.py)."""
+
+    def __init__(self, form: DensityForm, softness: Tensor) -> None:
+        """``softness`` (atoms,) in e/V, what a potential moves of each charge that feels its own Gaussian."""
+        self._large: list[tuple[slice, SmoothInverse]] = []
+        alone = replace(form.system, neighbors=None)
+        for k in (alone.atoms_per_system >= SMOOTH_FROM).nonzero().squeeze(1):
+            one, places = part(alone, k[None])
+            rows = slice(int(places[0]), int(places[-1]) + 1)
+            self._large.append((rows, SmoothInverse(one, 1 / softness[rows], form.widths[rows].square())))
+
+    def __call__(self, answer: Tensor) -> Tensor:
+        """Charges ``(atoms,)`` that answer atom by atom to the potential screened ``(atoms,)``."""
+        found = torch.zeros_like(answer)
+        for rows, inverse in self._large:
+            found[rows] = inverse.screening(answer[rows])
+        return found
 
 
 def _unrolled(form: DensityForm, steps: int, mixing: float) -> Density:
@@ -361,9 +397,18 @@ class _Jacobian:
         share = torch.where(self._form.held, self._sum(self._charge, values) / self._whole, 0.0)
         return values - self._charge * self._at(share)
 
-    def _near(self, values: Tensor) -> Tensor:
+    @cached_property
+    def _waves(self) -> "_Waves":
+        return _Waves(self._form, (self._charge * self._own(self._charge)).sum(1))
+
+    def _own(self, values: Tensor) -> Tensor:
         """The inverse atom by atom."""
         return (self._inverse @ values.unsqueeze(2)).squeeze(2)
+
+    def _near(self, values: Tensor) -> Tensor:
+        """About the inverse: atom by atom, and the screening of long waves."""
+        found = self._own(values)
+        return found - self._own(self._charge) * self._waves((self._charge * found).sum(1)).unsqueeze(1)
 
     def _constrained(self, values: Tensor) -> Tensor:
         found = self._near(values)

@@ -58,16 +58,20 @@ class SmoothInverse:
         shortest = (6 * math.pi**2 * count / room) ** (1 / 3)  # as many waves are longer as there are atoms
         blur = torch.exp(-4 * squared / shortest**2) / overlap
         density = self._smoothed(self._over, blur)  # s around each atom
-        self._share = self._over / density.clamp_min(FLOOR * float(density.mean())).sqrt()
+        self._root = density.clamp_min(FLOOR * float(density.mean())).rsqrt()
         kernel = 4 * math.pi * COULOMB / volume * torch.exp(-squared * variance.mean() - (squared / shortest**2) ** 2)
         inverse = torch.where(squared > 0, squared.clamp_min(1e-12) / kernel.clamp_min(1e-300), torch.inf)
         self._weight = 1 / ((1 + inverse / density.mean()) * overlap)
 
     def __call__(self, residual: Tensor) -> Tensor:
         """Charges ``(atoms,)`` in e whose potential is about the residual ``(atoms,)`` in V."""
+        return self._over * (residual - self.screening(self._over * residual))
+
+    def screening(self, answer: Tensor) -> Tensor:
+        """The potential ``(atoms,)`` in V that long waves screen, where charges ``(atoms,)`` answer to it one by one."""
         if self._weight is None:
-            return residual * self._over
-        return residual * self._over - self._share * self._smoothed(self._share * residual, self._weight)
+            return torch.zeros_like(answer)
+        return self._root * self._smoothed(self._root * answer, self._weight)
 
     def _smoothed(self, values: Tensor, weight: Tensor) -> Tensor:
         """Φ weight Φᵀ values."""
