@@ -22,9 +22,7 @@ from torch import Tensor
 from farfield.compiled import Array
 from farfield.coulomb import far, mesh, near, truncated
 from farfield.coulomb.multipoles import SYMMETRIC
-from farfield.coulomb.near import pair_kernel
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.pairs import half_pairs
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
@@ -104,16 +102,12 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     distant = mesh.operator(charged, plan) if plan.on_mesh else wave_operator(charged, plan)
     background = neutralising(system, plan)
     own = (2 / math.sqrt(math.pi) * plan.splitting)[system.system_index].unsqueeze(1)
-    pairs = half_pairs(charged, plan.cutoff) if plan.reach > 0 else None
-    kernel = None if pairs is None else pair_kernel(charged, plan, pairs).unsqueeze(1)
+    close = near.operator(charged, plan) if plan.reach > 0 else None
 
     def potential(charges: Tensor) -> Tensor:
         total = distant(charges) - own * charges
         total = total - (background * per_system(charges, system))[system.system_index]
-        if pairs is not None and kernel is not None:
-            total = total.index_add(0, pairs.i, kernel * charges.index_select(0, pairs.j))
-            total = total.index_add(0, pairs.j, kernel * charges.index_select(0, pairs.i))
-        return COULOMB * total
+        return COULOMB * (total if close is None else total + close(charges))
 
     return potential
 
@@ -121,7 +115,7 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
 def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     """d²E/dqdq ``(systems, longest, longest)`` in V/e, Gaussian self-energies left out; zero where padded."""
     system = charged.system
-    block = _real_matrix(charged, plan, padding)
+    block = near.matrix(charged, plan, padding)
     phases, waves = plane_waves(system, padding, plan)
     mask = padding.mask().to(block.dtype)
     units = torch.diag_embed(mask)
@@ -192,14 +186,3 @@ def self_and_background(charged: Charged, plan: Plan) -> Tensor:
     squares = per_system(charged.charges.square(), system)
     total = per_system(charged.charges, system)
     return -alpha / math.sqrt(math.pi) * squares - 0.5 * neutralising(system, plan) * total.square()
-
-
-def _real_matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
-    n = padding.longest
-    flat = charged.charges.new_zeros(padding.systems * n * n)
-    if plan.reach > 0:
-        pairs = half_pairs(charged, plan.cutoff)
-        kernel = pair_kernel(charged, plan, pairs)
-        row, column = padding.slots[pairs.i], padding.slots[pairs.j]
-        flat = flat.index_add(0, row * n + column % n, kernel).index_add(0, column * n + row % n, kernel)
-    return flat.reshape(padding.systems, n, n)

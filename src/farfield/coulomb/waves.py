@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from farfield.compiled import numbers
-from farfield.coulomb.compiled import wave_sums
+from farfield.coulomb.compiled import wave_matrix, wave_sums
 from farfield.coulomb.padding import Padding
 from farfield.system import System
 
@@ -49,6 +49,12 @@ class Waves:
 
     def products(self, weight: Tensor) -> Tensor:
         """Σ_k w_k cos(n_k·(x_i - x_j)) ``(systems, sources, sources)`` of weights ``(systems, waves, 1)``."""
+        if self._compiled:
+            return torch.from_numpy(wave_matrix.products(self._x, self._rows, numbers(weight)[..., 0])).to(weight.dtype)
+        return self.products_reference(weight)
+
+    def products_reference(self, weight: Tensor) -> Tensor:
+        """``products`` in plain torch."""
         systems, sources, _ = self.phases.shape
         total = weight.new_zeros(systems, sources, sources)
         for waves, cos, sin in self._blocks():

@@ -27,6 +27,13 @@ def listed_once(i: Array, j: Array, shift: Array, *, sources: int, twice: bool) 
     return _with_sources(first, other, source, moved)
 
 
+def listing(rows: NeighborRows) -> tuple[Array, Array, Array]:
+    """First and second ends and shifts ``(pairs, 3)`` of all pairs of the rows."""
+    other = rows.other[: rows.pairs]
+    i = np.repeat(rows.atom, np.diff(rows.first))
+    return i, rows.source[other].astype(np.int64), rows.shift[other] - rows.shift[i]
+
+
 def _listed_by_sorting(i: Array, j: Array, shift: Array, first: Array, *, twice: bool) -> NeighborRows:
     """The same where images lie wide apart: sources far outside their cell."""
     kept = np.empty(len(i), np.bool_)
