@@ -262,7 +262,7 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def of(apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        return lambda values: _Product.apply(values, apply)  # type: ignore[no-any-return, no-untyped-call]
+        return lambda values: _Product.apply(values, apply)  # type: ignore[no-untyped-call]
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ from farfield.coulomb.solver import own_hardness
 from farfield.coulomb.sources import part
 from farfield.errors import ConvergenceError
 from farfield.response.conjugate import Linear, NotPositiveDefinite, conjugate_gradient
+from farfield.response.conserved import Conserved
 from farfield.response.form import ChargeForm
 from farfield.response.refusal import refuse
 from farfield.response.smooth_inverse import SmoothInverse
@@ -48,16 +49,16 @@ def _positive(diagonal: Tensor) -> Tensor:
 
 
 class IteratedInverse:
-    """Potentials ``(atoms,)`` in V to the charges ``(atoms,)`` in e that raise them, at fixed total where ``held``.
+    """Potentials ``(atoms,)`` in V to the charges ``(atoms,)`` in e that raise them, at fixed totals.
 
     Raises:
         InputError: a system without a minimum.
         ConvergenceError: too many steps.
     """
 
-    def __init__(self, form: ChargeForm, held: Tensor, tolerance: float) -> None:
-        """``held`` (systems,): the total charge is fixed; ``tolerance`` in V."""
-        self._system, self._held, self._tolerance = form.system, held, tolerance
+    def __init__(self, form: ChargeForm, conserved: Conserved, tolerance: float) -> None:
+        """``conserved`` says which totals are fixed; ``tolerance`` in V."""
+        self._system, self._conserved, self._tolerance = form.system, conserved, tolerance
         self.matrix, self._diagonal = matrix_of(form), _positive(diagonal_of(form))
         self._scale: float | None = None
         widths = torch.as_tensor(0.0 if form.widths is None else form.widths).to(self._diagonal)
@@ -79,9 +80,8 @@ class IteratedInverse:
             return self._solve(potential, tolerance, self._constrained(lambda residual: residual / self._diagonal))
 
     def along(self, potential: Tensor) -> Tensor:
-        """Less what moves no charge: the mean where the total is fixed."""
-        mean = per_system(potential, self._system) / self._system.atoms_per_system.clamp_min(1)
-        return potential - per_atom(mean * self._held, self._system)
+        """Less what moves no charge: the mean of those that share a total."""
+        return self._conserved.without_mean(potential)
 
     def _solve(self, potential: Tensor, tolerance: float, preconditioner: Linear) -> Tensor:
         try:
@@ -109,16 +109,8 @@ class IteratedInverse:
         return per_atom(per_system(one * two, self._system), self._system)
 
     def _constrained(self, inverse: Linear) -> Linear:
-        """The same within the charges that sum to zero: a solve with Lagrange's condition."""
-        one = inverse(torch.ones_like(self._diagonal))
-        whole = per_system(one, self._system)
-
-        def along(residual: Tensor) -> Tensor:
-            found = inverse(residual)
-            excess = self._held * per_system(found, self._system) / whole
-            return found - one * per_atom(excess, self._system)
-
-        return along
+        """The same within the charges whose totals are zero."""
+        return lambda residual: self.along(inverse(self.along(residual)))
 
 
 class _Blocks:

@@ -5,10 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from farfield.compiled import Array, regrouped, together
-from farfield.coulomb.compiled.lanes import LANES, columns, entries, fill, first_of, smaller, smallest, store
+from farfield.coulomb.compiled.lanes import LANES, ROW, columns, entries, fill, first_of, smaller, smallest, store
 from farfield.coulomb.compiled.pair_sums import (
     FAR,
-    ROW,
     Cells,
     Charges,
     blurred_kernels,
