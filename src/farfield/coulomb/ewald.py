@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from farfield.compiled import Array
+from farfield.compiled import Array, numbers
 from farfield.coulomb import far, mesh, near, truncated
+from farfield.coulomb.compiled import wave_matrix
 from farfield.coulomb.multipoles import SYMMETRIC
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
-from farfield.coulomb.waves import Waves, gather, spread, waves_at
+from farfield.coulomb.waves import Waves, gather, phases_at, spread, waves_at
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
@@ -114,6 +115,8 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
 
 def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     """d²E/dqdq ``(systems, longest, longest)`` in V/e, Gaussian self-energies left out; zero where padded."""
+    if near.fixed(charged):
+        return _fixed_matrix(charged, plan, padding)
     system = charged.system
     block = near.matrix(charged, plan, padding)
     phases, waves = plane_waves(system, padding, plan)
@@ -128,6 +131,24 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     block = block + mask.unsqueeze(1) * mask.unsqueeze(2) * distant
     block = block - neutralising(system, plan).unsqueeze(2) * mask.unsqueeze(1) * mask.unsqueeze(2)
     return COULOMB * (block - units * (2 / math.sqrt(math.pi)) * plan.splitting[:, None, None])
+
+
+def _fixed_matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
+    """The same by compiled loops, without a graph."""
+    asked, charged, plan = charged.charges.dtype, charged.double(), plan.double()
+    with torch.no_grad():
+        system = charged.system
+        weights = 2 * COULOMB * _kept_weights(system, plan)
+        phases = phases_at(system, padding, summed_cell(system, plan.box))
+        block = wave_matrix.products(numbers(phases), plan.rows, numbers(weights))
+        near.add_matrix(charged, plan, padding, block)
+        found = torch.from_numpy(block)
+        if not padding.even:
+            mask = padding.mask().to(found.dtype)
+            found *= mask.unsqueeze(1) * mask.unsqueeze(2)
+        own = -2 / math.sqrt(math.pi) * COULOMB * plan.splitting[system.system_index]
+        found.diagonal(dim1=1, dim2=2).add_(padding.pad(own))
+    return found.to(asked)
 
 
 def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, Waves]:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from farfield.compiled import numbers
+from farfield.compiled import Array, numbers
 from farfield.coulomb.beyond import bends
 from farfield.coulomb.compiled import pair_matrix, pair_sums
 from farfield.coulomb.kernels import pair_rate, screened, screened_orders, smeared, smeared_orders
@@ -28,6 +27,7 @@ from farfield.geometry import listed_rows
 from farfield.geometry.neighbors import CLOSEST, find_neighbors, search_rows
 from farfield.geometry.rows import NeighborRows
 from farfield.system import NeighborList, System
+from farfield.units import COULOMB
 
 
 def energy(charged: Charged, plan: Plan) -> Tensor:
@@ -60,15 +60,10 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
-    """B_0 of the pairs of each system ``(systems, longest, longest)``, those of an image with its source on the diagonal."""
+    """B_0 of the pairs of each system ``(systems, longest, longest)``; of an image with its source, on the diagonal."""
     n, charges = padding.longest, charged.charges
     if plan.reach == 0:
         return charges.new_zeros(padding.systems, n, n)
-    if _fixed(charged):
-        near = _Near(charged, plan)
-        block = np.zeros((padding.systems, n, n))
-        pair_matrix.add_dense(near.matrix(), padding.slots.numpy(), block)
-        return torch.from_numpy(block).to(charges.dtype)
     pairs = half_pairs(charged, plan.cutoff)
     kernel = pair_kernel(charged, plan, pairs)
     row, column = padding.slots[pairs.i], padding.slots[pairs.j]
@@ -77,9 +72,15 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     return flat.reshape(padding.systems, n, n)
 
 
+def add_matrix(charged: Charged, plan: Plan, padding: Padding, block: Array) -> None:
+    """Add K times the same, in V/e, by compiled loops."""
+    if plan.reach > 0:
+        pair_matrix.add_dense(_Near(charged, plan).matrix(), COULOMB, padding.slots.numpy(), block)
+
+
 def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     """Charges ``(sources, channels)`` to potentials in e/Å; pairs are evaluated once, for however many follow."""
-    if _fixed(charged):
+    if fixed(charged):
         near = _Near(charged, plan)
         fixed = near.matrix()
         return _Product.of(lambda x: torch.from_numpy(pair_matrix.times(fixed, numbers(x), near.listed)).to(x.dtype))
@@ -251,7 +252,7 @@ def attached(system: System, reach: float) -> System:
     return replace(system, neighbors=known)
 
 
-def _fixed(charged: Charged) -> bool:
+def fixed(charged: Charged) -> bool:
     """Whether there are loops for the matrix, and nobody differentiates it."""
     places = (charged.system.positions, charged.system.cell)
     return _compiled(charged) and not (torch.is_grad_enabled() and any(x.requires_grad for x in places))

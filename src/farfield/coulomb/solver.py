@@ -226,7 +226,7 @@ class Coulomb:
             pieces.append((part, torch.nn.functional.pad(pair, (0, missing, 0, missing)) if missing else pair))
         block = join(pieces, system.n_systems, lambda part: part.systems)
         if charged.widths is not None:
-            block = block + torch.diag_embed(padding.pad(own_hardness(charged.widths)))
+            block = plus_diagonal(block, padding.pad(own_hardness(charged.widths)))
         if self.boundary == "vacuum":
             block = block + surrounding.matrix(system, padding)
         return block, padding.mask()
@@ -285,6 +285,14 @@ class Coulomb:
 
     def _reachable(self, charged: Charged) -> float:
         return max(self.error, _TIGHTEST.get(charged.system.positions.dtype, 2e-5))
+
+
+def plus_diagonal(block: Tensor, values: Tensor) -> Tensor:
+    """``block`` (systems, n, n), which may be written to, with ``values`` (systems, n) added to its diagonal."""
+    if block.requires_grad or values.requires_grad:
+        return block + torch.diag_embed(values)
+    block.diagonal(dim1=1, dim2=2).add_(values)
+    return block
 
 
 def own_hardness(widths: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from farfield.compiled import numbers
-from farfield.coulomb.compiled import wave_matrix, wave_sums
+from farfield.coulomb.compiled import wave_sums
 from farfield.coulomb.padding import Padding
 from farfield.system import System
 
@@ -49,12 +49,6 @@ class Waves:
 
     def products(self, weight: Tensor) -> Tensor:
         """Σ_k w_k cos(n_k·(x_i - x_j)) ``(systems, sources, sources)`` of weights ``(systems, waves, 1)``."""
-        if self._compiled:
-            return torch.from_numpy(wave_matrix.products(self._x, self._rows, numbers(weight)[..., 0])).to(weight.dtype)
-        return self.products_reference(weight)
-
-    def products_reference(self, weight: Tensor) -> Tensor:
-        """``products`` in plain torch."""
         systems, sources, _ = self.phases.shape
         total = weight.new_zeros(systems, sources, sources)
         for waves, cos, sin in self._blocks():
@@ -113,10 +107,15 @@ def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves
 
 def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, Waves]:
     """Phases ``(systems, longest, 3)``, differentiable in positions and cell ``(systems, 3, 3)``, and the waves."""
+    phases = phases_at(system, padding, cell)
+    return phases, Waves(phases, indices)
+
+
+def phases_at(system: System, padding: Padding, cell: Tensor) -> Tensor:
+    """Phases x ``(systems, longest, 3)``, differentiable in positions and cell."""
     phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
     # whole turns change nothing, and small angles keep their digits
-    phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
-    return phases, Waves(phases, indices)
+    return phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
 
 
 class _Spread(torch.autograd.Function):

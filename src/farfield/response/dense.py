@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.padding import Padding
+from farfield.coulomb.solver import plus_diagonal
 from farfield.response.conserved import Conserved
 from farfield.response.form import ChargeForm
 from farfield.response.refusal import refuse
@@ -26,12 +27,11 @@ class DenseInverse:
         self.padding = padding = Padding.of(form.system)
         with torch.no_grad():
             matrix, mask = form.coulomb.padded_matrix(form.system, form.widths, plan=form.plan)
-            matrix.diagonal(dim1=1, dim2=2).add_(padding.pad(form.hardness.detach()))
-            self.block = matrix
+            self.block = matrix = plus_diagonal(matrix, padding.pad(form.hardness.detach()))
             self.held = padding.pad(conserved.held_atoms.to(matrix.dtype))
             self.first, free = _first(conserved, padding, mask)
             self.free = free.to(matrix.dtype)
-            self.factor = self._factor(self._reduced(free), form)
+            self.factor = self._factor(self._reduced(), form)
 
     def matrix(self, charges: Tensor) -> Tensor:
         """M·charges ``(atoms,)`` in V, without a graph."""
@@ -55,13 +55,21 @@ class DenseInverse:
         block = block * self.free
         return self.padding.unpad(block.scatter_add(1, self.first, -self.held * block))
 
-    def _reduced(self, free: Tensor) -> Tensor:
+    def _reduced(self) -> Tensor:
         """R; the identity where nothing is free."""
-        matrix, first = self.block, self.first.unsqueeze(2).expand_as(self.block)
-        half = matrix - self.held.unsqueeze(2) * matrix.gather(1, first)
-        whole = half - self.held.unsqueeze(1) * half.gather(2, first.transpose(1, 2))
-        eye = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
-        return torch.where(free[:, None] & free[:, :, None], whole, eye)
+        # in place, for temporaries of this size cost more than what is done to them
+        reduced = self.block - self.held.unsqueeze(2) * self._of_first(self.block, 1)
+        reduced -= self.held.unsqueeze(1) * self._of_first(reduced, 2).clone()
+        reduced *= self.free.unsqueeze(1)
+        reduced *= self.free.unsqueeze(2)
+        reduced.diagonal(dim1=1, dim2=2).add_(1 - self.free)
+        return reduced
+
+    def _of_first(self, matrix: Tensor, dim: int) -> Tensor:
+        """Rows or columns of the first atoms, in the place of all that share their totals."""
+        if not bool(self.first.any()):
+            return matrix.narrow(dim, 0, 1)
+        return matrix.gather(dim, self.first.unsqueeze(3 - dim).expand_as(matrix))
 
     def _factor(self, reduced: Tensor, form: ChargeForm) -> Tensor:
         factor: Tensor

@@ -1,4 +1,4 @@
-"""The real-space kernel B_0 of every pair, evaluated once for however many charges follow: a sparse symmetric matrix."""
+"""The real-space kernel B_0 of every pair: a sparse symmetric matrix, evaluated once for however many charges follow."""
 
 from typing import NamedTuple
 
@@ -60,9 +60,9 @@ def times(matrix: PairMatrix, charges: Array, listed: NeighborRows) -> Array:
     return total_of(tuple(together(share, rows(listed))))
 
 
-def add_dense(matrix: PairMatrix, slots: Array, block: Array) -> None:
-    """Add the entries to ``block`` (systems, longest, longest); atom i stands at ``slots[i]`` of all its rows."""
-    _add_dense(matrix, slots, block.reshape(-1, block.shape[2]))
+def add_dense(matrix: PairMatrix, factor: float, slots: Array, block: Array) -> None:
+    """Add ``factor`` times it to ``block`` (systems, longest, longest); atom i stands at ``slots[i]`` of all rows."""
+    _add_dense(matrix, factor, slots, block.reshape(-1, block.shape[2]))
 
 
 @regrouped
@@ -112,11 +112,11 @@ def _times(matrix: PairMatrix, charges: Array, reach: tuple[int, int], out: Arra
 
 
 @regrouped
-def _add_dense(matrix: PairMatrix, slots: Array, block: Array) -> None:
+def _add_dense(matrix: PairMatrix, factor: float, slots: Array, block: Array) -> None:
     longest = block.shape[1]
     for run in range(len(matrix.atom)):
         row = slots[matrix.atom[run]]
         for pair in range(matrix.first[run], matrix.first[run + 1]):
-            other, value = slots[matrix.other[pair]], matrix.value[pair]
+            other, value = slots[matrix.other[pair]], factor * matrix.value[pair]
             block[row, other % longest] += value
             block[other, row % longest] += value

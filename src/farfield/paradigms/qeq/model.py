@@ -99,9 +99,10 @@ class QEq(Paradigm):
             self.element_preference[list(self.species)] = charges.to(self.element_preference)
 
     def reach(self, system: System) -> float:
-        """Cutoff of the real-space Coulomb sum."""
+        """Cutoff of the real-space Coulomb sum, which counts in double precision."""
         self._check(system)
-        return self.coulomb.reach(system, self.widths[system.numbers])
+        exact = replace(system, positions=system.positions.double(), cell=system.cell.double())
+        return self.coulomb.reach(exact, self.widths[system.numbers].double())
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy and equilibrated charges."""
