@@ -22,6 +22,7 @@ from torch import Tensor
 from farfield.compiled import Array, numbers
 from farfield.coulomb import far, mesh, near, truncated
 from farfield.coulomb.compiled import wave_matrix
+from farfield.coulomb.curvature import Curvature
 from farfield.coulomb.multipoles import SYMMETRIC
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan import Plan
@@ -175,6 +176,14 @@ def weights_with_origin(system: System, plan: Plan) -> Tensor:
     """The same with that of k = 0 ahead, the background's in 3D ``(systems, 1 + waves)``, in double precision."""
     exact, plan = replace(system, cell=system.cell.double()), plan.double()
     return torch.cat([-0.5 * neutralising(exact, plan), wave_weights(exact, plan)], 1)
+
+
+def curvature(charged: Charged, plan: Plan, own: Tensor | None) -> Curvature | None:
+    """Derivatives by charges and positions at fixed cells, where all sums are compiled ones over pairs and waves."""
+    if not near.fixed(charged, only_cell=True) or plan.on_mesh:
+        return None
+    charged, plan = charged.double(), plan.double()
+    return Curvature(charged, plan, _kept_weights(charged.system, plan), own)
 
 
 def _kept_weights(system: System, plan: Plan) -> Tensor:

@@ -7,6 +7,7 @@ other devices) is autograd over plain torch, which is also what the compiled sum
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -41,7 +42,7 @@ def energy(charged: Charged, plan: Plan) -> Tensor:
         return charges.new_zeros(system.n_systems, charges.shape[1])
     if not _compiled(charged):
         return energy_reference(charged, plan)
-    near = _Near(charged, plan)
+    near = Near(charged, plan)
     total: Tensor = _Energy.apply(system.positions, system.cell, charges, near)  # type: ignore[no-untyped-call]
     return total
 
@@ -54,7 +55,7 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
         return torch.zeros_like(charges), charges.new_zeros(*charges.shape, 3), nothing
     if charged.charges.device.type != "cpu":
         return _response_reference(charged, plan)
-    first = _Near(charged, plan).first_order()
+    first = Near(charged, plan).first_order
     lattice = summed_cell(charged.system, plan.box).transpose(1, 2).unsqueeze(1)
     return first.potential, first.field, lattice @ first.by_cell - first.moment
 
@@ -75,15 +76,15 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
 def add_matrix(charged: Charged, plan: Plan, padding: Padding, block: Array) -> None:
     """Add K times the same, in V/e, by compiled loops."""
     if plan.reach > 0:
-        pair_matrix.add_dense(_Near(charged, plan).matrix(), COULOMB, padding.slots.numpy(), block)
+        pair_matrix.add_dense(Near(charged, plan).matrix(), COULOMB, padding.slots.numpy(), block)
 
 
 def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     """Charges ``(sources, channels)`` to potentials in e/Å; pairs are evaluated once, for however many follow."""
     if fixed(charged):
-        near = _Near(charged, plan)
-        fixed = near.matrix()
-        return _Product.of(lambda x: torch.from_numpy(pair_matrix.times(fixed, numbers(x), near.listed)).to(x.dtype))
+        near = Near(charged, plan)
+        matrix = near.matrix()
+        return _Product.of(lambda x: torch.from_numpy(pair_matrix.times(matrix, numbers(x), near.listed)).to(x.dtype))
     pairs = half_pairs(charged, plan.cutoff)
     kernel = pair_kernel(charged, plan, pairs).unsqueeze(1)
 
@@ -137,7 +138,7 @@ class _FirstOrder:
     moment: Tensor  # (systems, channels, 3, 3), Σ r⊗qE, e²/Å
 
 
-class _Near:
+class Near:
     """Pairs, and what of them is not differentiated."""
 
     def __init__(self, charged: Charged, plan: Plan) -> None:
@@ -151,11 +152,14 @@ class _Near:
         self.listed = _rows(charged, plan.reach)
 
     def matrix(self) -> pair_matrix.PairMatrix:
+        """B_0 of all pairs."""
         matrix, closest = pair_matrix.pair_matrix(self._charges, self._cells, self.listed)
         self._refuse(closest)
         return matrix
 
+    @cached_property
     def first_order(self) -> _FirstOrder:
+        """What every charge feels."""
         found = pair_sums.first_order(self._charges, self._cells, self.listed)
         self._refuse(found.closest)
         dtype = self.charged.charges.dtype
@@ -181,8 +185,8 @@ class _Near:
 
 class _Energy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, near: _Near) -> Tensor:
-        ctx.near, ctx.first = near, near.first_order()
+    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, near: Near) -> Tensor:
+        ctx.near, ctx.first = near, near.first_order
         ctx.save_for_backward(positions, cell, charges)
         owner, systems = near.charged.system.system_index, len(cell)
         half = 0.5 * charges * ctx.first.potential
@@ -199,7 +203,7 @@ class _Slopes(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, positions: Tensor, cell: Tensor, charges: Tensor, near: _Near, first: _FirstOrder
+        ctx: Any, weight: Tensor, positions: Tensor, cell: Tensor, charges: Tensor, near: Near, first: _FirstOrder
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.near = near
         ctx.save_for_backward(weight, positions, cell, charges)
@@ -252,9 +256,9 @@ def attached(system: System, reach: float) -> System:
     return replace(system, neighbors=known)
 
 
-def fixed(charged: Charged) -> bool:
-    """Whether there are loops for the matrix, and nobody differentiates it."""
-    places = (charged.system.positions, charged.system.cell)
+def fixed(charged: Charged, *, only_cell: bool = False) -> bool:
+    """Whether there are loops for these sources, and nobody differentiates by where they are (or by the cell only)."""
+    places = (charged.system.cell,) if only_cell else (charged.system.positions, charged.system.cell)
     return _compiled(charged) and not (torch.is_grad_enabled() and any(x.requires_grad for x in places))
 
 

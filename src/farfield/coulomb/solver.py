@@ -11,6 +11,7 @@ from torch import Tensor
 
 from farfield.compiled import own_threads
 from farfield.coulomb import direct, ewald, probe, scaling, surrounding
+from farfield.coulomb.curvature import Curvature
 from farfield.coulomb.evaluate import Evaluation, evaluate
 from farfield.coulomb.evaluate_multipoles import Cuts, evaluate_multipoles
 from farfield.coulomb.interaction import Interaction, interaction
@@ -209,6 +210,22 @@ class Coulomb:
         charged = on_atoms(system, None, widths, zero)
         cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
         return interaction(cut, charged, pairs, vacuum=self.boundary == "vacuum")
+
+    def curvature(
+        self, system: System, charges: Tensor, widths: Tensor | float | None = None, *, plan: Plan | None = None
+    ) -> Curvature | None:
+        """First and second derivatives of the energy of charges ``(atoms,)`` at fixed cells, without a graph.
+
+        None where the sums are not all compiled ones over pairs and waves, or the cell or widths require a gradient:
+        autograd through ``energy`` gives the same, and always.
+        """
+        charged = on_atoms(system, charges, widths)
+        first, *others = parts(charged, self.method, plan)
+        cuts = self._cuts(first, plan)
+        if others or cuts is None or self.boundary == "vacuum":
+            return None
+        own = None if charged.widths is None else own_hardness(charged.widths)
+        return ewald.curvature(charged, cuts, own)
 
     def padded_matrix(
         self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None

@@ -113,7 +113,7 @@ def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) ->
 
 def phases_at(system: System, padding: Padding, cell: Tensor) -> Tensor:
     """Phases x ``(systems, longest, 3)``, differentiable in positions and cell."""
-    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
+    phases: Tensor = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
     # whole turns change nothing, and small angles keep their digits
     return phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
 

@@ -39,7 +39,7 @@ class Conserved:
         return values.new_zeros(len(self.total)).index_add(0, self.group, values)
 
     def spread(self, amounts: Tensor) -> Tensor:
-        """Amounts ``(groups,)`` evenly over the atoms ``(atoms,)`` of the groups that are held; nothing to the others."""
+        """Amounts ``(groups,)`` evenly over the atoms ``(atoms,)`` of groups that are held; nothing to the others."""
         share = torch.where(self.held, amounts, 0.0) / self.sizes
         return share[self.group] if len(share) > 1 else share.expand(len(self.group))
 

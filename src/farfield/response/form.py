@@ -8,7 +8,6 @@ beyond goes the way of ``carried``. The energy is known once the minimum is: non
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +18,7 @@ from farfield.coulomb.near import attached
 from farfield.coulomb.plan import Plan
 from farfield.response.carried import Linear, carried
 from farfield.response.conserved import Conserved
+from farfield.response.slopes import Slopes, SlopesByAutograd, SlopesOfCharges, slopes_of
 from farfield.system import System, per_system
 
 
@@ -41,6 +41,10 @@ class Form(Protocol):
 
     def energy(self, unknowns: Tensor) -> Tensor:
         """``(systems,)`` eV; differentiable."""
+        ...
+
+    def slopes(self, unknowns: Tensor) -> Slopes:
+        """Derivatives of that, where the variables are leaves."""
         ...
 
 
@@ -98,6 +102,16 @@ class ChargeForm:
         coulomb = self.coulomb.energy(self.system, charges=charges, widths=self.widths, plan=self.plan)
         return per_system(charges * (self.slope + 0.5 * self.hardness * charges), self.system) + coulomb
 
+    def slopes(self, unknowns: Tensor) -> Slopes:
+        """Derivatives at charges: compiled ones where only slope, hardness and positions are differentiated by."""
+        others = (self.widths, *(() if self.conserved is None else (self.conserved.total,)))
+        curvature = None
+        if not any(isinstance(x, Tensor) and x.requires_grad for x in others):
+            curvature = self.coulomb.curvature(self.system, unknowns, self.widths, plan=self.plan)
+        if curvature is None:
+            return SlopesByAutograd.of(self, unknowns)
+        return SlopesOfCharges(self.system, unknowns, curvature, len(self.variables))
+
     def energy_of(self, charges: Tensor, felt: Tensor) -> Tensor:
         """The same ``(systems,)`` where what they feel, (J + A)·q ``(atoms,)`` in V, is at hand."""
         return per_system(charges * (self.slope + 0.5 * felt), self.system)
@@ -132,41 +146,24 @@ class _Minimum:
 
     def __init__(self, form: Form, unknowns: Tensor, solve: Linear) -> None:
         self.form, self.unknowns, self.solve = form, unknowns, solve
-        self._graph: _Graph | None = None
+        self._slopes: Slopes | None = None
 
-    def graph(self, variables: Sequence[Tensor]) -> "_Graph":
-        """Of the energy there; one for all derivatives."""
-        if self._graph is None:
+    def slopes(self, variables: Sequence[Tensor]) -> Slopes:
+        """Of the energy there; the same for all derivatives."""
+        if self._slopes is None:
             with torch.enable_grad():
                 leaves = [x.detach().requires_grad_(x.requires_grad) for x in variables]
-                unknowns = self.unknowns.detach().requires_grad_()
-                self._graph = _Graph(unknowns, leaves, self.form.at(leaves).energy(unknowns))
-        return self._graph
+                self._slopes = self.form.at(leaves).slopes(self.unknowns)
+        return self._slopes
 
     def answer(self, along: Tensor, variables: Sequence[Tensor]) -> list[Tensor | None]:
         """Slopes of along·x by the variables; without a graph."""
-        graph = self.graph(variables)
-        return _slopes([graph.level], graph.leaves, [-self.solve(along)])
+        return self.slopes(variables).of_level(-self.solve(along))
 
     def carried(self, variables: Sequence[Tensor]) -> Tensor:
         """The unknowns with a graph through the variables."""
         form = self.form.at(variables)
         return carried(self.unknowns, lambda values: level(form, values), self.solve)
-
-
-@dataclass
-class _Graph:
-    """The energy of unknowns and variables that are leaves, to be differentiated as often as wanted."""
-
-    unknowns: Tensor
-    leaves: list[Tensor]
-    energy: Tensor  # (systems,)
-
-    @cached_property
-    def level(self) -> Tensor:
-        """∂E/∂x with a graph."""
-        with torch.enable_grad():
-            return torch.autograd.grad(self.energy.sum(), self.unknowns, create_graph=True)[0]
 
 
 class _Unknowns(torch.autograd.Function):
@@ -182,7 +179,7 @@ class _Unknowns(torch.autograd.Function):
         if not torch.is_grad_enabled():
             return None, *ctx.at.answer(grad, variables)
         alike = _alike(variables)
-        return None, *_slopes([ctx.at.carried(alike)], alike, [grad], create_graph=True)
+        return None, *slopes_of([ctx.at.carried(alike)], alike, [grad], create_graph=True)
 
 
 class _Energy(torch.autograd.Function):
@@ -207,11 +204,8 @@ class _Slopes(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         ctx.at = at
         ctx.save_for_backward(scale, *variables)
-        graph = at.graph(variables)
-        with torch.enable_grad():
-            ctx.scale = scale.detach().requires_grad_()
-            ctx.found = _slopes([ctx.scale @ graph.energy], graph.leaves, create_graph=with_graph)
-        return tuple(None if x is None else x.detach() for x in ctx.found)
+        ctx.scaled = at.slopes(variables).scaled(scale, with_graph=with_graph)
+        return tuple(None if x is None else x.detach() for x in ctx.scaled.values)
 
     @staticmethod
     def backward(ctx: Any, *along: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -221,10 +215,9 @@ class _Slopes(torch.autograd.Function):
             same = _alike(alike[1:])  # other names, so that no slope is found by way of the unknowns
             unknowns = ctx.at.carried(alike[1:])
             energy = ctx.at.form.at(same).energy(unknowns.view_as(unknowns))
-            slopes = _slopes([alike[0] @ energy], same, create_graph=True)
-            return None, None, *_slopes(slopes, alike, along, create_graph=True)
-        graph = ctx.at.graph(variables)
-        by_unknowns, by_scale, *direct = _slopes(ctx.found, [graph.unknowns, ctx.scale, *graph.leaves], along)
+            found = slopes_of([alike[0] @ energy], same, create_graph=True)
+            return None, None, *slopes_of(found, alike, along, create_graph=True)
+        by_unknowns, by_scale, direct = ctx.scaled.bends(along)
         if by_unknowns is None:
             return None, None, by_scale, *direct
         return None, None, by_scale, *map(_sum, direct, ctx.at.answer(by_unknowns, variables))
@@ -233,26 +226,6 @@ class _Slopes(torch.autograd.Function):
 def _alike(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Other names for the same."""
     return [x.view_as(x) if x.requires_grad else x for x in tensors]
-
-
-def _slopes(
-    values: Sequence[Tensor | None],
-    by: Sequence[Tensor],
-    along: Sequence[Tensor | None] | None = None,
-    *,
-    create_graph: bool = False,
-) -> list[Tensor | None]:
-    """Of Σ values·along by whatever requires a gradient; the graph is kept."""
-    pairs = zip(values, [None] * len(values) if along is None else along)
-    there = [(x, v) for x, v in pairs if x is not None and x.requires_grad and (along is None or v is not None)]
-    asked = [x for x in by if x.requires_grad]
-    if not there or not asked:
-        return [None] * len(by)
-    outputs, weights = zip(*there)
-    found = iter(
-        torch.autograd.grad(outputs, asked, weights, retain_graph=True, create_graph=create_graph, allow_unused=True)
-    )
-    return [next(found) if x.requires_grad else None for x in by]
 
 
 def _sum(one: Tensor | None, two: Tensor | None) -> Tensor | None:

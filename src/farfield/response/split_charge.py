@@ -23,6 +23,7 @@ from farfield.response.conserved import Conserved
 from farfield.response.dense import DenseInverse
 from farfield.response.form import ChargeForm, minimum
 from farfield.response.iterated import diagonal_of, matrix_of
+from farfield.response.slopes import Slopes, SlopesByAutograd
 from farfield.system import System
 
 MOST = 500
@@ -75,6 +76,10 @@ class BondForm:
     def energy(self, unknowns: Tensor) -> Tensor:
         """``(systems,)`` eV; differentiable."""
         return self.charges.energy(self.formal + self.brought(unknowns)) + self._of_bonds(unknowns)
+
+    def slopes(self, unknowns: Tensor) -> Slopes:
+        """Derivatives of that, where the variables are leaves."""
+        return SlopesByAutograd.of(self, unknowns)
 
     def energy_of(self, unknowns: Tensor, felt: Tensor) -> Tensor:
         """The same ``(systems,)`` where what the charges feel, (J + A)·q ``(atoms,)`` in V, is at hand."""

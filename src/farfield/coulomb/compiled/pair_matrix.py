@@ -1,4 +1,4 @@
-"""The real-space kernel B_0 of every pair: a sparse symmetric matrix, evaluated once for however many charges follow."""
+"""The real-space kernel B_0 of every pair: a sparse symmetric matrix, evaluated once for whatever charges follow."""
 
 from typing import NamedTuple
 

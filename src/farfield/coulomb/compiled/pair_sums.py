@@ -126,10 +126,12 @@ def second_order(
 
 
 def functions(charges: Charges, cells: Cells) -> Boys:
+    """Polynomials that reach as far as they are asked."""
     return boys(ALL if len(charges.variances) else math.ceil(np.square(cells.splitting * cells.cutoff).max()))
 
 
 def with_images(values: Array, listed: NeighborRows) -> Array:
+    """Values of sources (or none) as those of sources and images."""
     return values[listed.source] if len(values) else values
 
 
@@ -141,6 +143,7 @@ def rows(listed: NeighborRows) -> list[tuple[int, int]]:
 
 
 def total_of(arrays: tuple[Array, ...]) -> Array:
+    """Their sum, in the place of the first."""
     whole = arrays[0]
     for array in arrays[1:]:
         whole += array

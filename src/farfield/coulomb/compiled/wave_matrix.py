@@ -10,7 +10,7 @@ import numpy as np
 
 from farfield.compiled import Array, inlined, regrouped, together
 from farfield.coulomb.compiled.lanes import LANES, fill, load, same, store
-from farfield.coulomb.compiled.wave_rows import BLOCK, Rows, middle_wave, new_powers, raise_powers
+from farfield.coulomb.compiled.wave_rows import BLOCK, Powers, Rows, middle_wave, new_powers, raise_powers
 from farfield.coulomb.compiled.wave_sums import ranges
 
 CHUNK = 48
@@ -40,8 +40,8 @@ def products(phases: Array, rows: Rows, weights: Array) -> Array:
 def _products(phases: Array, rows: Rows, weights: Array, systems: tuple[int, int], out: Array) -> None:
     sources = phases.shape[1]
     width = (sources + TILE - 1) // TILE * TILE
-    whole, table, scale = np.empty(width * width), np.zeros((width // TILE, 2 * CHUNK, TILE)), np.empty(2 * CHUNK)
-    wave, panel = np.empty((2, BLOCK)), np.empty(2 * CHUNK * HEIGHT)
+    whole, panel = np.empty(width * width), np.empty(2 * CHUNK * HEIGHT)
+    table, scale = np.zeros((width // TILE, 2 * CHUNK, TILE)), np.empty(2 * CHUNK)
     for s in range(systems[0], systems[1]):
         whole[:] = 0.0
         powers = [new_powers(rows.highest[s], phases) for _ in range(0, sources, BLOCK)]
@@ -53,41 +53,46 @@ def _products(phases: Array, rows: Rows, weights: Array, systems: tuple[int, int
             first = -below
             while first <= above:  # a row may be longer than what is left of the chunk
                 last = min(above + 1, first + CHUNK - filled)
-                for b in range(len(powers)):
-                    here = b * BLOCK
-                    count = min(BLOCK, sources - here)
-                    middle_wave(powers[b], rows.middle[row], BLOCK if count == BLOCK else _full(count), wave)
-                    for m in range(first, last):
-                        _write(wave, powers[b].third, m, count, table[here // TILE :, 2 * (filled + m - first) :])
+                _write(powers, rows.middle[row], (first, last), sources, table[:, 2 * filled :])
                 for m in range(first, last):
-                    scale[2 * (filled + m - first)] = scale[2 * (filled + m - first) + 1] = weights[s, middle + m]
-                filled += last - first
+                    scale[2 * filled] = scale[2 * filled + 1] = weights[s, middle + m]
+                    filled += 1
                 first = last
                 if filled == CHUNK:
                     _add(table, scale, 2 * filled, panel, whole)
                     filled = 0
         _add(table, scale, 2 * filled, panel, whole)
-        for i in range(sources):
-            for j in range(i + 1):
-                out[s, i, j] = out[s, j, i] = whole[i * width + j]
+        _unfold(whole, out[s])
 
 
 @regrouped
-def _full(count: int) -> int:
-    return (count + LANES - 1) // LANES * LANES
+def _unfold(whole: Array, out: Array) -> None:
+    """Both halves of the product."""
+    sources = len(out)
+    width = (sources + TILE - 1) // TILE * TILE
+    for i in range(sources):
+        for j in range(i + 1):
+            out[i, j] = out[j, i] = whole[i * width + j]
 
 
 @regrouped
-def _write(wave: Array, third: Array, m: int, count: int, out: Array) -> None:
-    """Cosine and sine of a wave of a row into the first two rows of the tiles ``out``."""
-    side = 1.0 if m >= 0 else -1.0
-    cosine, sine = third[0, abs(m)], third[1, abs(m)]
-    for tile in range((count + TILE - 1) // TILE):
-        for column in range(TILE):
-            p = tile * TILE + column
-            u, v = cosine[p], side * sine[p]
-            out[tile, 0, column] = wave[0, p] * u - wave[1, p] * v
-            out[tile, 1, column] = wave[0, p] * v + wave[1, p] * u
+def _write(powers: list[Powers], middle: Array, run: tuple[int, int], sources: int, out: Array) -> None:
+    """Cosines and sines of waves of a row, one under the other, into the first rows of the tiles ``out``."""
+    wave = np.empty((2, BLOCK))
+    for b in range(len(powers)):
+        count = min(BLOCK, sources - b * BLOCK)
+        tiles = (count + TILE - 1) // TILE
+        middle_wave(powers[b], middle, min(tiles * TILE, BLOCK), wave)
+        for m in range(run[0], run[1]):
+            side = 1.0 if m >= 0 else -1.0
+            cosine, sine, row = powers[b].third[0, abs(m)], powers[b].third[1, abs(m)], 2 * (m - run[0])
+            for tile in range(tiles):
+                to = out[b * BLOCK // TILE + tile]
+                for column in range(TILE):
+                    p = tile * TILE + column
+                    u, v = cosine[p], side * sine[p]
+                    to[row, column] = wave[0, p] * u - wave[1, p] * v
+                    to[row + 1, column] = wave[0, p] * v + wave[1, p] * u
 
 
 @regrouped
