@@ -232,6 +232,8 @@ def _rows(charged: Charged, reach: float) -> NeighborRows:
         found = search_rows(system, reach)
         if found is not None:
             return found
+    elif isinstance(attached, _Unwritten):
+        return attached.rows
     elif attached in _kept:
         return _kept[attached]
     listed = pair_list(charged, reach)
@@ -250,10 +252,21 @@ def attached(system: System, reach: float) -> System:
     rows = search_rows(system, reach) if system.positions.device.type == "cpu" else None
     if rows is None:
         return replace(system, neighbors=find_neighbors(system, reach, half=True, may_touch=True))
-    i, j, shift = (torch.from_numpy(column) for column in listed_rows.listing(rows))
-    known = NeighborList(i, j, shift.to(system.positions.dtype), reach, half=True)
-    _kept[known] = rows
-    return replace(system, neighbors=known)
+    return replace(system, neighbors=_Unwritten(rows, reach, system.positions.dtype))
+
+
+class _Unwritten(NeighborList):
+    """Rows as compiled sums read them; the columns of the list are written once somebody asks for one."""
+
+    def __init__(self, rows: NeighborRows, cutoff: float, dtype: torch.dtype) -> None:
+        vars(self).update(rows=rows, cutoff=cutoff, half=True, dtype=dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("i", "j", "shift"):
+            raise AttributeError(name)
+        i, j, shift = (torch.from_numpy(column) for column in listed_rows.listing(self.rows))
+        vars(self).update(i=i, j=j, shift=shift.to(self.dtype))
+        return vars(self)[name]
 
 
 def fixed(charged: Charged, *, only_cell: bool = False) -> bool:
