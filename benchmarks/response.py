@@ -3,8 +3,8 @@
     python benchmarks/response.py step [--frames FRAMES.xyz] [--preset fast default] [--batch 1 4]
     python benchmarks/response.py iterate [--cells 14 14 13] [--steps 8]
 
-Both write JSON into results/response; one thread. Without frames ``step`` takes displaced rock salt of 216 ions. Steps of
-all kinds are timed in turn, in one process, and each ratio is a median of ratios to the step beside it.
+Both write JSON into results/response; one thread. Without frames ``step`` takes displaced rock salt of 216 ions. Steps
+of all kinds are timed in turn, in one process, and each ratio is a median of ratios to the step beside it.
 """
 
 import argparse
@@ -78,7 +78,9 @@ def step(args: argparse.Namespace) -> None:
             for kind, ms, ratio in zip(acts, 1e3 * np.median(times, 0), ratios):
                 rows.append({"preset": preset, "frames": count, "atoms": len(frames[0]), "kind": kind,
                              "ms": round(float(ms), 2), "ratio": round(float(ratio), 3)})  # fmt: skip
-                print("{preset:8} {frames} × {atoms} {kind:12} {ms:8.2f} ms {ratio:6.3f}".format(**rows[-1]), flush=True)
+                print(
+                    "{preset:8} {frames} × {atoms} {kind:12} {ms:8.2f} ms {ratio:6.3f}".format(**rows[-1]), flush=True
+                )
     data = "displaced rock salt" if args.frames is None else args.frames.parent.name
     write("step", {"data": data, "rows": rows})
 
@@ -92,7 +94,7 @@ def timed(act: Callable[[], Any]) -> float:
 
 def iterate(args: argparse.Namespace) -> None:
     """Charges along a trajectory of ions, from extrapolated starts; forces against a solve a hundred times tighter."""
-    from farfield.response import ChargeExtrapolation, equilibrate
+    from farfield.response import ChargeExtrapolation
     from farfield.system import System
 
     still, moved = (salt(tuple(args.cells), 0.1, seed).positions for seed in (0, 1))
@@ -100,33 +102,43 @@ def iterate(args: argparse.Namespace) -> None:
     for number in range(args.steps):
         # a vibration of 200 fs, 1 fs a step
         atoms.positions = still + 0.5 * np.sin(2 * np.pi * number / 200) * (moved - still)
-        system = System.from_ase(atoms)
-        given = answering(system)
-        spread = float(given["electronegativity"].std())
-
-        def solved(tolerance: float, start: Any = None, system: Any = system, given: Any = given) -> Any:
-            positions = system.positions.clone().requires_grad_()
-            found = equilibrate(
-                system.with_positions(positions), **given, solver="cg", tolerance=tolerance * spread, start=start
-            )
-            return found, -torch.autograd.grad(found.energy.sum(), positions)[0]
-
-        start = ahead.guess(system.n_atoms)
-        alone = timed(
-            lambda start=start: equilibrate(system, **given, solver="cg", tolerance=args.tolerance * spread, start=start)
-        )
-        seconds = timed(lambda start=start: solved(args.tolerance, start))
-        found, forces = solved(args.tolerance, start)
-        _, exact = solved(0.01 * args.tolerance, found.charges)
+        start = ahead.guess(len(atoms))
+        solve = Solve(System.from_ase(atoms), args.tolerance)
+        alone = timed(lambda solve=solve, start=start: solve.charges(start))
+        seconds = timed(lambda solve=solve, start=start: solve.forces(start))
+        found, forces = solve.forces(start)
+        _, exact = Solve(solve.system, 0.01 * args.tolerance).forces(found.charges.detach())
         ahead.keep(found.charges.detach())
         error = (forces - exact).norm() / exact.norm()
-        rows.append({"atoms": system.n_atoms, "step": number, "start": "extrapolated" if start is not None else "cold",
+        rows.append({"atoms": len(atoms), "step": number, "start": "extrapolated" if start is not None else "cold",
                      "operators": found.steps, "seconds": round(alone, 3), "seconds_with_forces": round(seconds, 3),
-                     "residual": float(found.residual.max()) / spread, "force_error": float(error)})  # fmt: skip
+                     "residual": float(found.residual.max()) / solve.spread, "force_error": float(error)})  # fmt: skip
         print("{atoms} ions, step {step}, {start:12}: {operators:2} operators, {seconds:.2f} s, with forces "
               "{seconds_with_forces:.2f} s, residual {residual:.1e}, force error {force_error:.1e}".format(**rows[-1]),
               flush=True)  # fmt: skip
     write("iterate", {"data": "displaced rock salt", "tolerance": args.tolerance, "rows": rows})
+
+
+class Solve:
+    """One structure, its charges iterated to a tolerance in units of the spread of its electronegativities."""
+
+    def __init__(self, system: Any, tolerance: float) -> None:
+        self.system, self.given = system, answering(system)
+        self.spread = float(self.given["electronegativity"].std())
+        self.tolerance = tolerance * self.spread
+
+    def charges(self, start: Any, positions: Any = None) -> Any:
+        """The equilibrium."""
+        from farfield.response import equilibrate
+
+        system = self.system if positions is None else self.system.with_positions(positions)
+        return equilibrate(system, **self.given, solver="cg", tolerance=self.tolerance, start=start)
+
+    def forces(self, start: Any) -> tuple[Any, Any]:
+        """The equilibrium and its forces, eV/Å."""
+        positions = self.system.positions.clone().requires_grad_()
+        found = self.charges(start, positions)
+        return found, -torch.autograd.grad(found.energy.sum(), positions)[0]
 
 
 def answering(system: Any) -> dict[str, Any]:

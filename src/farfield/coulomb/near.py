@@ -258,6 +258,9 @@ def attached(system: System, reach: float) -> System:
 class _Unwritten(NeighborList):
     """Rows as compiled sums read them; the columns of the list are written once somebody asks for one."""
 
+    rows: NeighborRows
+    dtype: torch.dtype
+
     def __init__(self, rows: NeighborRows, cutoff: float, dtype: torch.dtype) -> None:
         vars(self).update(rows=rows, cutoff=cutoff, half=True, dtype=dtype)
 

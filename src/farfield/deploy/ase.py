@@ -180,6 +180,8 @@ def _conditions(atoms: ase.Atoms) -> dict[str, Any]:
     """Everything in ``info`` that a model may read, absent ones as it takes them."""
     known = {name: atoms.info.get(name, 0) for name in ("charge", "spin")}
     known |= {name: atoms.info[name] for name in CONDITIONS if atoms.info.get(name) is not None}
+    if "fragment" in atoms.arrays:
+        known |= {"fragment": atoms.arrays["fragment"], "fragment_charges": atoms.info.get("fragment_charges", 0)}
     return {name: np.asarray(value).tolist() for name, value in known.items()}
 
 

@@ -43,19 +43,24 @@ def equilibrate(
     tolerance: float = 1e-8,  # V, of the iteration
     coulomb: Coulomb | None = None,
     start: Tensor | None = None,  # (atoms,), e, where the iteration starts: ``ChargeExtrapolation`` knows one
+    fragments: Tensor | None = None,  # (atoms,) integers: each keeps its total charge, not the system as a whole
+    fragment_charges: Tensor | None = None,  # (fragments,), e
 ) -> Equilibrium:
     """Charges and energy, twice differentiable in every argument, positions, cell, total charge and Fermi level.
 
     ``dense`` factors the matrix; ``cg`` iterates without one, in time linear in the atoms; ``auto`` takes it for
-    systems of more than 1,000. All is counted in double precision, and given back in that of the system.
+    systems of more than 1,000. All is counted in double precision, and given back in that of the system. With
+    ``fragments`` no charge flows between them, however near they are: states that an unconstrained minimum would leave.
 
     Raises:
-        InputError: shapes, values that are not finite, an unknown solver, no minimum: the atoms are named.
+        InputError: shapes, values that are not finite, an unknown solver, no minimum: the atoms are named; fragments
+            that span two systems, whose charges do not add up, or beside a Fermi level.
         ConvergenceError: an iteration that stops short.
     """
     if solver not in ("auto", "dense", "cg"):
         raise InputError(f'equilibrate(solver={solver!r}): there are "auto", "dense" and "cg"')
-    slope, conserved = _per_atom("electronegativity", electronegativity, system), Conserved.of(system)
+    slope = _per_atom("electronegativity", electronegativity, system)
+    conserved = _conserved(system, fragments, fragment_charges)
     if external_potential is not None:
         slope = slope + _per_atom("external_potential", external_potential, system)
     if system.fermi_level is not None:
@@ -83,6 +88,14 @@ def equilibrate(
     if total.requires_grad:
         charges = charges + conserved.spread(total - total.detach())
     return Equilibrium(charges.to(dtype), energy.to(dtype), left.to(dtype), steps)
+
+
+def _conserved(system: System, fragments: Tensor | None, charges: Tensor | None) -> Conserved:
+    if fragments is not None and charges is not None:
+        return Conserved.of_fragments(system, fragments, charges)
+    if fragments is not None or charges is not None:
+        raise InputError("fragments and fragment_charges go together: give both, or neither")
+    return Conserved.of(system)
 
 
 def _feasible(form: ChargeForm, start: Tensor | None) -> Tensor:
