@@ -53,6 +53,7 @@ class System:
     fermi_level: Tensor | None = None  # (systems,) eV
     fragment: Tensor | None = None  # (atoms,) int64, counted from 0 in each system
     fragment_charges: Tensor | None = None  # (systems, most fragments), e; nan beyond those a system has
+    start: Tensor | None = None  # (atoms, …) where a response may begin to iterate; no part of what the system is
 
     def __post_init__(self) -> None:
         atoms, systems = len(self.numbers), len(self.cell)

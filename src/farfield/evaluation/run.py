@@ -97,6 +97,7 @@ def fragments_alone(frame: Frame) -> list[Frame]:
             neighbors=None,
             fragment=None,
             fragment_charges=None,
+            start=None,
         )
         out.append(Frame(part, Labels(), f"{frame.source}, fragment {k}"))
     return out

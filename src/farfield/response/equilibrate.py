@@ -42,7 +42,7 @@ def equilibrate(
     solver: Literal["auto", "dense", "cg"] = "auto",
     tolerance: float = 1e-8,  # V, of the iteration
     coulomb: Coulomb | None = None,
-    start: Tensor | None = None,  # (atoms,), e, where the iteration starts: ``ChargeExtrapolation`` knows one
+    start: Tensor | None = None,  # (atoms,), e, where an iteration starts: ``ChargeExtrapolation`` knows one
     fragments: Tensor | None = None,  # (atoms,) integers: each keeps its total charge, not the system as a whole
     fragment_charges: Tensor | None = None,  # (fragments,), e
 ) -> Equilibrium:
@@ -72,7 +72,7 @@ def equilibrate(
     assert form.conserved is not None
     inverse: DenseInverse | IteratedInverse
     with torch.no_grad():
-        charges = _feasible(form, None if start is None else _per_atom("start", start, system))
+        charges = _feasible(form, None if start is None or dense else _per_atom("start", start, system))
         inverse = DenseInverse(form, conserved) if dense else IteratedInverse(form, conserved, tolerance)
         felt = inverse.matrix(charges)
         # the second solve takes off what rounding left, which single precision does not show

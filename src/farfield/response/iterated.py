@@ -60,20 +60,21 @@ class IteratedInverse:
         """``conserved`` says which totals are fixed; ``tolerance`` in V."""
         self._system, self._conserved, self._tolerance = form.system, conserved, tolerance
         self.matrix, self._diagonal = matrix_of(form), _positive(diagonal_of(form))
-        self._scale: float | None = None
+        self._scale = max(float(self.along(form.slope.detach()).abs().max()), tolerance) if len(form.slope) else 1.0
+        self._first = True
         widths = torch.as_tensor(0.0 if form.widths is None else form.widths).to(self._diagonal)
         variance = widths.detach().square().expand(len(self._diagonal))
         self._preconditioner = self._constrained(_Blocks(form.system, self._diagonal, variance))
         self.steps = 0
 
     def __call__(self, potential: Tensor) -> Tensor:
-        """Symmetric: its own adjoint. The first call is held to the tolerance, later ones to the same digits."""
+        """Symmetric: its own adjoint.
+
+        The first call, from wherever it starts, is held to the tolerance, later ones to as many digits of their own.
+        """
         size = float(self.along(potential).abs().max())
-        if self._scale is None:
-            self._scale = max(size, self._tolerance)
-            tolerance = self._tolerance
-        else:
-            tolerance = size * self._tolerance / self._scale
+        tolerance = self._tolerance if self._first else size * self._tolerance / self._scale
+        self._first = False
         try:
             return self._solve(potential, tolerance, self._preconditioner)
         except ConvergenceError:  # the smooth inverse was too rough a guess, as in some very uneven densities

@@ -132,8 +132,8 @@ def test_named_fragments_keep_their_charges():
 
 
 def test_the_data_name_fragments(tmp_path):
-    from farfield.data.read import read_frames
     from farfield.data.config import DataConfig
+    from farfield.data.read import read_frames
 
     frames = [named(3.0), named(4.0)]
     for atoms in frames:

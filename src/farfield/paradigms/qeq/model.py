@@ -59,6 +59,7 @@ class QEq(Paradigm):
 
     Config: ClassVar = QEqConfig
     takes: ClassVar = frozenset({"external_field", "fermi_level"})
+    answers: ClassVar = "charges"
     reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability", "polarization"})
     widths: Tensor
 
@@ -139,7 +140,8 @@ class QEq(Paradigm):
         fragments, charges = fragments_of(system) if self.config.transfer == "fragments" else (None, None)
         found = equilibrate(
             system, -stiffness * preferred, hardness, widths=self.widths[system.numbers], external_potential=potential,
-            coulomb=self.coulomb, tolerance=TOLERANCE, fragments=fragments, fragment_charges=charges,
+            coulomb=self.coulomb, tolerance=TOLERANCE, start=system.start, fragments=fragments,
+            fragment_charges=charges,
         )  # fmt: skip
         dipole = dipole_of_charges(found.charges, system)
         energy = found.energy + per_system(0.5 * stiffness * preferred.square(), system)
