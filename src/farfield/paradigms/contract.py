@@ -34,7 +34,7 @@ class Paradigm(nn.Module, ABC):
     charge does, which would flow from cell to cell."""
 
     answers: ClassVar[Literal["charges", "dipoles"] | None] = None
-    """What of a prediction is iterated to. Where a system has a ``start``, foreseen from the last steps of a simulation,
+    """What of a prediction is iterated to. Where a system has a ``start``, foreseen from the last steps of a run,
     the iteration begins there: the result is the same to its tolerance, in fewer steps."""
 
     reads: ClassVar[frozenset[str]] = frozenset()

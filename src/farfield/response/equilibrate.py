@@ -19,8 +19,8 @@ from farfield.response.form import ChargeForm, minimum
 from farfield.response.iterated import IteratedInverse
 from farfield.system import System, per_atom
 
-DENSE_UP_TO = 1000
-"""Atoms of a system up to which ``auto`` factors matrices: n² numbers and n³ operations, but one factor for all."""
+DENSE_UP_TO = 500
+"""Atoms of a system up to which ``auto`` factors matrices: a step of training then takes less time; measured."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def equilibrate(
     """Charges and energy, twice differentiable in every argument, positions, cell, total charge and Fermi level.
 
     ``dense`` factors the matrix; ``cg`` iterates without one, in time linear in the atoms; ``auto`` takes it for
-    systems of more than 1,000. All is counted in double precision, and given back in that of the system. With
+    systems of more than 500. All is counted in double precision, and given back in that of the system. With
     ``fragments`` no charge flows between them, however near they are: states that an unconstrained minimum would leave.
 
     Raises:

@@ -26,6 +26,9 @@ from farfield.response.iterated import diagonal_of, matrix_of
 from farfield.response.slopes import Slopes, SlopesByAutograd
 from farfield.system import System
 
+DENSE_UP_TO = 1000
+"""Atoms of a system up to which a matrix and its factor cost less than iterations."""
+
 MOST = 500
 """Steps of the iteration."""
 

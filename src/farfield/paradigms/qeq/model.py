@@ -33,11 +33,10 @@ from farfield.paradigms.qeq.softness import BondSoftness
 from farfield.response import charges_apart, equilibrate
 from farfield.response.conservation import mean_square_shift
 from farfield.response.conserved import Conserved
-from farfield.response.equilibrate import DENSE_UP_TO
 from farfield.response.form import ChargeForm
 from farfield.response.formal import formal_charges, likely_charges
 from farfield.response.fragments import fragments_of
-from farfield.response.split_charge import split_charges
+from farfield.response.split_charge import DENSE_UP_TO, split_charges
 from farfield.system import System, per_atom, per_system
 from farfield.units import COULOMB
 
