@@ -287,12 +287,12 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.apply = apply
+        ctx.product = apply
         return apply(values)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _Product.apply(grad, ctx.apply), None  # type: ignore[no-untyped-call]
+        return _Product.apply(grad, ctx.product), None  # type: ignore[no-untyped-call]
 
 
 def _compiled(charged: Charged) -> bool:
