@@ -51,6 +51,9 @@ class System:
     displacement_field: Tensor | None = None  # (systems, 3) V/Å; nan for those under none, as all below
     electrode_potentials: Tensor | None = None  # (systems, electrodes) V
     fermi_level: Tensor | None = None  # (systems,) eV
+    fragment: Tensor | None = None  # (atoms,) int64, counted from 0 in each system
+    fragment_charges: Tensor | None = None  # (systems, most fragments), e; nan beyond those a system has
+    start: Tensor | None = None  # (atoms, …) where a response may begin to iterate; no part of what the system is
 
     def __post_init__(self) -> None:
         atoms, systems = len(self.numbers), len(self.cell)
@@ -65,6 +68,8 @@ class System:
         for name, value in self.conditions.items():
             shape = CONDITIONS[name].shape
             want[name] = (systems, *(value.shape[-1:] if shape is None else shape))
+        if self.fragment is not None and self.fragment_charges is not None:
+            want |= {"fragment": (atoms,), "fragment_charges": (systems, *self.fragment_charges.shape[-1:])}
         for name, shape in want.items():
             got = tuple(getattr(self, name).shape)
             if got != shape:
@@ -76,11 +81,13 @@ class System:
 
         Total charge and spin come from ``info["charge"]`` (e) and ``info["spin"]`` (2S), both 0 if absent. Where there
         are ``info["external_field"]``, ``["displacement_field"]`` (V/Å), ``["electrode_potentials"]`` (V) and
-        ``["fermi_level"]`` (eV), they are taken, too.
+        ``["fermi_level"]`` (eV), they are taken, too; and so are ``arrays["fragment"]`` (0, 1, …) with
+        ``info["fragment_charges"]`` (e), where one frame has both.
 
         Raises:
             InputError: no atoms, positions that are not finite, periodic along a missing lattice vector, zero volume,
-                an element outside 1-118, or a total charge, a spin or another condition that is no number.
+                an element outside 1-118, a total charge, a spin or another condition that is no number, or fragments
+                that their charges do not fit.
         """
         frames = [atoms] if isinstance(atoms, ase.Atoms) else list(atoms)
         if not frames:
@@ -98,6 +105,7 @@ class System:
             charge=torch.tensor([_number(f.info, "charge") for f in frames], dtype=dtype),
             spin=torch.tensor([_number(f.info, "spin") for f in frames], dtype=dtype),
             **conditions,
+            **join_fragments([_fragments(frame, dtype) for frame in frames], sizes.tolist(), [1] * len(frames)),
         )
 
     @property
@@ -186,7 +194,39 @@ def concatenate(systems: Sequence[System]) -> System:
         spin=torch.cat([s.spin for s in systems]),
         neighbors=_concatenated([s.neighbors for s in systems], first_atom),
         **conditions,
+        **join_fragments([(s.fragment, s.fragment_charges) for s in systems], atoms.tolist(), counts.tolist()),
     )
+
+
+Fragments = tuple[Tensor | None, Tensor | None]
+"""Whose each atom is, and their charges ``(systems, fragments)``."""
+
+
+def join_fragments(parts: Sequence[Fragments], atoms: Sequence[int], systems: Sequence[int]) -> dict[str, Any]:
+    """Fragments of batches of so many atoms and systems, one after the other; nothing where none has any."""
+    given = [charges for _, charges in parts if charges is not None]
+    if not given:
+        return {}
+    most = max(charges.shape[1] for charges in given)
+    index = [torch.zeros(n, dtype=torch.int64) if i is None else i for (i, _), n in zip(parts, atoms)]
+    rows = [given[0].new_full((n, most), torch.nan) for n in systems]
+    for row, (_, charges) in zip(rows, parts):
+        if charges is not None:
+            row[:, : charges.shape[1]] = charges
+    return {"fragment": torch.cat([i.to(given[0].device) for i in index]), "fragment_charges": torch.cat(rows)}
+
+
+def _fragments(frame: ase.Atoms, dtype: torch.dtype) -> Fragments:
+    if "fragment" not in frame.arrays or frame.info.get("fragment_charges") is None:
+        return None, None
+    index, charges = frame.arrays["fragment"], np.atleast_1d(np.asarray(frame.info["fragment_charges"]))
+    if index.dtype.kind not in "iu" or charges.dtype.kind not in "iuf" or not np.isfinite(charges).all():
+        raise InputError('arrays["fragment"] should be integers and info["fragment_charges"] finite numbers, e')
+    if charges.ndim != 1 or set(index.tolist()) != set(range(len(charges))):
+        raise InputError(
+            f"atoms belong to fragments {sorted(set(index.tolist()))}, and there are {len(charges)} fragment_charges"
+        )
+    return torch.from_numpy(index.astype(np.int64)), torch.from_numpy(charges).to(dtype).unsqueeze(0)
 
 
 def _concatenated(known: Sequence[NeighborList | None], first_atom: Tensor) -> NeighborList | None:

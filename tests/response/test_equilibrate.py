@@ -170,3 +170,29 @@ def test_energy_slope_is_the_charge():
 def test_wrong_input_is_named(change, message):
     with pytest.raises(InputError, match=message):
         equilibrate(diatomic(2.0), **{"electronegativity": SLOPES, "hardness": HARDNESS, **change})
+
+
+@pytest.mark.parametrize("solver", ["dense", "cg"])
+def test_differentiable_twice_at_a_fixed_cell(solver):
+    """Where no cell, width or total is differentiated by, derivatives are compiled sums."""
+    system, sharp = concatenate([gas(7, 3, True, 1.0), gas(8, 2, True)]), Coulomb(error=1e-7)
+    widths = tensor([0.4, 0.5, 0.45, 0.5, 0.4])
+    inputs = [tensor([-1.0, 0.3, 0.5, 0.2, -0.3]), tensor([9.0, 10.0, 11.0, 9.5, 8.0]), system.positions]
+    inputs = [x.clone().requires_grad_() for x in inputs]
+
+    def found(slopes, hardness, positions):
+        moved = system.with_positions(positions)
+        return equilibrate(moved, slopes, hardness, widths=widths, solver=solver, tolerance=1e-13, coulomb=sharp)
+
+    def charges_and_energy(*given):
+        answer = found(*given)
+        return answer.charges, answer.energy
+
+    def forces_and_charges(*given):
+        answer = found(*given)
+        (forces,) = torch.autograd.grad((tensor([1.0, -0.3]) * answer.energy).sum(), given[2], create_graph=True)
+        return forces, answer.charges
+
+    assert gradcheck(charges_and_energy, inputs, eps=1e-5, atol=1e-6)
+    assert gradcheck(forces_and_charges, inputs, eps=1e-5, atol=1e-6)
+    assert gradgradcheck(charges_and_energy, inputs, eps=1e-5, atol=1e-5)

@@ -110,7 +110,7 @@ def test_a_simple_cubic_lattice_is_clausius_mossottis(x, expected, width, repeat
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_at_constant_displacement_the_lattice_has_the_energy_of_its_dielectric(solver):
-    """min over μ of E(μ) + V(D - 4πK P)²/8πK = V D²/8πKε, and E = D - 4πK P = D/ε there."""
+    """Min over μ of E(μ) + V(D - 4πK P)²/8πK = V D²/8πKε, and E = D - 4πK P = D/ε there."""
     polarizability = 3 * 4.0**3 * 0.2 / (4 * math.pi)
     system = System.from_ase(ase.Atoms("O", cell=[4.0] * 3, pbc=True).repeat(3))
     tinfoil, volume = Coulomb(error=1e-9).interaction(system), float(system.volume())

@@ -71,11 +71,13 @@ def test_a_foreseen_start_saves_steps():
     assert ahead.guess(3) is None
 
 
-def test_a_straight_line_is_foreseen_exactly():
-    ahead = ChargeExtrapolation()
+@pytest.mark.parametrize("tight, power", [(False, 1), (True, 1), (True, 3)])
+def test_what_is_foreseen_exactly(tight, power):
+    """Straight lines always, and cubes where four tight steps are remembered."""
+    ahead = ChargeExtrapolation(tight=tight)
     for step in range(4):
-        ahead.keep(torch.tensor([1.0, -2.0]).double() * (3 + step))
-    torch.testing.assert_close(ahead.guess(2), torch.tensor([7.0, -14.0]).double())
+        ahead.keep(torch.tensor([1.0, -2.0]).double() * (3 + step) ** power)
+    torch.testing.assert_close(ahead.guess(2), torch.tensor([1.0, -2.0]).double() * 7**power)
 
 
 def test_failure_is_said(monkeypatch):

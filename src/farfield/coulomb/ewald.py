@@ -19,16 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from farfield.compiled import Array
+from farfield.compiled import Array, numbers
 from farfield.coulomb import far, mesh, near, truncated
+from farfield.coulomb.compiled import wave_matrix
+from farfield.coulomb.curvature import Curvature
 from farfield.coulomb.multipoles import SYMMETRIC
-from farfield.coulomb.near import pair_kernel
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.pairs import half_pairs
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
-from farfield.coulomb.waves import Waves, gather, spread, waves_at
+from farfield.coulomb.waves import Waves, gather, phases_at, spread, waves_at
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
@@ -104,24 +104,22 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     distant = mesh.operator(charged, plan) if plan.on_mesh else wave_operator(charged, plan)
     background = neutralising(system, plan)
     own = (2 / math.sqrt(math.pi) * plan.splitting)[system.system_index].unsqueeze(1)
-    pairs = half_pairs(charged, plan.cutoff) if plan.reach > 0 else None
-    kernel = None if pairs is None else pair_kernel(charged, plan, pairs).unsqueeze(1)
+    close = near.operator(charged, plan) if plan.reach > 0 else None
 
     def potential(charges: Tensor) -> Tensor:
         total = distant(charges) - own * charges
         total = total - (background * per_system(charges, system))[system.system_index]
-        if pairs is not None and kernel is not None:
-            total = total.index_add(0, pairs.i, kernel * charges.index_select(0, pairs.j))
-            total = total.index_add(0, pairs.j, kernel * charges.index_select(0, pairs.i))
-        return COULOMB * total
+        return COULOMB * (total if close is None else total + close(charges))
 
     return potential
 
 
 def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     """d²E/dqdq ``(systems, longest, longest)`` in V/e, Gaussian self-energies left out; zero where padded."""
+    if near.fixed(charged):
+        return _fixed_matrix(charged, plan, padding)
     system = charged.system
-    block = _real_matrix(charged, plan, padding)
+    block = near.matrix(charged, plan, padding)
     phases, waves = plane_waves(system, padding, plan)
     mask = padding.mask().to(block.dtype)
     units = torch.diag_embed(mask)
@@ -134,6 +132,24 @@ def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     block = block + mask.unsqueeze(1) * mask.unsqueeze(2) * distant
     block = block - neutralising(system, plan).unsqueeze(2) * mask.unsqueeze(1) * mask.unsqueeze(2)
     return COULOMB * (block - units * (2 / math.sqrt(math.pi)) * plan.splitting[:, None, None])
+
+
+def _fixed_matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
+    """The same by compiled loops, without a graph."""
+    asked, charged, plan = charged.charges.dtype, charged.double(), plan.double()
+    with torch.no_grad():
+        system = charged.system
+        weights = 2 * COULOMB * _kept_weights(system, plan)
+        phases = phases_at(system, padding, summed_cell(system, plan.box))
+        block = wave_matrix.products(numbers(phases), plan.rows, numbers(weights))
+        near.add_matrix(charged, plan, padding, block)
+        found = torch.from_numpy(block)
+        if not padding.even:
+            mask = padding.mask().to(found.dtype)
+            found *= mask.unsqueeze(1) * mask.unsqueeze(2)
+        own = -2 / math.sqrt(math.pi) * COULOMB * plan.splitting[system.system_index]
+        found.diagonal(dim1=1, dim2=2).add_(padding.pad(own))
+    return found.to(asked)
 
 
 def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, Waves]:
@@ -160,6 +176,14 @@ def weights_with_origin(system: System, plan: Plan) -> Tensor:
     """The same with that of k = 0 ahead, the background's in 3D ``(systems, 1 + waves)``, in double precision."""
     exact, plan = replace(system, cell=system.cell.double()), plan.double()
     return torch.cat([-0.5 * neutralising(exact, plan), wave_weights(exact, plan)], 1)
+
+
+def curvature(charged: Charged, plan: Plan, own: Tensor | None) -> Curvature | None:
+    """Derivatives by charges and positions at fixed cells, where all sums are compiled ones over pairs and waves."""
+    if not near.fixed(charged, only_cell=True) or plan.on_mesh:
+        return None
+    charged, plan = charged.double(), plan.double()
+    return Curvature(charged, plan, _kept_weights(charged.system, plan), own)
 
 
 def _kept_weights(system: System, plan: Plan) -> Tensor:
@@ -192,14 +216,3 @@ def self_and_background(charged: Charged, plan: Plan) -> Tensor:
     squares = per_system(charged.charges.square(), system)
     total = per_system(charged.charges, system)
     return -alpha / math.sqrt(math.pi) * squares - 0.5 * neutralising(system, plan) * total.square()
-
-
-def _real_matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
-    n = padding.longest
-    flat = charged.charges.new_zeros(padding.systems * n * n)
-    if plan.reach > 0:
-        pairs = half_pairs(charged, plan.cutoff)
-        kernel = pair_kernel(charged, plan, pairs)
-        row, column = padding.slots[pairs.i], padding.slots[pairs.j]
-        flat = flat.index_add(0, row * n + column % n, kernel).index_add(0, column * n + row % n, kernel)
-    return flat.reshape(padding.systems, n, n)

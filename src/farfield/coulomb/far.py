@@ -34,7 +34,7 @@ def compiled(charged: Charged) -> bool:
 def energy(charged: Charged, plan: Plan, weights: Tensor) -> Tensor:
     """Energy ``(systems, channels)`` in e²/Å of weights ``(systems, 1 + waves)``, that of k = 0 first, in 1/Å."""
     system = charged.system
-    total: Tensor = _Energy.apply(system.positions, system.cell, charged.charges, weights, _Far(charged, plan, weights))  # type: ignore[no-untyped-call]
+    total: Tensor = _Energy.apply(system.positions, system.cell, charged.charges, weights, Far(charged, plan, weights))  # type: ignore[no-untyped-call]
     return total
 
 
@@ -49,7 +49,7 @@ def energy_reference(charged: Charged, plan: Plan, weights: Tensor) -> Tensor:
     return far + own + weights[:, :1] * per_system(charges, system).square()
 
 
-class _Far:
+class Far:
     """Sources and waves, what of them is not differentiated, and the energies ``(systems, channels)``."""
 
     def __init__(self, charged: Charged, plan: Plan, weights: Tensor) -> None:
@@ -105,7 +105,7 @@ class _Far:
 
 class _Energy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, weights: Tensor, far: _Far) -> Tensor:
+    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, weights: Tensor, far: Far) -> Tensor:
         ctx.far = far
         ctx.save_for_backward(positions, cell, charges, weights)
         return torch.from_numpy(far.energies).to(charges.dtype, copy=True)

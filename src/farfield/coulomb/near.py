@@ -5,26 +5,30 @@ derivatives are compiled sums over the list; what lies beyond (third derivatives
 other devices) is autograd over plain torch, which is also what the compiled sums are tested against.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from farfield.compiled import numbers
+from farfield.compiled import Array, numbers
 from farfield.coulomb.beyond import bends
-from farfield.coulomb.compiled import pair_sums
+from farfield.coulomb.compiled import pair_matrix, pair_sums
 from farfield.coulomb.kernels import pair_rate, screened, screened_orders, smeared, smeared_orders
+from farfield.coulomb.padding import Padding
 from farfield.coulomb.pair_tensors import pair_energies
 from farfield.coulomb.pairs import HalfPairs, half_pairs, pair_list
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.sources import Charged
 from farfield.coulomb.space import summed_cell
 from farfield.geometry import listed_rows
-from farfield.geometry.neighbors import CLOSEST, search_rows
+from farfield.geometry.neighbors import CLOSEST, find_neighbors, search_rows
 from farfield.geometry.rows import NeighborRows
-from farfield.system import NeighborList
+from farfield.system import NeighborList, System
+from farfield.units import COULOMB
 
 
 def energy(charged: Charged, plan: Plan) -> Tensor:
@@ -38,7 +42,7 @@ def energy(charged: Charged, plan: Plan) -> Tensor:
         return charges.new_zeros(system.n_systems, charges.shape[1])
     if not _compiled(charged):
         return energy_reference(charged, plan)
-    near = _Near(charged, plan)
+    near = Near(charged, plan)
     total: Tensor = _Energy.apply(system.positions, system.cell, charges, near)  # type: ignore[no-untyped-call]
     return total
 
@@ -51,9 +55,44 @@ def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
         return torch.zeros_like(charges), charges.new_zeros(*charges.shape, 3), nothing
     if charged.charges.device.type != "cpu":
         return _response_reference(charged, plan)
-    first = _Near(charged, plan).first_order()
+    first = Near(charged, plan).first_order
     lattice = summed_cell(charged.system, plan.box).transpose(1, 2).unsqueeze(1)
     return first.potential, first.field, lattice @ first.by_cell - first.moment
+
+
+def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
+    """B_0 of the pairs of each system ``(systems, longest, longest)``; of an image with its source, on the diagonal."""
+    n, charges = padding.longest, charged.charges
+    if plan.reach == 0:
+        return charges.new_zeros(padding.systems, n, n)
+    pairs = half_pairs(charged, plan.cutoff)
+    kernel = pair_kernel(charged, plan, pairs)
+    row, column = padding.slots[pairs.i], padding.slots[pairs.j]
+    flat = charges.new_zeros(padding.systems * n * n)
+    flat = flat.index_add(0, row * n + column % n, kernel).index_add(0, column * n + row % n, kernel)
+    return flat.reshape(padding.systems, n, n)
+
+
+def add_matrix(charged: Charged, plan: Plan, padding: Padding, block: Array) -> None:
+    """Add K times the same, in V/e, by compiled loops."""
+    if plan.reach > 0:
+        pair_matrix.add_dense(Near(charged, plan).matrix(), COULOMB, padding.slots.numpy(), block)
+
+
+def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
+    """Charges ``(sources, channels)`` to potentials in e/Å; pairs are evaluated once, for however many follow."""
+    if fixed(charged):
+        near = Near(charged, plan)
+        matrix = near.matrix()
+        return _Product.of(lambda x: torch.from_numpy(pair_matrix.times(matrix, numbers(x), near.listed)).to(x.dtype))
+    pairs = half_pairs(charged, plan.cutoff)
+    kernel = pair_kernel(charged, plan, pairs).unsqueeze(1)
+
+    def potential(charges: Tensor) -> Tensor:
+        total = torch.zeros_like(charges).index_add(0, pairs.i, kernel * charges.index_select(0, pairs.j))
+        return total.index_add(0, pairs.j, kernel * charges.index_select(0, pairs.i))
+
+    return potential
 
 
 def energy_reference(charged: Charged, plan: Plan) -> Tensor:
@@ -99,7 +138,7 @@ class _FirstOrder:
     moment: Tensor  # (systems, channels, 3, 3), Σ r⊗qE, e²/Å
 
 
-class _Near:
+class Near:
     """Pairs, and what of them is not differentiated."""
 
     def __init__(self, charged: Charged, plan: Plan) -> None:
@@ -110,20 +149,31 @@ class _Near:
             numbers(system.positions), numbers(charged.charges), numbers(variances), system.system_index.numpy()
         )
         self._cells = pair_sums.Cells(numbers(system.cell), numbers(plan.splitting), numbers(plan.cutoff))
-        self._listed = _rows(charged, plan.reach)
+        self.listed = _rows(charged, plan.reach)
 
+    def matrix(self) -> pair_matrix.PairMatrix:
+        """B_0 of all pairs."""
+        matrix, closest = pair_matrix.pair_matrix(self._charges, self._cells, self.listed)
+        self._refuse(closest)
+        return matrix
+
+    @cached_property
     def first_order(self) -> _FirstOrder:
-        found = pair_sums.first_order(self._charges, self._cells, self._listed)
-        if found.closest < CLOSEST**2:
-            half_pairs(self.charged, self.plan.cutoff)  # raises, if they must not be so close
+        """What every charge feels."""
+        found = pair_sums.first_order(self._charges, self._cells, self.listed)
+        self._refuse(found.closest)
         dtype = self.charged.charges.dtype
         felt, by_cell, moment = (torch.from_numpy(x).to(dtype) for x in (found.felt, found.by_cell, found.moment))
         return _FirstOrder(felt[..., 0], felt[..., 1:], by_cell, moment)
 
+    def _refuse(self, closest: float) -> None:
+        if closest < CLOSEST**2:
+            half_pairs(self.charged, self.plan.cutoff)  # raises, if they must not be so close
+
     def second_order(self, positions: Tensor, cell: Tensor, charges: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
         """Gradient by positions, cell, charges and weight of the derivative of Σ weight·E along a direction."""
         along = pair_sums.Direction(*map(numbers, (positions, charges, cell, weight)))
-        found = pair_sums.second_order(self._charges, self._cells, self._listed, along)
+        found = pair_sums.second_order(self._charges, self._cells, self.listed, along)
         to_positions, to_charges, to_cell, to_weight = (torch.from_numpy(x).to(weight.dtype) for x in found)
         return to_positions, to_cell, to_charges, to_weight
 
@@ -135,8 +185,8 @@ class _Near:
 
 class _Energy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, near: _Near) -> Tensor:
-        ctx.near, ctx.first = near, near.first_order()
+    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, near: Near) -> Tensor:
+        ctx.near, ctx.first = near, near.first_order
         ctx.save_for_backward(positions, cell, charges)
         owner, systems = near.charged.system.system_index, len(cell)
         half = 0.5 * charges * ctx.first.potential
@@ -153,7 +203,7 @@ class _Slopes(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, positions: Tensor, cell: Tensor, charges: Tensor, near: _Near, first: _FirstOrder
+        ctx: Any, weight: Tensor, positions: Tensor, cell: Tensor, charges: Tensor, near: Near, first: _FirstOrder
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.near = near
         ctx.save_for_backward(weight, positions, cell, charges)
@@ -182,6 +232,8 @@ def _rows(charged: Charged, reach: float) -> NeighborRows:
         found = search_rows(system, reach)
         if found is not None:
             return found
+    elif isinstance(attached, _Unwritten):
+        return attached.rows
     elif attached in _kept:
         return _kept[attached]
     listed = pair_list(charged, reach)
@@ -190,6 +242,57 @@ def _rows(charged: Charged, reach: float) -> NeighborRows:
     if attached is not None and attached.i is listed.i:
         _kept[attached] = rows
     return rows
+
+
+def attached(system: System, reach: float) -> System:
+    """The system with its pairs closer than ``reach`` Å, found once for all the sums that follow."""
+    known = system.neighbors
+    if reach == 0 or (known is not None and known.cutoff >= reach):
+        return system
+    rows = search_rows(system, reach) if system.positions.device.type == "cpu" else None
+    if rows is None:
+        return replace(system, neighbors=find_neighbors(system, reach, half=True, may_touch=True))
+    return replace(system, neighbors=_Unwritten(rows, reach, system.positions.dtype))
+
+
+class _Unwritten(NeighborList):
+    """Rows as compiled sums read them; the columns of the list are written once somebody asks for one."""
+
+    rows: NeighborRows
+    dtype: torch.dtype
+
+    def __init__(self, rows: NeighborRows, cutoff: float, dtype: torch.dtype) -> None:
+        vars(self).update(rows=rows, cutoff=cutoff, half=True, dtype=dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("i", "j", "shift"):
+            raise AttributeError(name)
+        i, j, shift = (torch.from_numpy(column) for column in listed_rows.listing(self.rows))
+        vars(self).update(i=i, j=j, shift=shift.to(self.dtype))
+        return vars(self)[name]
+
+
+def fixed(charged: Charged, *, only_cell: bool = False) -> bool:
+    """Whether there are loops for these sources, and nobody differentiates by where they are (or by the cell only)."""
+    places = (charged.system.cell,) if only_cell else (charged.system.positions, charged.system.cell)
+    return _compiled(charged) and not (torch.is_grad_enabled() and any(x.requires_grad for x in places))
+
+
+class _Product(torch.autograd.Function):
+    """A symmetric matrix, which is its own adjoint."""
+
+    @staticmethod
+    def of(apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda values: _Product.apply(values, apply)  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.product = apply
+        return apply(values)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _Product.apply(grad, ctx.product), None  # type: ignore[no-untyped-call]
 
 
 def _compiled(charged: Charged) -> bool:

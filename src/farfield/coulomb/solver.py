@@ -11,6 +11,7 @@ from torch import Tensor
 
 from farfield.compiled import own_threads
 from farfield.coulomb import direct, ewald, probe, scaling, surrounding
+from farfield.coulomb.curvature import Curvature
 from farfield.coulomb.evaluate import Evaluation, evaluate
 from farfield.coulomb.evaluate_multipoles import Cuts, evaluate_multipoles
 from farfield.coulomb.interaction import Interaction, interaction
@@ -210,6 +211,22 @@ class Coulomb:
         cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
         return interaction(cut, charged, pairs, vacuum=self.boundary == "vacuum")
 
+    def curvature(
+        self, system: System, charges: Tensor, widths: Tensor | float | None = None, *, plan: Plan | None = None
+    ) -> Curvature | None:
+        """First and second derivatives of the energy of charges ``(atoms,)`` at fixed cells, without a graph.
+
+        None where the sums are not all compiled ones over pairs and waves, or the cell or widths require a gradient:
+        autograd through ``energy`` gives the same, and always.
+        """
+        charged = on_atoms(system, charges, widths)
+        first, *others = parts(charged, self.method, plan)
+        cuts = self._cuts(first, plan)
+        if others or cuts is None or self.boundary == "vacuum":
+            return None
+        own = None if charged.widths is None else own_hardness(charged.widths)
+        return ewald.curvature(charged, cuts, own)
+
     def padded_matrix(
         self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -226,7 +243,7 @@ class Coulomb:
             pieces.append((part, torch.nn.functional.pad(pair, (0, missing, 0, missing)) if missing else pair))
         block = join(pieces, system.n_systems, lambda part: part.systems)
         if charged.widths is not None:
-            block = block + torch.diag_embed(padding.pad(own_hardness(charged.widths)))
+            block = plus_diagonal(block, padding.pad(own_hardness(charged.widths)))
         if self.boundary == "vacuum":
             block = block + surrounding.matrix(system, padding)
         return block, padding.mask()
@@ -285,6 +302,14 @@ class Coulomb:
 
     def _reachable(self, charged: Charged) -> float:
         return max(self.error, _TIGHTEST.get(charged.system.positions.dtype, 2e-5))
+
+
+def plus_diagonal(block: Tensor, values: Tensor) -> Tensor:
+    """``block`` (systems, n, n), which may be written to, with ``values`` (systems, n) added to its diagonal."""
+    if block.requires_grad or values.requires_grad:
+        return block + torch.diag_embed(values)
+    block.diagonal(dim1=1, dim2=2).add_(values)
+    return block
 
 
 def own_hardness(widths: Tensor) -> Tensor:

@@ -139,6 +139,9 @@ def place(system: System, positions: Tensor, index: Tensor) -> tuple[System, Ten
         cell=system.cell.to(positions.dtype),
         system_index=index[order],
         neighbors=None,
+        fragment=None,
+        fragment_charges=None,
+        start=None,
     )
     return placed, order
 
@@ -219,6 +222,9 @@ def part(system: System, systems: Tensor) -> tuple[System, Tensor]:
         charge=system.charge[systems],
         spin=system.spin[systems],
         neighbors=_subset_neighbors(system, places),
+        fragment=None if system.fragment is None else system.fragment[places],
+        fragment_charges=None if system.fragment_charges is None else system.fragment_charges[systems],
+        start=None if system.start is None else system.start[places],
         **{name: value[systems] for name, value in system.conditions.items()},
     )
     return small, places

@@ -111,10 +111,15 @@ def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves
 
 def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, Waves]:
     """Phases ``(systems, longest, 3)``, differentiable in positions and cell ``(systems, 3, 3)``, and the waves."""
-    phases = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
-    # whole turns change nothing, and small angles keep their digits
-    phases = phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
+    phases = phases_at(system, padding, cell)
     return phases, Waves(phases, indices)
+
+
+def phases_at(system: System, padding: Padding, cell: Tensor) -> Tensor:
+    """Phases x ``(systems, longest, 3)``, differentiable in positions and cell."""
+    phases: Tensor = padding.pad(system.positions) @ (2 * math.pi * torch.linalg.inv(cell))
+    # whole turns change nothing, and small angles keep their digits
+    return phases - 2 * math.pi * torch.round(phases.detach() / (2 * math.pi))
 
 
 class _Spread(torch.autograd.Function):

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ase
@@ -91,7 +91,10 @@ def read_frames(
 
 def _frame(atoms: ase.Atoms, source: str, reader: LabelReader) -> Frame:
     config = reader.config
-    system = _system(atoms, source, reader)
+    system, fragments = _system(atoms, source, reader), read_fragments(atoms, reader.config.factors.energy, source)
+    if fragments is not None:
+        charges = fragments.charges.to(system.charge).unsqueeze(0)
+        system = replace(system, fragment=fragments.index, fragment_charges=charges)
     distance = _number(atoms, config.distance, source)
     return Frame(
         system=system,
@@ -99,7 +102,7 @@ def _frame(atoms: ase.Atoms, source: str, reader: LabelReader) -> Frame:
         source=source,
         group=str(atoms.info.get(config.group, "all")),
         distance=None if distance is None else distance * config.factors.length,
-        fragments=read_fragments(atoms, config.factors.energy, source),
+        fragments=fragments,
     )
 
 
@@ -113,6 +116,9 @@ def _system(atoms: ase.Atoms, source: str, reader: LabelReader) -> System:
             value = as_numbers(raw)  # what is no number is complained of below
             factor = condition_factor(name, config.energy_unit, config.field_unit)
             bare.info[name] = raw if value is None else value * factor
+    if "fragment" in atoms.arrays and "fragment_charges" in atoms.info:
+        bare.set_array("fragment", atoms.arrays["fragment"])
+        bare.info["fragment_charges"] = atoms.info["fragment_charges"]
     try:
         system = System.from_ase(bare, reader.dtype)
         find_neighbors(system, _SEARCH)  # complains of atoms on top of each other

@@ -95,6 +95,9 @@ def fragments_alone(frame: Frame) -> list[Frame]:
             system_index=whole.system_index[here],
             charge=charge.to(whole.charge).reshape(1),
             neighbors=None,
+            fragment=None,
+            fragment_charges=None,
+            start=None,
         )
         out.append(Frame(part, Labels(), f"{frame.source}, fragment {k}"))
     return out

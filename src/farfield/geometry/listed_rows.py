@@ -27,6 +27,24 @@ def listed_once(i: Array, j: Array, shift: Array, *, sources: int, twice: bool) 
     return _with_sources(first, other, source, moved)
 
 
+def listing(rows: NeighborRows) -> tuple[Array, Array, Array]:
+    """First and second ends and shifts ``(pairs, 3)`` of all pairs of the rows."""
+    i, j, shift = np.empty(rows.pairs, np.int64), np.empty(rows.pairs, np.int64), np.empty((rows.pairs, 3))
+    _list(rows, i, j, shift)
+    return i, j, shift
+
+
+@regrouped
+def _list(rows: NeighborRows, i: Array, j: Array, shift: Array) -> None:
+    for run in range(len(rows.atom)):
+        atom = rows.atom[run]
+        for pair in range(rows.first[run], rows.first[run + 1]):
+            other = rows.other[pair]
+            i[pair], j[pair] = atom, rows.source[other]
+            for axis in range(3):
+                shift[pair, axis] = rows.shift[other, axis] - rows.shift[atom, axis]
+
+
 def _listed_by_sorting(i: Array, j: Array, shift: Array, first: Array, *, twice: bool) -> NeighborRows:
     """The same where images lie wide apart: sources far outside their cell."""
     kept = np.empty(len(i), np.bool_)

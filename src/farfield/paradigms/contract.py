@@ -1,7 +1,7 @@
 """What every paradigm promises."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -32,6 +32,10 @@ class Paradigm(nn.Module, ABC):
     cells_polarize: ClassVar[bool] = False
     """Whether its polarizability of periodic systems means something: dipoles answer to the macroscopic field, and no
     charge does, which would flow from cell to cell."""
+
+    answers: ClassVar[Literal["charges", "dipoles"] | None] = None
+    """What of a prediction is iterated to. Where a system has a ``start``, foreseen from the last steps of a run,
+    the iteration begins there: the result is the same to its tolerance, in fewer steps."""
 
     reads: ClassVar[frozenset[str]] = frozenset()
     """Labels its training uses where the data has them, besides energy, forces and stress."""

@@ -1,35 +1,37 @@
 """The inverse of hardness + Coulomb matrix by Cholesky factors, a block a system.
 
-Where the total charge is fixed, the first charge of a system is the total less the others; what is left has the reduced
-matrix R_ij = M_ij - M_i0 - M_0j + M_00, positive definite exactly where the minimum exists.
+Where atoms share a fixed total, the first of their charges is that less the others; what is left has the reduced matrix
+R_ij = M_ij - M_if - M_gj + M_gf with g and f the first atoms that i and j share their totals with, positive definite
+exactly where the minimum exists.
 """
 
 import torch
 from torch import Tensor
 
 from farfield.coulomb.padding import Padding
+from farfield.coulomb.solver import plus_diagonal
+from farfield.response.conserved import Conserved
 from farfield.response.form import ChargeForm
 from farfield.response.refusal import refuse
 
 
 class DenseInverse:
-    """Potentials ``(atoms,)`` in V to the charges ``(atoms,)`` in e that raise them, at fixed total where ``held``.
+    """Potentials ``(atoms,)`` in V to the charges ``(atoms,)`` in e that raise them, at fixed totals.
 
     Raises:
         InputError: a system without a minimum.
     """
 
-    def __init__(self, form: ChargeForm, held: Tensor) -> None:
-        """``held`` (systems,): the total charge is fixed."""
-        self.padding, self.held = Padding.of(form.system), held.to(torch.float64)[:, None]
+    def __init__(self, form: ChargeForm, conserved: Conserved) -> None:
+        """``conserved`` says which totals are fixed."""
+        self.padding = padding = Padding.of(form.system)
         with torch.no_grad():
             matrix, mask = form.coulomb.padded_matrix(form.system, form.widths, plan=form.plan)
-            matrix = matrix + torch.diag_embed(self.padding.pad(form.hardness.detach()))
-            self.block = matrix
-            free = mask.clone()
-            free[:, 0] &= ~held
-            self.factor = _factor(_reduced(matrix, self.held, free), matrix, form, held)
-        self.free = free.to(matrix.dtype)
+            self.block = matrix = plus_diagonal(matrix, padding.pad(form.hardness.detach()))
+            self.held = padding.pad(conserved.held_atoms.to(matrix.dtype))
+            self.first, free = _first(conserved, padding, mask)
+            self.free = free.to(matrix.dtype)
+            self.factor = self._factor(self._reduced(), form)
 
     def matrix(self, charges: Tensor) -> Tensor:
         """M·charges ``(atoms,)`` in V, without a graph."""
@@ -41,44 +43,55 @@ class DenseInverse:
         return self.back(torch.cholesky_solve(self.forward(block)[..., None], self.factor)[..., 0])
 
     def along(self, potential: Tensor) -> Tensor:
-        """Less what moves no charge: that of the first atom where the total is fixed."""
+        """Less what moves no charge: that of the first atom of those that share a total."""
         return self.padding.unpad(self.forward(self.padding.pad(potential)))
 
     def forward(self, block: Tensor) -> Tensor:
-        """Potentials towards each free charge, at the expense of the first where the total is fixed; padded."""
-        return (block - self.held * block[:, :1]) * self.free
+        """Potentials towards each free charge, at the expense of the first that shares its total; padded."""
+        return (block - self.held * block.gather(1, self.first)) * self.free
 
     def back(self, block: Tensor) -> Tensor:
         """Charges ``(atoms,)`` from the free ones, padded."""
         block = block * self.free
-        first = block[:, :1] - self.held * block.sum(1, keepdim=True)
-        return self.padding.unpad(torch.cat([first, block[:, 1:]], 1))
+        return self.padding.unpad(block.scatter_add(1, self.first, -self.held * block))
+
+    def _reduced(self) -> Tensor:
+        """R; the identity where nothing is free."""
+        # in place, for temporaries of this size cost more than what is done to them
+        reduced = self.block - self.held.unsqueeze(2) * self._of_first(self.block, 1)
+        reduced -= self.held.unsqueeze(1) * self._of_first(reduced, 2).clone()
+        reduced *= self.free.unsqueeze(1)
+        reduced *= self.free.unsqueeze(2)
+        reduced.diagonal(dim1=1, dim2=2).add_(1 - self.free)
+        return reduced
+
+    def _of_first(self, matrix: Tensor, dim: int) -> Tensor:
+        """Rows or columns of the first atoms, in the place of all that share their totals."""
+        if not bool(self.first.any()):
+            return matrix.narrow(dim, 0, 1)
+        return matrix.gather(dim, self.first.unsqueeze(3 - dim).expand_as(matrix))
+
+    def _factor(self, reduced: Tensor, form: ChargeForm) -> Tensor:
+        factor: Tensor
+        factor, failed = torch.linalg.cholesky_ex(reduced)
+        pivots = factor.diagonal(dim1=1, dim2=2).square().amin(1)
+        # a pivot that is rounding of the matrix is no pivot; the first row has its size
+        largest = self.block[:, 0].abs().amax(1)
+        lost = pivots <= 8 * reduced.shape[1] * torch.finfo(reduced.dtype).eps * largest
+        wrong = (failed != 0) | lost | ~torch.isfinite(pivots)
+        if wrong.any():
+            k = int(wrong.nonzero()[0])
+            lowest = torch.zeros_like(reduced[:, 0])
+            lowest[k] = torch.linalg.eigh(reduced[k])[1][:, 0]
+            refuse(form.system, k, self.back(lowest)[form.system.system_index == k])
+        return factor
 
 
-def _reduced(matrix: Tensor, held: Tensor, free: Tensor) -> Tensor:
-    """R; the identity where nothing is free."""
-    row = held[:, :, None] * matrix[:, :1]
-    reduced = matrix - row - row.transpose(1, 2) + row[:, :, :1]
-    eye = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
-    return torch.where(free[:, None] & free[:, :, None], reduced, eye)
-
-
-def _largest(matrix: Tensor) -> Tensor:
-    """Size of the entries ``(systems,)``, for rounding: that of the first row will do."""
-    return matrix[:, 0].abs().amax(1)
-
-
-def _factor(reduced: Tensor, matrix: Tensor, form: ChargeForm, held: Tensor) -> Tensor:
-    factor: Tensor
-    factor, failed = torch.linalg.cholesky_ex(reduced)
-    pivots = factor.diagonal(dim1=1, dim2=2).square().amin(1)
-    # a pivot that is rounding of the matrix is no pivot
-    lost = pivots <= 8 * matrix.shape[1] * torch.finfo(matrix.dtype).eps * _largest(matrix)
-    wrong = (failed != 0) | lost | ~torch.isfinite(pivots)
-    if wrong.any():
-        k = int(wrong.nonzero()[0])
-        lowest = torch.linalg.eigh(reduced[k])[1][:, 0]
-        if bool(held[k]):
-            lowest[0] = -lowest[1:].sum()
-        refuse(form.system, k, lowest[: int(form.system.atoms_per_system[k])])
-    return factor
+def _first(conserved: Conserved, padding: Padding, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Where in its row the first atom stands that shares an atom's total, and which charges are free; padded."""
+    group, slots = conserved.group, padding.slots
+    first = torch.full((len(conserved.total),), len(mask) * padding.longest, device=slots.device)
+    first = first.scatter_reduce(0, group, slots, "amin")[group]
+    free = mask.clone()
+    free.view(-1)[slots] = ~conserved.held_atoms | (first != slots)
+    return padding.pad(first % padding.longest), free

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from farfield.coulomb import Coulomb
 from farfield.errors import ConvergenceError, InputError
-from farfield.response.carried import carried
+from farfield.response.conserved import Conserved
 from farfield.response.dense import DenseInverse
-from farfield.response.form import ChargeForm, energy_at_minimum, has_gradient, level, spread_evenly
+from farfield.response.form import ChargeForm, minimum
 from farfield.response.iterated import IteratedInverse
-from farfield.system import System, per_atom, per_system
+from farfield.system import System, per_atom
 
-DENSE_UP_TO = 1000
-"""Atoms of a system up to which ``auto`` factors matrices: n² numbers and n³ operations, but one factor for all."""
+DENSE_UP_TO = 500
+"""Atoms of a system up to which ``auto`` factors matrices: a step of training then takes less time; measured."""
 
 
 @dataclass(frozen=True)
@@ -42,69 +42,67 @@ def equilibrate(
     solver: Literal["auto", "dense", "cg"] = "auto",
     tolerance: float = 1e-8,  # V, of the iteration
     coulomb: Coulomb | None = None,
-    start: Tensor | None = None,  # (atoms,), e, where the iteration starts: ``ChargeExtrapolation`` knows one
+    start: Tensor | None = None,  # (atoms,), e, where an iteration starts: ``ChargeExtrapolation`` knows one
+    fragments: Tensor | None = None,  # (atoms,) integers: each keeps its total charge, not the system as a whole
+    fragment_charges: Tensor | None = None,  # (fragments,), e
 ) -> Equilibrium:
     """Charges and energy, twice differentiable in every argument, positions, cell, total charge and Fermi level.
 
     ``dense`` factors the matrix; ``cg`` iterates without one, in time linear in the atoms; ``auto`` takes it for
-    systems of more than 1,000. All is counted in double precision, and given back in that of the system.
+    systems of more than 500. All is counted in double precision, and given back in that of the system. With
+    ``fragments`` no charge flows between them, however near they are: states that an unconstrained minimum would leave.
 
     Raises:
-        InputError: shapes, values that are not finite, an unknown solver, no minimum: the atoms are named.
+        InputError: shapes, values that are not finite, an unknown solver, no minimum: the atoms are named; fragments
+            that span two systems, whose charges do not add up, or beside a Fermi level.
         ConvergenceError: an iteration that stops short.
     """
     if solver not in ("auto", "dense", "cg"):
         raise InputError(f'equilibrate(solver={solver!r}): there are "auto", "dense" and "cg"')
-    slope, held = _per_atom("electronegativity", electronegativity, system), _held(system)
+    slope = _per_atom("electronegativity", electronegativity, system)
+    conserved = _conserved(system, fragments, fragment_charges)
     if external_potential is not None:
         slope = slope + _per_atom("external_potential", external_potential, system)
     if system.fermi_level is not None:
-        slope = slope + per_atom(torch.where(held, 0.0, system.fermi_level), system)
+        slope = slope + per_atom(torch.where(system.fermi_level.isnan(), 0.0, system.fermi_level), system)
     if solver == "auto":
         solver = "cg" if system.n_systems and int(system.atoms_per_system.max()) > DENSE_UP_TO else "dense"
-    hardness = _per_atom("hardness", hardness, system)
-    form = ChargeForm.of(system, slope, hardness, widths, coulomb or Coulomb(), dense=solver == "dense")
-    first = _feasible(form.system, held, None if start is None else _per_atom("start", start, system))
+    hardness, dense = _per_atom("hardness", hardness, system), solver == "dense"
+    form = ChargeForm.of(system, slope, hardness, widths, coulomb or Coulomb(), dense=dense, conserved=conserved)
+    assert form.conserved is not None
     inverse: DenseInverse | IteratedInverse
     with torch.no_grad():
-        if solver == "dense":
-            inverse = DenseInverse(form, held)
-            for _ in range(2):  # the second takes off what rounding left
-                first = first - inverse(inverse.matrix(first) + form.slope)
-            steps = 0
-        else:
-            inverse = IteratedInverse(form, held, tolerance)
-            first = first - inverse(inverse.matrix(first) + form.slope)
-            steps = inverse.steps + 1
-        left = _largest(inverse.along(inverse.matrix(first) + form.slope), form.system)
+        charges = _feasible(form, None if start is None or dense else _per_atom("start", start, system))
+        inverse = DenseInverse(form, conserved) if dense else IteratedInverse(form, conserved, tolerance)
+        felt = inverse.matrix(charges)
+        # the second solve takes off what rounding left, which single precision does not show
+        for _ in range(2 if dense and system.positions.dtype == torch.float64 else 1):
+            charges = charges - inverse(felt + form.slope)
+            felt = inverse.matrix(charges)
+        energy, left = form.energy_of(charges, felt), _largest(inverse.along(felt + form.slope), form.system)
     if not torch.isfinite(left).all():
         raise ConvergenceError("the charges are not finite: look at positions, hardness and widths")
-    charges, energy = _with_derivatives(form, held, first, inverse)
-    dtype = system.positions.dtype
+    steps = 0 if isinstance(inverse, DenseInverse) else inverse.steps + 1
+    charges, energy = minimum(form, charges, energy, inverse)
+    total, dtype = form.conserved.total, system.positions.dtype
+    if total.requires_grad:
+        charges = charges + conserved.spread(total - total.detach())
     return Equilibrium(charges.to(dtype), energy.to(dtype), left.to(dtype), steps)
 
 
-def _with_derivatives(
-    form: ChargeForm, held: Tensor, charges: Tensor, inverse: DenseInverse | IteratedInverse
-) -> tuple[Tensor, Tensor]:
-    total = form.system.charge
-    if not has_gradient(total, *form.variables):
-        return charges, form.energy(charges)
-    charges = charges + spread_evenly(torch.where(held, total - total.detach(), 0.0), form.system)
-    charges = carried(charges, lambda values: level(form, values), inverse)
-    return charges, energy_at_minimum(form, charges, torch.where(held, total, torch.nan))
+def _conserved(system: System, fragments: Tensor | None, charges: Tensor | None) -> Conserved:
+    if fragments is not None and charges is not None:
+        return Conserved.of_fragments(system, fragments, charges)
+    if fragments is not None or charges is not None:
+        raise InputError("fragments and fragment_charges go together: give both, or neither")
+    return Conserved.of(system)
 
 
-def _held(system: System) -> Tensor:
-    """Which systems ``(systems,)`` keep their total charge."""
-    return torch.ones_like(system.spin, dtype=torch.bool) if system.fermi_level is None else system.fermi_level.isnan()
-
-
-def _feasible(system: System, held: Tensor, start: Tensor | None) -> Tensor:
-    """Charges of the right total, as near to the start as can be."""
-    start = torch.zeros_like(system.positions[:, 0]) if start is None else start.detach().double()
-    missing = torch.where(held, system.charge.detach() - per_system(start, system), 0.0)
-    return start + spread_evenly(missing, system)
+def _feasible(form: ChargeForm, start: Tensor | None) -> Tensor:
+    """Charges of the right totals, as near to the start as can be."""
+    assert form.conserved is not None
+    start = torch.zeros_like(form.slope) if start is None else start.double()
+    return start + form.conserved.spread(form.conserved.total - form.conserved.sums(start))
 
 
 def _largest(potential: Tensor, system: System) -> Tensor:

@@ -1,7 +1,9 @@
 """Energies whose minimum is sought, and that minimum with its derivatives.
 
 With x(θ) the minimum of E(x, θ), dE/dθ is the partial derivative at fixed x: nothing flows through x, and no adjoint is
-solved for forces. Second derivatives do need dx/dθ, to first order: ∂²E/∂θ² + ∂²E/∂θ∂x dx/dθ.
+solved for forces. Along v the derivative of that by θ is ∂(v·∂E/∂θ)/∂θ - ∂(λ·∂E/∂x)/∂θ with λ = J⁻¹ ∂(v·∂E/∂θ)/∂x and
+J = ∂²E/∂x², one solve by what the minimum was found by; that of x along v is -∂(λ·∂E/∂x)/∂θ with λ = J⁻¹ v. What lies
+beyond goes the way of ``carried``. The energy is known once the minimum is: none is summed before a slope is asked for.
 """
 
 from collections.abc import Sequence
@@ -12,9 +14,12 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb import Coulomb
+from farfield.coulomb.near import attached
 from farfield.coulomb.plan import Plan
-from farfield.geometry.neighbors import with_neighbors
-from farfield.system import System, per_atom, per_system
+from farfield.response.carried import Linear, carried
+from farfield.response.conserved import Conserved
+from farfield.response.slopes import Slopes, SlopesByAutograd, SlopesOfCharges, slopes_of
+from farfield.system import System, per_system
 
 
 class Form(Protocol):
@@ -38,10 +43,17 @@ class Form(Protocol):
         """``(systems,)`` eV; differentiable."""
         ...
 
+    def slopes(self, unknowns: Tensor) -> Slopes:
+        """Derivatives of that, where the variables are leaves."""
+        ...
+
 
 @dataclass(frozen=True)
 class ChargeForm:
-    """Σ(χ_i q_i + ½ J_i q_i²) + ½ q·A·q of atomic charges q; all in double precision."""
+    """Σ(χ_i q_i + ½ J_i q_i²) + ½ q·A·q of atomic charges q; all in double precision.
+
+    Where charge is ``conserved``, charges follow the totals: a total that grows is spread over its atoms.
+    """
 
     system: System
     slope: Tensor  # (atoms,) V, χ and what else is linear
@@ -49,11 +61,12 @@ class ChargeForm:
     widths: Tensor | float | None
     coulomb: Coulomb
     plan: Plan
+    conserved: Conserved | None = None
 
     @classmethod
     def of(
         cls, system: System, slope: Tensor, hardness: Tensor, widths: Tensor | float | None, coulomb: Coulomb,
-        *, dense: bool,
+        *, dense: bool, conserved: Conserved | None = None,
     ) -> "ChargeForm":  # fmt: skip
         """One plan and one neighbour search for whatever follows."""
         if isinstance(widths, Tensor):
@@ -62,27 +75,46 @@ class ChargeForm:
             system, positions=system.positions.double(), cell=system.cell.double(), charge=system.charge.double()
         )
         plan = coulomb.plan(system, widths, dense=dense)
-        known = system.neighbors
-        if plan.reach > 0 and (known is None or known.cutoff < plan.reach):
-            system = with_neighbors(system, plan.reach)
-        return cls(system, slope.double(), hardness.double(), widths, coulomb, plan)
+        if conserved is not None:
+            conserved = conserved.at(conserved.total.double())
+        return cls(attached(system, plan.reach), slope.double(), hardness.double(), widths, coulomb, plan, conserved)
 
     @property
     def variables(self) -> tuple[Tensor, ...]:
-        """Slope, hardness, positions, cell and widths."""
+        """Slope, hardness, positions, cell, and widths and totals where there are such."""
         widths = (self.widths,) if isinstance(self.widths, Tensor) else ()
-        return (self.slope, self.hardness, self.system.positions, self.system.cell, *widths)
+        totals = () if self.conserved is None else (self.conserved.total,)
+        return (self.slope, self.hardness, self.system.positions, self.system.cell, *widths, *totals)
 
     def at(self, variables: Sequence[Tensor]) -> "ChargeForm":
         """The same with other variables."""
-        slope, hardness, positions, cell, *widths = variables
+        slope, hardness, positions, cell, *others = variables
+        widths = others.pop(0) if isinstance(self.widths, Tensor) else self.widths
+        conserved = None if self.conserved is None else self.conserved.at(others.pop())
         system = replace(self.system, positions=positions, cell=cell)
-        return replace(self, system=system, slope=slope, hardness=hardness, widths=widths[0] if widths else self.widths)
+        return replace(self, system=system, slope=slope, hardness=hardness, widths=widths, conserved=conserved)
 
     def energy(self, unknowns: Tensor) -> Tensor:
         """Of charges ``(atoms,)`` in e: ``(systems,)`` eV; differentiable."""
-        coulomb = self.coulomb.energy(self.system, charges=unknowns, widths=self.widths, plan=self.plan)
-        return per_system(unknowns * (self.slope + 0.5 * self.hardness * unknowns), self.system) + coulomb
+        charges = unknowns
+        if self.conserved is not None and (total := self.conserved.total).requires_grad:
+            charges = charges + self.conserved.spread(total - total.detach())
+        coulomb = self.coulomb.energy(self.system, charges=charges, widths=self.widths, plan=self.plan)
+        return per_system(charges * (self.slope + 0.5 * self.hardness * charges), self.system) + coulomb
+
+    def slopes(self, unknowns: Tensor) -> Slopes:
+        """Derivatives at charges: compiled ones where only slope, hardness and positions are differentiated by."""
+        others = (self.widths, *(() if self.conserved is None else (self.conserved.total,)))
+        curvature = None
+        if not any(isinstance(x, Tensor) and x.requires_grad for x in others):
+            curvature = self.coulomb.curvature(self.system, unknowns, self.widths, plan=self.plan)
+        if curvature is None:
+            return SlopesByAutograd.of(self, unknowns)
+        return SlopesOfCharges(self.system, unknowns, curvature, len(self.variables))
+
+    def energy_of(self, charges: Tensor, felt: Tensor) -> Tensor:
+        """The same ``(systems,)`` where what they feel, (J + A)·q ``(atoms,)`` in V, is at hand."""
+        return per_system(charges * (self.slope + 0.5 * felt), self.system)
 
 
 def level(form: Form, unknowns: Tensor) -> Tensor:
@@ -94,56 +126,112 @@ def level(form: Form, unknowns: Tensor) -> Tensor:
     return slope
 
 
-def energy_at_minimum(
+def minimum(
     form: Form,
-    unknowns: Tensor,  # the minimum, with derivatives to first order at least
-    total: Tensor | None = None,  # (systems,) e, to which unknown charges sum; nan where nothing is fixed
-) -> Tensor:  # (systems,) eV
-    """E at its minimum, as a function of the form's variables and the total only."""
-    fixed = unknowns.new_zeros(0) if total is None else total
-    energy: Tensor = _AtMinimum.apply((form, unknowns), fixed, *form.variables)  # type: ignore[no-untyped-call]
-    return energy
+    unknowns: Tensor,  # where the minimum is; no graph
+    energy: Tensor,  # (systems,) eV, there
+    solve: Linear,  # J⁻¹, of what the unknowns may do; no graph needed
+) -> tuple[Tensor, Tensor]:
+    """The same unknowns and energy, twice differentiable in the form's variables."""
+    if not has_gradient(*form.variables):
+        return unknowns, energy
+    at = _Minimum(form, unknowns.detach(), solve)
+    found: Tensor = _Unknowns.apply(at, *form.variables)  # type: ignore[no-untyped-call]
+    least: Tensor = _Energy.apply(at, energy.detach(), *form.variables)  # type: ignore[no-untyped-call]
+    return found, least
 
 
-class _AtMinimum(torch.autograd.Function):
-    """First derivatives at fixed unknowns; those of higher order follow, as the unknowns keep their graph.
+class _Minimum:
+    """A minimum, and how it moves."""
 
-    The unknowns are no input: a backward pass would go through their graph all the same, with zeros.
-    """
+    def __init__(self, form: Form, unknowns: Tensor, solve: Linear) -> None:
+        self.form, self.unknowns, self.solve = form, unknowns, solve
+        self._slopes: Slopes | None = None
 
+    def slopes(self, variables: Sequence[Tensor]) -> Slopes:
+        """Of the energy there; the same for all derivatives."""
+        if self._slopes is None:
+            with torch.enable_grad():
+                leaves = [x.detach().requires_grad_(x.requires_grad) for x in variables]
+                self._slopes = self.form.at(leaves).slopes(self.unknowns)
+        return self._slopes
+
+    def answer(self, along: Tensor, variables: Sequence[Tensor]) -> list[Tensor | None]:
+        """Slopes of along·x by the variables; without a graph."""
+        return self.slopes(variables).of_level(-self.solve(along))
+
+    def carried(self, variables: Sequence[Tensor]) -> Tensor:
+        """The unknowns with a graph through the variables."""
+        form = self.form.at(variables)
+        return carried(self.unknowns, lambda values: level(form, values), self.solve)
+
+
+class _Unknowns(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, found: tuple[Form, Tensor], total: Tensor, *variables: Tensor) -> Tensor:
-        ctx.form, ctx.unknowns = found
-        ctx.save_for_backward(total, *variables)
-        energy: Tensor = ctx.form.energy(ctx.unknowns.detach())  # of the same variables
-        return energy
+    def forward(ctx: Any, at: _Minimum, *variables: Tensor) -> Tensor:
+        ctx.at = at
+        ctx.save_for_backward(*variables)
+        return at.unknowns.clone()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        with_graph = torch.is_grad_enabled()
-        total, *variables = ctx.saved_tensors
-        held, unknowns = len(total) > 0, ctx.unknowns if with_graph else ctx.unknowns.detach()
-        if held and not unknowns.requires_grad:
-            unknowns = unknowns.detach().requires_grad_()
-        with torch.enable_grad():
-            # other names for the same, so that nothing is found by way of the unknowns
-            alike = [x.view_as(x) if x.requires_grad else x for x in (unknowns, *variables)]
-            energy = (grad * ctx.form.at(alike[1:]).energy(alike[0])).sum()
-            asked = [x for x, needed in zip(alike, (held, *ctx.needs_input_grad[2:])) if needed]
-            found = iter(torch.autograd.grad(energy, asked, create_graph=with_graph, allow_unused=True))
-        to_total = None
-        if held:
-            system = ctx.form.system
-            mean = per_system(next(found), system) / system.atoms_per_system.clamp_min(1)
-            to_total = torch.where(total.isnan(), 0.0, mean)
-        return (None, to_total, *(next(found) if needed else None for needed in ctx.needs_input_grad[2:]))
+        variables = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            return None, *ctx.at.answer(grad, variables)
+        alike = _alike(variables)
+        return None, *slopes_of([ctx.at.carried(alike)], alike, [grad], create_graph=True)
+
+
+class _Energy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, at: _Minimum, energy: Tensor, *variables: Tensor) -> Tensor:
+        ctx.at = at
+        ctx.save_for_backward(*variables)
+        return energy.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        slopes = _Slopes.apply(ctx.at, torch.is_grad_enabled(), grad, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
+        return None, None, *slopes
+
+
+class _Slopes(torch.autograd.Function):
+    """Σ scale·E differentiated by the variables at fixed unknowns."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, at: _Minimum, with_graph: bool, scale: Tensor, *variables: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        ctx.at = at
+        ctx.save_for_backward(scale, *variables)
+        ctx.scaled = at.slopes(variables).scaled(scale, with_graph=with_graph)
+        return tuple(None if x is None else x.detach() for x in ctx.scaled.values)
+
+    @staticmethod
+    def backward(ctx: Any, *along: Tensor | None) -> tuple[Tensor | None, ...]:
+        scale, *variables = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            alike = _alike([scale, *variables])
+            same = _alike(alike[1:])  # other names, so that no slope is found by way of the unknowns
+            unknowns = ctx.at.carried(alike[1:])
+            energy = ctx.at.form.at(same).energy(unknowns.view_as(unknowns))
+            found = slopes_of([alike[0] @ energy], same, create_graph=True)
+            return None, None, *slopes_of(found, alike, along, create_graph=True)
+        by_unknowns, by_scale, direct = ctx.scaled.bends(along)
+        if by_unknowns is None:
+            return None, None, by_scale, *direct
+        return None, None, by_scale, *map(_sum, direct, ctx.at.answer(by_unknowns, variables))
+
+
+def _alike(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Other names for the same."""
+    return [x.view_as(x) if x.requires_grad else x for x in tensors]
+
+
+def _sum(one: Tensor | None, two: Tensor | None) -> Tensor | None:
+    return two if one is None else one if two is None else one + two
 
 
 def has_gradient(*tensors: Tensor) -> bool:
     """Whether derivatives by any of them are recorded."""
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
-
-
-def spread_evenly(total: Tensor, system: System) -> Tensor:
-    """``(systems,)`` over the atoms ``(atoms,)``."""
-    return per_atom(total / system.atoms_per_system.clamp_min(1), system).expand(system.n_atoms)

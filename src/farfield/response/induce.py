@@ -54,6 +54,8 @@ def induce(
     *,
     solver: Literal["auto", "dense", "cg"] = "auto",
     tolerance: float = 1e-9,  # V/Å, of the iteration
+    start: Tensor | None = None,  # (atoms, 3), e·Å, where an iteration starts
+    probe: bool = True,  # whether an iteration looks for dipoles that run away; Gaussians of the atoms' size never do
 ) -> Induced:
     """Dipoles and energy, twice differentiable in field, polarizability and whatever the interaction depends on.
 
@@ -78,7 +80,9 @@ def induce(
     make = _Dense if solver == "dense" else _Iterated
     with torch.no_grad():
         solve = make(system, answer, size, tolerance)
-        dipoles = solve(field)
+        if probe:
+            solve.probe()
+        dipoles = solve(field, start)
         dipoles = dipoles + solve(field - answer(dipoles))  # takes off what rounding left
         left = (answer(dipoles) - field).abs().amax(1)
     dipoles = carried(dipoles, lambda at: answer(at) - field, solve)
@@ -105,10 +109,13 @@ class _Dense:
             lowest = torch.linalg.eigh(matrix[k]).eigenvectors[:, 0].reshape(-1, 3)
             refuse(system, k, lowest[: int(system.atoms_per_system[k])].norm(dim=1))
 
-    def __call__(self, right: Tensor) -> Tensor:
+    def __call__(self, right: Tensor, _start: Tensor | None = None) -> Tensor:
         block = self._padding.pad(self._scale * right).flatten(1).unsqueeze(2)
         found = torch.cholesky_solve(block, self._factor).reshape(self._padding.systems, -1, 3)
         return self._scale * self._padding.unpad(found)
+
+    def probe(self) -> None:
+        """Nothing to look for: there is a factor."""
 
     def _matrix(self, system: System, answer: Linear) -> Tensor:
         """``(systems, 3·longest, 3·longest)``, the identity where padded: all systems' k-th columns together."""
@@ -129,18 +136,17 @@ class _Iterated:
 
     def __init__(self, system: System, answer: Linear, size: Tensor, tolerance: float) -> None:
         self._system, self._answer, self._size, self._tolerance = system, answer, size.unsqueeze(1), tolerance
-        self._probe()
         self.steps = 0
 
-    def __call__(self, right: Tensor) -> Tensor:
+    def __call__(self, right: Tensor, start: Tensor | None = None) -> Tensor:
         largest = float(right.abs().max())
         # gradients of a loss can be small: what is not nothing gets digits of its own
         wanted = min(self._tolerance, RELATIVE * largest) if largest > self._tolerance else self._tolerance
-        found = self._solution(right, wanted)
+        found = self._solution(right, wanted, start)
         self.steps = max(self.steps, found.steps)
         return found.values
 
-    def _probe(self) -> None:
+    def probe(self) -> None:
         """Of a field with a share of every mode, one that runs away keeps its share until it has been found."""
         system, generator = self._system, torch.Generator().manual_seed(0)
         field = torch.randn(system.n_atoms, 3, generator=generator).to(self._size)
@@ -150,12 +156,13 @@ class _Iterated:
         if (flat := quotient[:, 0] <= 24 * system.n_atoms * torch.finfo(field.dtype).eps).any():
             self._refuse(torch.where(flat.unsqueeze(1), dipoles, 0.0))
 
-    def _solution(self, right: Tensor, tolerance: float) -> Solution:
+    def _solution(self, right: Tensor, tolerance: float, start: Tensor | None = None) -> Solution:
         try:
             return conjugate_gradient(
                 self._answer,
                 right,
                 preconditioner=lambda left: left / self._size,
+                start=start,
                 tolerance=tolerance,
                 dot=self._dot,
             )

@@ -1,21 +1,16 @@
 """The inverse of hardness + Coulomb matrix without a matrix: conjugate gradients on ``Coulomb.operator``."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
 from farfield.coulomb.solver import own_hardness
-from farfield.coulomb.sources import part
 from farfield.errors import ConvergenceError
 from farfield.response.conjugate import Linear, NotPositiveDefinite, conjugate_gradient
+from farfield.response.conserved import Conserved
 from farfield.response.form import ChargeForm
 from farfield.response.refusal import refuse
-from farfield.response.smooth_inverse import SmoothInverse
-from farfield.system import System, per_atom, per_system
-
-SMOOTH_FROM = 300
-"""Atoms from which a mesh in the preconditioner saves more than it costs."""
+from farfield.response.smooth_inverse import SmoothInverses
+from farfield.system import per_atom, per_system
 
 MOST = 500
 """Steps."""
@@ -48,40 +43,40 @@ def _positive(diagonal: Tensor) -> Tensor:
 
 
 class IteratedInverse:
-    """Potentials ``(atoms,)`` in V to the charges ``(atoms,)`` in e that raise them, at fixed total where ``held``.
+    """Potentials ``(atoms,)`` in V to the charges ``(atoms,)`` in e that raise them, at fixed totals.
 
     Raises:
         InputError: a system without a minimum.
         ConvergenceError: too many steps.
     """
 
-    def __init__(self, form: ChargeForm, held: Tensor, tolerance: float) -> None:
-        """``held`` (systems,): the total charge is fixed; ``tolerance`` in V."""
-        self._system, self._held, self._tolerance = form.system, held, tolerance
+    def __init__(self, form: ChargeForm, conserved: Conserved, tolerance: float) -> None:
+        """``conserved`` says which totals are fixed; ``tolerance`` in V."""
+        self._system, self._conserved, self._tolerance = form.system, conserved, tolerance
         self.matrix, self._diagonal = matrix_of(form), _positive(diagonal_of(form))
-        self._scale: float | None = None
+        self._scale = max(float(self.along(form.slope.detach()).abs().max()), tolerance) if len(form.slope) else 1.0
+        self._first = True
         widths = torch.as_tensor(0.0 if form.widths is None else form.widths).to(self._diagonal)
         variance = widths.detach().square().expand(len(self._diagonal))
-        self._preconditioner = self._constrained(_Blocks(form.system, self._diagonal, variance))
+        self._preconditioner = self._constrained(SmoothInverses(form.system, self._diagonal, variance))
         self.steps = 0
 
     def __call__(self, potential: Tensor) -> Tensor:
-        """Symmetric: its own adjoint. The first call is held to the tolerance, later ones to the same digits."""
+        """Symmetric: its own adjoint.
+
+        The first call, from wherever it starts, is held to the tolerance, later ones to as many digits of their own.
+        """
         size = float(self.along(potential).abs().max())
-        if self._scale is None:
-            self._scale = max(size, self._tolerance)
-            tolerance = self._tolerance
-        else:
-            tolerance = size * self._tolerance / self._scale
+        tolerance = self._tolerance if self._first else size * self._tolerance / self._scale
+        self._first = False
         try:
             return self._solve(potential, tolerance, self._preconditioner)
         except ConvergenceError:  # the smooth inverse was too rough a guess, as in some very uneven densities
             return self._solve(potential, tolerance, self._constrained(lambda residual: residual / self._diagonal))
 
     def along(self, potential: Tensor) -> Tensor:
-        """Less what moves no charge: the mean where the total is fixed."""
-        mean = per_system(potential, self._system) / self._system.atoms_per_system.clamp_min(1)
-        return potential - per_atom(mean * self._held, self._system)
+        """Less what moves no charge: the mean of those that share a total."""
+        return self._conserved.without_mean(potential)
 
     def _solve(self, potential: Tensor, tolerance: float, preconditioner: Linear) -> Tensor:
         try:
@@ -109,32 +104,5 @@ class IteratedInverse:
         return per_atom(per_system(one * two, self._system), self._system)
 
     def _constrained(self, inverse: Linear) -> Linear:
-        """The same within the charges that sum to zero: a solve with Lagrange's condition."""
-        one = inverse(torch.ones_like(self._diagonal))
-        whole = per_system(one, self._system)
-
-        def along(residual: Tensor) -> Tensor:
-            found = inverse(residual)
-            excess = self._held * per_system(found, self._system) / whole
-            return found - one * per_atom(excess, self._system)
-
-        return along
-
-
-class _Blocks:
-    """The smooth inverse of every system that is large enough, the diagonal of the others."""
-
-    def __init__(self, system: System, diagonal: Tensor, variance: Tensor) -> None:
-        self._over = 1 / diagonal
-        self._large: list[tuple[slice, SmoothInverse]] = []
-        alone = replace(system, neighbors=None)
-        for k in (system.atoms_per_system >= SMOOTH_FROM).nonzero().squeeze(1):
-            one, places = part(alone, k[None])
-            rows = slice(int(places[0]), int(places[-1]) + 1)
-            self._large.append((rows, SmoothInverse(one, diagonal[rows], variance[rows])))
-
-    def __call__(self, residual: Tensor) -> Tensor:
-        found = residual * self._over
-        for rows, inverse in self._large:
-            found[rows] = inverse(residual[rows])
-        return found
+        """The same within the charges whose totals are zero."""
+        return lambda residual: self.along(inverse(self.along(residual)))

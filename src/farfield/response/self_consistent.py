@@ -21,16 +21,14 @@ from torch import Tensor
 
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan import Plan
-from farfield.coulomb.sources import part
 from farfield.errors import ConvergenceError
 from farfield.field import field_across
 from farfield.response.atomic_response import AtomicResponse
 from farfield.response.carried import carried
 from farfield.response.conjugate import Linear, conjugate_gradient
 from farfield.response.fixed_point import fixed_point
-from farfield.response.form import energy_at_minimum, has_gradient
-from farfield.response.iterated import SMOOTH_FROM
-from farfield.response.smooth_inverse import SmoothInverse
+from farfield.response.form import has_gradient
+from farfield.response.smooth_inverse import SmoothInverses
 from farfield.system import System, per_atom, per_system
 
 MOST = 300
@@ -176,7 +174,8 @@ def self_consistent(
     if has_gradient(*form.variables):
         solve = _Jacobian(form, values, how.tolerance)
         exact = carried(values, form.residual, solve, solve.transposed)
-        energy, (density, level) = energy_at_minimum(form, exact), form.parted(exact)
+        energy: Tensor = _Stationary.apply((form, exact), *form.variables)  # type: ignore[no-untyped-call]
+        density, level = form.parted(exact)
     else:
         energy = form.energy(values)
     return _answer(form, density, level, energy, residual, steps)
@@ -220,6 +219,33 @@ def _each(form: DensityForm, share: Tensor) -> Tensor:
     """Numbers of systems at their ``values``."""
     atoms = per_atom(share, form.system).expand(form.system.n_atoms)
     return torch.cat([atoms.repeat_interleave(4), share])
+
+
+class _Stationary(torch.autograd.Function):
+    """The energy of unknowns that carry their graph: first derivatives at fixed unknowns, as it is stationary there.
+
+    The unknowns are no input: a backward pass would go through their graph all the same, with zeros. Derivatives of
+    higher order go through it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, found: tuple[DensityForm, Tensor], *variables: Tensor) -> Tensor:
+        ctx.form, ctx.unknowns = found
+        ctx.save_for_backward(*variables)
+        energy: Tensor = ctx.form.energy(ctx.unknowns.detach())
+        return energy
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        with_graph, variables, needed = torch.is_grad_enabled(), ctx.saved_tensors, ctx.needs_input_grad[1:]
+        unknowns = ctx.unknowns if with_graph else ctx.unknowns.detach()
+        with torch.enable_grad():
+            # other names for the same, so that nothing is found by way of the unknowns
+            alike = [x.view_as(x) if x.requires_grad else x for x in variables]
+            energy = (grad * ctx.form.at(alike).energy(unknowns)).sum()
+            asked = [x for x, wanted in zip(alike, needed) if wanted]
+            found = iter(torch.autograd.grad(energy, asked, create_graph=with_graph, allow_unused=True))
+        return None, *(next(found) if wanted else None for wanted in needed)
 
 
 def _answer(form: DensityForm, density: Tensor, level: Tensor, energy: Tensor, residual: float, steps: int) -> Density:
@@ -269,33 +295,13 @@ def _near(form: DensityForm, felt: Tensor) -> Linear:
     """About (1 + A S)⁻¹: each atom's own A and S, and how charges screen each other over long distances."""
     own, soft = _own(form, felt), form.response.softness_of_charge(felt)
     unit = own(torch.nn.functional.pad(torch.ones_like(soft[:, :1]), (0, 3)))
-    waves = _Waves(form, (soft * unit).sum(1))
+    waves = SmoothInverses(form.system, 1 / (soft * unit).sum(1), form.widths.square())
 
     def apply(residual: Tensor) -> Tensor:
         found = own(residual)
-        return found - unit * waves((soft * found).sum(1)).unsqueeze(1)
+        return found - unit * waves.screening((soft * found).sum(1)).unsqueeze(1)
 
     return apply
-
-
-class _Waves:
-    """What long waves screen in every system that is large enough (smooth_inverse.py)."""
-
-    def __init__(self, form: DensityForm, softness: Tensor) -> None:
-        """``softness`` (atoms,) in e/V, what a potential moves of each charge that feels its own Gaussian."""
-        self._large: list[tuple[slice, SmoothInverse]] = []
-        alone = replace(form.system, neighbors=None)
-        for k in (alone.atoms_per_system >= SMOOTH_FROM).nonzero().squeeze(1):
-            one, places = part(alone, k[None])
-            rows = slice(int(places[0]), int(places[-1]) + 1)
-            self._large.append((rows, SmoothInverse(one, 1 / softness[rows], form.widths[rows].square())))
-
-    def __call__(self, answer: Tensor) -> Tensor:
-        """Charges ``(atoms,)`` that answer atom by atom to the potential screened ``(atoms,)``."""
-        found = torch.zeros_like(answer)
-        for rows, inverse in self._large:
-            found[rows] = inverse.screening(answer[rows])
-        return found
 
 
 def _unrolled(form: DensityForm, steps: int, mixing: float) -> Density:
@@ -398,8 +404,9 @@ class _Jacobian:
         return values - self._charge * self._at(share)
 
     @cached_property
-    def _waves(self) -> "_Waves":
-        return _Waves(self._form, (self._charge * self._own(self._charge)).sum(1))
+    def _waves(self) -> SmoothInverses:
+        softness = (self._charge * self._own(self._charge)).sum(1)  # of charges that feel their own Gaussian
+        return SmoothInverses(self._system, 1 / softness, self._form.widths.square())
 
     def _own(self, values: Tensor) -> Tensor:
         """The inverse atom by atom."""
@@ -408,7 +415,7 @@ class _Jacobian:
     def _near(self, values: Tensor) -> Tensor:
         """About the inverse: atom by atom, and the screening of long waves."""
         found = self._own(values)
-        return found - self._own(self._charge) * self._waves((self._charge * found).sum(1)).unsqueeze(1)
+        return found - self._own(self._charge) * self._waves.screening((self._charge * found).sum(1)).unsqueeze(1)
 
     def _constrained(self, values: Tensor) -> Tensor:
         found = self._near(values)

@@ -13,10 +13,12 @@ ten steps of conjugate gradients, whether there are a thousand atoms or a hundre
 """
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from farfield.coulomb.sources import part
 from farfield.coulomb.space import space_of
 from farfield.coulomb.splines import CHARGES, gather, spread
 from farfield.system import System
@@ -30,6 +32,9 @@ FLOOR = 0.9
 
 SPACING = 1.0
 """Of the mesh, in units of the distance ρ^(-1/3) between atoms."""
+
+SMOOTH_FROM = 300
+"""Atoms from which a mesh in the preconditioner saves more than it costs."""
 
 MOST_POINTS = 64
 """Of the mesh, an atom: sparser systems are mostly empty, and screen nothing."""
@@ -68,7 +73,7 @@ class SmoothInverse:
         return self._over * (residual - self.screening(self._over * residual))
 
     def screening(self, answer: Tensor) -> Tensor:
-        """The potential ``(atoms,)`` in V that long waves screen, where charges ``(atoms,)`` answer to it one by one."""
+        """The potential ``(atoms,)`` in V that long waves screen, where charges ``(atoms,)`` answer one by one."""
         if self._weight is None:
             return torch.zeros_like(answer)
         return self._root * self._smoothed(self._root * answer, self._weight)
@@ -82,13 +87,38 @@ class SmoothInverse:
         return gather(self._fractional, mesh, CHARGES, spline=SPLINE)[:, 0, 0]
 
 
+class SmoothInverses:
+    """The smooth inverse of every system of a batch that is large enough, the diagonal of the others."""
+
+    def __init__(self, system: System, diagonal: Tensor, variance: Tensor) -> None:
+        """``diagonal`` and ``variance`` ``(atoms,)``, as of one system."""
+        self._over = 1 / diagonal
+        self._large: list[tuple[slice, SmoothInverse]] = []
+        alone = replace(system, neighbors=None)
+        for k in (system.atoms_per_system >= SMOOTH_FROM).nonzero().squeeze(1):
+            one, places = part(alone, k[None])
+            rows = slice(int(places[0]), int(places[-1]) + 1)
+            self._large.append((rows, SmoothInverse(one, diagonal[rows], variance[rows])))
+
+    def __call__(self, residual: Tensor) -> Tensor:
+        """Charges ``(atoms,)`` in e whose potential is about the residual ``(atoms,)`` in V."""
+        return self._over * (residual - self.screening(self._over * residual))
+
+    def screening(self, answer: Tensor) -> Tensor:
+        """The potential ``(atoms,)`` in V that long waves screen, where charges ``(atoms,)`` answer one by one."""
+        found = torch.zeros_like(answer)
+        for rows, inverse in self._large:
+            found[rows] = inverse.screening(answer[rows])
+        return found
+
+
 def _waves(cell: Tensor, shape: list[int]) -> tuple[Tensor, Tensor]:
     """k² in 1/Å², and Σ U² over all waves that look alike on the mesh, each ``(a, b, c // 2 + 1)``."""
     ends = (torch.fft.fftfreq, torch.fft.fftfreq, torch.fft.rfftfreq)
     parts = [end(points, dtype=cell.dtype) for end, points in zip(ends, shape)]
     overlap = torch.ones((), dtype=cell.dtype)
-    for axis, part in enumerate(parts):
-        alike = sum(torch.sinc(part + m) ** (2 * SPLINE) for m in range(-3, 4))
+    for axis, wave in enumerate(parts):
+        alike = sum(torch.sinc(wave + m) ** (2 * SPLINE) for m in range(-3, 4))
         overlap = overlap * torch.as_tensor(alike).reshape([-1 if a == axis else 1 for a in range(3)])
     numbers = torch.stack(torch.meshgrid(*(part * n for part, n in zip(parts, shape)), indexing="ij"), -1)
     waves = numbers @ (2 * math.pi * torch.linalg.inv(cell).T)

@@ -18,12 +18,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.response.carried import carried
 from farfield.response.conjugate import conjugate_gradient
+from farfield.response.conserved import Conserved
 from farfield.response.dense import DenseInverse
-from farfield.response.form import ChargeForm, energy_at_minimum, has_gradient, level
+from farfield.response.form import ChargeForm, minimum
 from farfield.response.iterated import diagonal_of, matrix_of
+from farfield.response.slopes import Slopes, SlopesByAutograd
 from farfield.system import System
+
+DENSE_UP_TO = 1000
+"""Atoms of a system up to which a matrix and its factor cost less than iterations."""
 
 MOST = 500
 """Steps of the iteration."""
@@ -74,9 +78,19 @@ class BondForm:
 
     def energy(self, unknowns: Tensor) -> Tensor:
         """``(systems,)`` eV; differentiable."""
+        return self.charges.energy(self.formal + self.brought(unknowns)) + self._of_bonds(unknowns)
+
+    def slopes(self, unknowns: Tensor) -> Slopes:
+        """Derivatives of that, where the variables are leaves."""
+        return SlopesByAutograd.of(self, unknowns)
+
+    def energy_of(self, unknowns: Tensor, felt: Tensor) -> Tensor:
+        """The same ``(systems,)`` where what the charges feel, (J + A)·q ``(atoms,)`` in V, is at hand."""
+        return self.charges.energy_of(self.formal + self.brought(unknowns), felt) + self._of_bonds(unknowns)
+
+    def _of_bonds(self, unknowns: Tensor) -> Tensor:
         own = unknowns * (0.5 * unknowns + self.bonds.root * self.bonds.pull)
-        bonds = own.new_zeros(self.system.n_systems).index_add(0, self.system.system_index[self.bonds.i], own)
-        return self.charges.energy(self.formal + self.brought(unknowns)) + bonds
+        return own.new_zeros(self.system.n_systems).index_add(0, self.system.system_index[self.bonds.i], own)
 
     def brought(self, unknowns: Tensor) -> Tensor:
         """X y: what the bonds bring to each atom ``(atoms,)``, e."""
@@ -104,11 +118,8 @@ def split_charges(form: ChargeForm, formal: Tensor, bonds: Bonds, *, dense: bool
     with torch.no_grad():
         felt = form.slope + inverse.matrix(split.formal)
         unknowns = -inverse(split.along(felt) + bonds.root * bonds.pull)
-    if has_gradient(*split.variables):
-        unknowns = carried(unknowns, lambda values: level(split, values), inverse)
-        energy = energy_at_minimum(split, unknowns)
-    else:
-        energy = split.energy(unknowns)
+        energy = split.energy_of(unknowns, inverse.matrix(split.formal + split.brought(unknowns)))
+    unknowns, energy = minimum(split, unknowns, energy, inverse)
     return SplitCharges(split.formal + split.brought(unknowns), bonds.root * unknowns, energy, inverse.steps)
 
 
@@ -119,7 +130,7 @@ class _Dense:
 
     def __init__(self, form: BondForm) -> None:
         system = form.system
-        self._form, self._inverse = form, DenseInverse(form.charges, torch.ones_like(system.spin, dtype=torch.bool))
+        self._form, self._inverse = form, DenseInverse(form.charges, Conserved.of(replace(system, fermi_level=None)))
         self.matrix, padding = self._inverse.matrix, self._inverse.padding
         i, j = padding.slots[form.bonds.i], padding.slots[form.bonds.j] % padding.longest
         softness, n = form.bonds.root.detach().square(), padding.longest

@@ -112,7 +112,8 @@ def _fitted(job: Prepared, folder: Path, fabric: Fabric, on_progress: OnProgress
         "keys": keys_of(job.config.data),
         "frames": {"train": len(splits.train), "valid": len(splits.valid), "test": len(splits.test)},
     }
-    material = Material(model, prepared(splits.train, model), prepared(splits.valid, model), job.statistics.force_scale)
+    train, valid = (prepared(frames, model, fabric.device) for frames in (splits.train, splits.valid))
+    material = Material(model, train, valid, job.statistics.force_scale)
     return fit(
         material, job.config.train, folder, fabric=fabric,
         on_epoch=lambda now: on_progress("train", now.epoch, total, now.history[-1] if now.history else {}),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import ase
+import numpy as np
 import pytest
 import torch
 
@@ -108,3 +109,35 @@ def test_hardness_from_the_surroundings_stays_positive():
     hardness, _ = model.paradigm._hardness(cluster(), model.backbone(cluster()))
     assert bool((hardness >= 15 / 7.4).all())
     assert bool((hardness <= 15 * 7.4).all())
+
+
+def named(distance):
+    atoms = ase.Atoms("NaCl", [[0, 0, 0], [0, 0, distance]])
+    atoms.set_array("fragment", np.array([0, 1]))
+    atoms.info["fragment_charges"] = [1.0, -1.0]
+    return atoms
+
+
+def test_named_fragments_keep_their_charges():
+    model = model_of(transfer="fragments").eval()
+    found = model(System.from_ase([named(15.0), named(2.4)]), {"charges", "forces"})
+    torch.testing.assert_close(found.charges.detach(), torch.tensor([1.0, -1.0] * 2).double())
+    bare = model(pair(2.4), {"charges"}).charges.detach()  # nothing named: the whole keeps its charge
+    assert float(bare.sum()) == pytest.approx(0, abs=1e-9)
+    assert float((bare - torch.tensor([1.0, -1.0])).abs().max()) > 1e-3
+    wrong = named(3.0)
+    wrong.info["charge"] = 1.0
+    with pytest.raises(InputError, match="add up to"):
+        model(System.from_ase(wrong))
+
+
+def test_the_data_name_fragments(tmp_path):
+    from farfield.data.config import DataConfig
+    from farfield.data.read import read_frames
+
+    frames = [named(3.0), named(4.0)]
+    for atoms in frames:
+        atoms.info["energy"] = 1.0
+    ase.io.write(tmp_path / "pairs.xyz", frames)
+    read = read_frames([tmp_path / "pairs.xyz"], DataConfig(train=tmp_path / "pairs.xyz", forces=None))
+    assert all(frame.system.fragment_charges.tolist() == [[1.0, -1.0]] for frame in read)

@@ -83,17 +83,17 @@ def first_order(charges: Charges, cells: Cells, listed: NeighborRows) -> FirstOr
     sources, channels = charges.charges.shape
     felt, closest = np.empty((sources, channels, ROW)), np.inf
     by_cell, moment = np.zeros((2, len(cells.cell), channels, 3, 3))
-    form, variances = _functions(charges, cells), _with_images(charges.variances, listed)
+    form, variances = functions(charges, cells), with_images(charges.variances, listed)
     for channel in range(channels):
-        table = _table(charges.positions, charges.charges, channel, charges.owner, cells.cell, listed)
+        table = table_of(charges.positions, charges.charges, channel, charges.owner, cells.cell, listed)
 
         def share(first: int, last: int, table: Array = table) -> tuple[Array, float]:
             out = np.zeros(len(table))
             return out, _first_order((table, variances, charges.owner), cells, listed, form, (first, last), out)
 
-        shared, distances = zip(*together(share, _rows(listed)))
+        shared, distances = zip(*together(share, rows(listed)))
         where = listed.source, listed.shift, charges.positions, charges.owner
-        _fold(_total(shared), table, *where, felt[:, channel], by_cell[:, channel], moment[:, channel])
+        _fold(total_of(shared), table, *where, felt[:, channel], by_cell[:, channel], moment[:, channel])
         closest = min(closest, *distances)
     return FirstOrder(felt, by_cell, moment, closest)
 
@@ -104,10 +104,10 @@ def second_order(
     """Gradient by positions, charges, cell and weight of the derivative of Σ weight·E along a direction."""
     by_positions, by_charges = np.zeros_like(direction.positions), np.empty_like(direction.charges)
     by_cell, by_weight = np.zeros_like(direction.cell), np.zeros_like(direction.weight)
-    form, variances = _functions(charges, cells), _with_images(charges.variances, listed)
+    form, variances = functions(charges, cells), with_images(charges.variances, listed)
     for channel in range(charges.charges.shape[1]):
-        table = _table(charges.positions, charges.charges, channel, charges.owner, cells.cell, listed)
-        moves = _table(direction.positions, direction.charges, channel, charges.owner, direction.cell, listed)
+        table = table_of(charges.positions, charges.charges, channel, charges.owner, cells.cell, listed)
+        moves = table_of(direction.positions, direction.charges, channel, charges.owner, direction.cell, listed)
         weight = np.ascontiguousarray(direction.weight[:, channel])
 
         def share(
@@ -118,36 +118,39 @@ def second_order(
             _second_order(given, cells, listed, form, (first, last), (out, steep))
             return out, steep
 
-        gradients, steepness = zip(*together(share, _rows(listed)))
-        by_weight[:, channel] = _total(steepness)
+        gradients, steepness = zip(*together(share, rows(listed)))
+        by_weight[:, channel] = total_of(steepness)
         where = listed.source, listed.shift, charges.owner
-        _fold_second(_total(gradients), *where, by_positions, by_charges[:, channel], by_cell)
+        _fold_second(total_of(gradients), *where, by_positions, by_charges[:, channel], by_cell)
     return by_positions, by_charges, by_cell, by_weight
 
 
-def _functions(charges: Charges, cells: Cells) -> Boys:
+def functions(charges: Charges, cells: Cells) -> Boys:
+    """Polynomials that reach as far as they are asked."""
     return boys(ALL if len(charges.variances) else math.ceil(np.square(cells.splitting * cells.cutoff).max()))
 
 
-def _with_images(values: Array, listed: NeighborRows) -> Array:
+def with_images(values: Array, listed: NeighborRows) -> Array:
+    """Values of sources (or none) as those of sources and images."""
     return values[listed.source] if len(values) else values
 
 
-def _rows(listed: NeighborRows) -> list[tuple[int, int]]:
+def rows(listed: NeighborRows) -> list[tuple[int, int]]:
     """Runs of sources with about equally many pairs, one per thread."""
     ends = np.searchsorted(listed.first, [end for _, end in shares(listed.pairs, LEAST)]).tolist()
     ends[-1] = len(listed.first) - 1
     return list(zip([0, *ends], ends))
 
 
-def _total(arrays: tuple[Array, ...]) -> Array:
+def total_of(arrays: tuple[Array, ...]) -> Array:
+    """Their sum, in the place of the first."""
     whole = arrays[0]
     for array in arrays[1:]:
         whole += array
     return whole
 
 
-def _table(vectors: Array, values: Array, channel: int, owner: Array, cell: Array, listed: NeighborRows) -> Array:
+def table_of(vectors: Array, values: Array, channel: int, owner: Array, cell: Array, listed: NeighborRows) -> Array:
     """Vector and value of every source and image, flat."""
     table = np.empty(len(listed.source) * ROW)
     _fill_table(vectors, values[:, channel], owner, cell, listed.source, listed.shift, table)
@@ -168,7 +171,7 @@ def _fill_table(
 
 
 @inlined
-def _kernels(squared: Any, split: float, limit: float, top: float, terms: Array) -> tuple[Any, Any, Any]:
+def kernels(squared: Any, split: float, limit: float, top: float, terms: Array) -> tuple[Any, Any, Any]:
     """B_0, B_1 and B_2 of eight pairs of points, zero beyond the cutoff."""
     zeroth, first, second = of_points(squared)
     far, far_first, far_second = of_erf(squared, split, top, terms)
@@ -180,7 +183,7 @@ def _kernels(squared: Any, split: float, limit: float, top: float, terms: Array)
 
 
 @inlined
-def _blurred_kernels(
+def blurred_kernels(
     squared: Any, variance: Any, split: float, limit: float, top: float, terms: Array
 ) -> tuple[Any, Any, Any]:
     """The same of Gaussians, ``variance`` the sum of both."""
@@ -237,9 +240,9 @@ def _first_order(
             closest = smaller(closest, squared)
             if wide:
                 variance = entries(variances, row, at) + own
-                zeroth, first, _ = _blurred_kernels(squared, variance, split, limit, top, terms)
+                zeroth, first, _ = blurred_kernels(squared, variance, split, limit, top, terms)
             else:
-                zeroth, first, _ = _kernels(squared, split, limit, top, terms)
+                zeroth, first, _ = kernels(squared, split, limit, top, terms)
             pull, push = first * q, first_of(first * q_i, count, 0.0)
             potential = potential + zeroth * q
             x_sum, y_sum, z_sum = x_sum + pull * x, y_sum + pull * y, z_sum + pull * z
@@ -344,9 +347,9 @@ def _second_order(
             squared = first_of(x * x + y * y + z * z, count, FAR)
             if wide:
                 variance = entries(variances, row, at) + own
-                zeroth, first, second = _blurred_kernels(squared, variance, split, limit, top, terms)
+                zeroth, first, second = blurred_kernels(squared, variance, split, limit, top, terms)
             else:
-                zeroth, first, second = _kernels(squared, split, limit, top, terms)
+                zeroth, first, second = kernels(squared, split, limit, top, terms)
             stretch = first * (x * u + y * v + z * w)
             change, product = p * q_i + q * p_i, q * q_i
             steep = steep + change * zeroth - product * stretch

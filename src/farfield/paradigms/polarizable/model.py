@@ -31,6 +31,7 @@ class Polarizable(Conserving):
     Config: ClassVar = PolarizableConfig
     reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarization", "polarizability"})
     cells_polarize: ClassVar = True
+    answers: ClassVar = "dipoles"
 
     def __init__(self, config: PolarizableConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
@@ -62,7 +63,11 @@ class Polarizable(Conserving):
         external = system.external_field
         if external is not None:
             field = field + external[system.system_index]
-        induced = induce(system, response.tensor.double(), field, interaction, solver=self.config.solver)
+        start = None if system.start is None else system.start - permanent.detach()
+        induced = induce(
+            system, response.tensor.double(), field, interaction,
+            solver=self.config.solver, start=start, probe=self.config.damping != "gaussian",
+        )  # fmt: skip
         coulomb = coulomb + induced.energy - field_energy(per_system(induced.dipoles, system), external)
 
         dipoles = permanent + induced.dipoles

@@ -17,9 +17,10 @@ class QEqConfig:
     scheme: Literal["energy", "4g"] = "energy"
     """The energy: the minimised functional itself; or, as in 4G networks, the Coulomb energy of its charges and a
     short-range energy that reads them, best with charge labels."""
-    transfer: Literal["free", "split_charge"] = "free"
+    transfer: Literal["free", "split_charge", "fragments"] = "free"
     """Charge flows over any distance; or along bonds within the cutoff only, from formal charges, to which separated
-    fragments return: crystals then have a polarization."""
+    fragments return: crystals then have a polarization; or over any distance, but only within the fragments that the
+    data name, each of which keeps its charge."""
     hardness_from: Literal["element", "environment"] = "element"
     """Each element has one hardness; or the surroundings change it, by a factor of e² at most."""
     hardness: Positive = 15.0

@@ -32,10 +32,11 @@ from farfield.paradigms.qeq.config import QEqConfig
 from farfield.paradigms.qeq.softness import BondSoftness
 from farfield.response import charges_apart, equilibrate
 from farfield.response.conservation import mean_square_shift
-from farfield.response.equilibrate import DENSE_UP_TO
+from farfield.response.conserved import Conserved
 from farfield.response.form import ChargeForm
 from farfield.response.formal import formal_charges, likely_charges
-from farfield.response.split_charge import split_charges
+from farfield.response.fragments import fragments_of
+from farfield.response.split_charge import DENSE_UP_TO, split_charges
 from farfield.response.widths import widths_of_elements
 from farfield.system import System, per_atom, per_system
 from farfield.units import COULOMB
@@ -58,6 +59,7 @@ class QEq(Paradigm):
 
     Config: ClassVar = QEqConfig
     takes = frozenset({"external_field", "fermi_level"})
+    answers: ClassVar = "charges"
     reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability", "polarization"})
     widths: Tensor
 
@@ -100,9 +102,10 @@ class QEq(Paradigm):
             self.element_preference[list(self.species)] = charges.to(self.element_preference)
 
     def reach(self, system: System) -> float:
-        """Cutoff of the real-space Coulomb sum."""
+        """Cutoff of the real-space Coulomb sum, which counts in double precision."""
         self._check(system)
-        return self.coulomb.reach(system, self.widths[system.numbers])
+        exact = replace(system, positions=system.positions.double(), cell=system.cell.double())
+        return self.coulomb.reach(exact, self.widths[system.numbers].double())
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy and equilibrated charges."""
@@ -134,9 +137,11 @@ class QEq(Paradigm):
         potential = None
         if system.external_field is not None:
             potential = -(per_atom(field_across(system), system) * system.positions).sum(1)
+        fragments, charges = fragments_of(system) if self.config.transfer == "fragments" else (None, None)
         found = equilibrate(
             system, -stiffness * preferred, hardness, widths=self.widths[system.numbers], external_potential=potential,
-            coulomb=self.coulomb, tolerance=TOLERANCE,
+            coulomb=self.coulomb, tolerance=TOLERANCE, start=system.start, fragments=fragments,
+            fragment_charges=charges,
         )  # fmt: skip
         dipole = dipole_of_charges(found.charges, system)
         energy = found.energy + per_system(0.5 * stiffness * preferred.square(), system)
@@ -190,7 +195,7 @@ class QEq(Paradigm):
 
     def remarks(self) -> list[str]:
         """The pair of elements that keeps the most charge when torn apart."""
-        if self.split:
+        if self.config.transfer != "free":
             return []
         kept = {(a, b): self._kept(a, b) for a in self.species for b in self.species if a < b}
         worst = max(kept, key=lambda pair: abs(kept[pair] - round(kept[pair])), default=None)
@@ -213,12 +218,15 @@ class QEq(Paradigm):
     def _check(self, system: System) -> None:
         """Complain of what this choice of keys cannot be under."""
         open_to_electrons = system.fermi_level is not None and not bool(system.fermi_level.isnan().all())
-        if open_to_electrons and (self.split or self.reads_charges):
-            key = "transfer: split_charge" if self.split else "scheme: 4g"
+        bound = self.config.transfer != "free"
+        if open_to_electrons and (bound or self.reads_charges):
+            key = f"transfer: {self.config.transfer}" if bound else "scheme: 4g"
             raise InputError(
                 f"qeq with {key} takes no fermi_level: leave info['fermi_level'] away, or train qeq with "
                 "transfer: free and scheme: energy"
             )
+        if self.config.transfer == "fragments":
+            Conserved.of_fragments(system, *fragments_of(system))
         if self.split:
             missing = (system.charge - per_system(self.element_preference[system.numbers], system)).detach()
             if (wrong := missing.abs() > 1e-3).any():

@@ -1,0 +1,19 @@
+"""The fragments of a batch as ``equilibrate`` takes them, counted through; a system without any is one."""
+
+import torch
+from torch import Tensor
+
+from farfield.system import System
+
+
+def fragments_of(system: System) -> tuple[Tensor, Tensor]:
+    """Whose each atom is ``(atoms,)``, and the charge of each fragment ``(fragments,)`` in e."""
+    if system.fragment is None or system.fragment_charges is None:
+        return system.system_index, system.charge
+    bare = system.fragment_charges.isnan().all(1)
+    charges = system.fragment_charges.clone()
+    charges[:, 0] = torch.where(bare, system.charge, charges[:, 0])
+    there = ~charges.isnan().reshape(-1)
+    local = torch.where(bare[system.system_index], 0, system.fragment)
+    number = torch.cumsum(there, 0) - 1
+    return number[system.system_index * charges.shape[1] + local], charges.reshape(-1)[there]
