@@ -5,8 +5,8 @@ Na9Cl8+; without the sodium at the opposite corner, too, Na8Cl8+ has a hole. Bot
 their own vibrations, classical and harmonic, at 100 to 500 K; half of the Na8Cl8+ are shaken Na9Cl8+ without the
 sodium, so that nothing but the charges tells them apart far from it.
 
-    python structures.py structures.xyz            # two minutes
-    farfield label structures.xyz --engine tblite  # twelve minutes; structures_labelled.xyz
+    python structures.py structures.xyz            # half a minute
+    farfield label structures.xyz --engine tblite  # six minutes; structures_labelled.xyz
 """
 
 import sys
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from farfield.reference.tblite import TBLiteEngine
 
-FRAMES = 2500  # of each composition
+FRAMES = 2500  # drawn of each composition
+CLOSEST = 2.1  # Å; what a harmonic draw brings closer together is left out (a twelfth)
 TEMPERATURES = (100.0, 200.0, 300.0, 400.0, 500.0)  # K
 SOFTEST = 0.15  # eV/Å², curvature below which a mode is shaken no further: such modes are not harmonic
 CORNER = 2.8  # Å, of the ideal lattice
@@ -92,6 +93,11 @@ def shaken(atoms: ase.Atoms, curvature: NDArray[np.float64], count: int, rng: np
     return out
 
 
+def closest(atoms: ase.Atoms) -> float:
+    """Shortest distance, Å."""
+    return float(atoms.get_all_distances()[np.triu_indices(len(atoms), 1)].min())
+
+
 def main(path: str) -> None:
     """Write every structure to ``path`` (extxyz), shuffled."""
     rng = np.random.default_rng(2021)
@@ -103,7 +109,8 @@ def main(path: str) -> None:
     frames += [without_sodium(atoms) for atoms in shaken(whole, curvature, FRAMES // 2, rng)]
     hole = relaxed(without_sodium(whole))
     frames += shaken(hole, hessian(hole), FRAMES - FRAMES // 2, rng)
-    ase.io.write(path, [frames[k] for k in rng.permutation(len(frames))], format="extxyz")
+    shuffled = [frames[k] for k in rng.permutation(len(frames))]
+    ase.io.write(path, [atoms for atoms in shuffled if closest(atoms) > CLOSEST], format="extxyz")
 
 
 if __name__ == "__main__":
