@@ -1,4 +1,4 @@
-"""Structures of Na9Cl8+ and Na8Cl8+, total charge +1 both: one sodium *atom* between them, which takes an electron along.
+"""Structures of Na9Cl8+ and Na8Cl8+, total charge +1 both: between them a sodium atom, which takes an electron along.
 
 Ko, Finkler, Goedecker & Behler, Nat. Commun. 12, 398 (2021). 3 × 3 × 2 ions of rock salt without one chloride are
 Na9Cl8+; without the sodium at the opposite corner, too, Na8Cl8+ has a hole. Both are relaxed by GFN2-xTB and shaken by
