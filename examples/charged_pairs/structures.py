@@ -1,7 +1,8 @@
-"""Structures of the embedded data set: charged and polar pairs from contact to 15 Å, and distorted monomers.
+"""Structures of the embedded data sets: charged and polar pairs from contact to 15 Å, and distorted monomers.
 
 Run ``python structures.py structures.xyz`` and label them with
-``farfield label structures.xyz --engine pyscf --workers 2 --out charged_pairs.xyz``.
+``farfield label structures.xyz --engine pyscf --workers 2 --out charged_pairs.xyz``; likewise
+``python structures.py dissociation structures.xyz`` for the smaller set of Na⁺ with Cl⁻ and K⁺ with water.
 """
 
 import sys
@@ -15,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 FRAGMENTS = {
     "K+": (ase.Atoms("K"), 1),
+    "Na+": (ase.Atoms("Na"), 1),
     "Cl-": (ase.Atoms("Cl"), -1),
     "CN-": (ase.Atoms("CN", [[0, 0, 0], [0, 0, 1.18]]), -1),
     "HCOO-": (
@@ -41,6 +43,9 @@ MORE_MONOMERS = ({"CN-": 6, "HCOO-": 32, "NH4+": 28, "H2O": 14}, {"CN-": 16, "HC
 # beyond the contacts, where multipoles alone act: what fixes the charges that a model learns
 MIDDLE, MIDDLE_PAIRS = 4.5, 18
 MORE_MIDDLE_PAIRS = {("K+", "CN-"): 30, ("K+", "HCOO-"): 40, ("NH4+", "H2O"): 20}
+# the smaller set: (frames closer than 8 Å, from 8 to 15 Å, closest approach), and monomers
+DISSOCIATING = {("Na+", "Cl-"): (36, 14, 2.0), ("K+", "H2O"): (64, 18, 2.15)}
+ALONE = {"Na+": 1, "K+": 1, "Cl-": 1, "H2O": 20}
 NEAR, FAR, LONGEST = 2.0, 8.0, 15.0  # Å between centres of mass
 
 
@@ -88,8 +93,8 @@ def monomer(name: str, rng: np.random.Generator) -> ase.Atoms:
     return out
 
 
-def main(path: str) -> None:
-    """Write every structure to ``path`` (extxyz)."""
+def charged_pairs() -> list[ase.Atoms]:
+    """The structures of ``embedded:charged_pairs_near`` and ``_far``."""
     rng = np.random.default_rng(2026)
     frames = [monomer(name, rng) for name, count in MONOMERS.items() for _ in range(count)]
     for names, (near, far, contact) in PAIRS.items():
@@ -101,8 +106,24 @@ def main(path: str) -> None:
     frames += [monomer(name, rng) for name, count in MORE_MONOMERS[1].items() for _ in range(count)]
     for names, count in MORE_MIDDLE_PAIRS.items():
         frames += [pair(names, (MIDDLE, FAR), PAIRS[names][2], rng) for _ in range(count)]
-    ase.io.write(path, frames, format="extxyz")
+    return frames
+
+
+def dissociation() -> list[ase.Atoms]:
+    """The structures of ``embedded:dissociation_near`` and ``_far``."""
+    rng = np.random.default_rng(2027)
+    frames = [monomer(name, rng) for name, count in ALONE.items() for _ in range(count)]
+    for names, (near, far, contact) in DISSOCIATING.items():
+        frames += [pair(names, (NEAR, FAR), contact, rng) for _ in range(near)]
+        frames += [pair(names, (FAR, LONGEST), contact, rng) for _ in range(far)]
+    return frames
+
+
+def main(*words: str) -> None:
+    """Write every structure of a set (charged_pairs unless named) to a file (extxyz)."""
+    name, path = ("charged_pairs", *words)[-2:]
+    ase.io.write(path, {"charged_pairs": charged_pairs, "dissociation": dissociation}[name](), format="extxyz")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -208,6 +208,16 @@ def test_paradigms_named_share_the_keys_of_the_one_that_is_written(place):
     assert rooms["qeq"].width == "covalent"  # the same word for something else
 
 
+def test_runs_are_called_by_words_and_by_tables_only_where_they_must(place):
+    def names(*rooms):
+        return list(
+            runs_of(validated(RunConfig, {**CONFIG, "compare": [{"kind": "qeq", **room} for room in rooms]}, ""))
+        )
+
+    assert names({}, {"transfer": "split_charge", "formal_charges": {"Ar": 0}}) == ["qeq-free", "qeq-split_charge"]
+    assert names({"formal_charges": {"Ar": 1}}, {}) == ["qeq-{'Ar': 1.0}", "qeq-None"]
+
+
 def test_keys_outside_sections_can_be_given_too(place, capsys):
     command = ["compare", "run.yaml", "--paradigms", "short_range", "--train.epochs", "1", "--probe", "false"]
     assert main([*command, "--out", "quick"]) == 0

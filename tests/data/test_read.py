@@ -205,6 +205,17 @@ def test_fragments_by_number(tmp_path):
     assert (frame.group, frame.distance) == ("pair", 3.0)
 
 
+def test_fragments_whose_energies_nobody_knows(tmp_path):
+    text = (
+        "2\nProperties=species:S:1:pos:R:3:fragment:I:1 energy=-5 group=pair distance=3 "
+        'fragment_charges="1 -1"\nK 0 0 0 0\nCl 3 0 0 1\n'
+    )
+    (tmp_path / "pair.xyz").write_text(text)
+    (frame,) = read(tmp_path / "pair.xyz", forces=None)
+    assert frame.fragments.charges.tolist() == [1, -1]
+    assert frame.fragments.energies.isnan().all()
+
+
 def test_fragments_by_letter(tmp_path):
     (tmp_path / "a.xyz").write_text(
         "3\nenergy=-5 chargeA=1 energyA=-1 chargeB=0 energyB=-2 indexB=1 chargeC=-1 energyC=-3 indexC=2\n"

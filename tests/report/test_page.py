@@ -123,6 +123,32 @@ def test_pictures_follow_the_readers_preference_and_name_the_runs(page, runs):
         assert ">10 meV</text>" in svg
 
 
+def test_the_charge_of_a_fragment_stands_beside_its_binding_curve(page, runs):
+    section = re.search(r'id="distance".*?</section>', page.source, re.DOTALL)[0]
+    words = re.findall(r'alt="(.*?)"', section)
+    assert [w.split(" of ")[0] for w in words] == ["Binding energy", "Charge"] * 3
+    assert words[1].startswith(
+        "Charge of K+ in K+ Cl- against distance, formally +1 e. At the far end: charges +0.98 e;"
+    )
+    assert words[5].startswith("Charge of NH4+ in NH4+ H2O")
+    charges = [svg for svg in svgs(page) if "|error| (me)" in svg]
+    assert len(charges) == 3
+    assert "charge of K⁺ (e)" in charges[0]
+    assert all(">10 me</text>" in svg for svg in charges)
+
+
+def test_a_fragment_that_its_group_does_not_name_is_called_by_its_formula(runs, tmp_path):
+    test = runs[1].evaluations["test"]
+    renamed = replace(test, group=np.array([f"scan {g[0]}" for g in test.group]))
+    bare = replace(
+        renamed, compared={"charges": Compared(np.full(len(test.numbers), np.nan), test.compared["charges"].predicted)}
+    )
+    page = Page(write_report(tmp_path / "page.html", [RunResult("charges", {"test": bare})], title="Scan"))
+    words = [image["alt"] for image in page.images if image["alt"].startswith("Charge of")]
+    assert [w.split(" in ")[0] for w in words if "scan N" in w] == ["Charge of H4N"]
+    assert not any("|error| (me)" in svg for svg in svgs(page))
+
+
 def test_notes_configuration_and_versions_are_there(page, runs):
     for words in (runs[3].notes[0], "kind: latent", runs[0].versions["torch"], "pairs.xyz"):
         assert words in page.text

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import torch
 
-from farfield.data.frame import Labels
+from farfield.data.frame import Frame, Labels
 from farfield.model import new_model
 from farfield.prediction import Prediction
 from farfield.system import System
 from farfield.train.config import LossWeights
-from farfield.train.loss import TrainingStep, misfits
+from farfield.train.loss import TrainingStep, misfits, weighed
 
 NAN = float("nan")
 
@@ -151,3 +151,21 @@ def test_targets_of_the_response_reach_the_weights(paradigm, expected):
     slopes = torch.autograd.grad(loss, list(model.paradigm.parameters()), allow_unused=True)
     sizes = [float(slope.abs().max()) for slope in slopes if slope is not None]
     assert 0 < max(sizes) < float("inf")
+
+
+def test_dipoles_and_polarizabilities_count_by_the_spread_of_their_labels():
+    rng = np.random.default_rng(3)
+    system = System.from_ase(ase.Atoms("Ar4", rng.normal(size=(4, 3)) * 5))
+    frames = []
+    for _ in range(2000):
+        dipole = torch.tensor(rng.normal(scale=0.3 * 2, size=(1, 3)))  # per √atoms: 0.3
+        response = torch.tensor(0.5 + rng.normal(scale=0.02 * 4, size=(1, 3, 3)))  # per atom: 0.02, about its mean
+        frames.append(Frame(system, Labels(dipole=dipole, polarizability=response)))
+    found = weighed(LossWeights(), frames)
+    assert found.dipole == pytest.approx(0.3**-2, rel=0.05)
+    assert found.polarizability == pytest.approx(0.02**-2, rel=0.05)
+    given = weighed(LossWeights(dipole=7.0, polarizability=0.0), frames)
+    assert (given.dipole, given.polarizability) == (7.0, 0.0)
+    alike = weighed(LossWeights(), frames[:1])
+    assert alike.dipole == pytest.approx(1 / float((frames[0].labels.dipole / 2).square().mean()))
+    assert weighed(LossWeights(), [Frame(system, Labels())]).polarizability == 1.0

@@ -29,11 +29,11 @@ class Labels:
 
 @dataclass(frozen=True)
 class Fragments:
-    """Parts whose binding is known: each alone where it stands, with its own charge."""
+    """Parts of a frame: each alone where it stands, with its own charge."""
 
     index: Tensor  # (atoms,) int64, which fragment an atom belongs to
     charges: Tensor  # (fragments,) e
-    energies: Tensor  # (fragments,) eV, float64
+    energies: Tensor  # (fragments,) eV, float64; nan where unknown
 
 
 @dataclass(frozen=True)

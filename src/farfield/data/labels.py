@@ -62,15 +62,18 @@ class LabelReader:
 def read_fragments(atoms: ase.Atoms, energy_factor: float, where: str) -> Fragments | None:
     """Parts of a frame with their own charges and energies, if the file names them in either of two ways.
 
-    ``arrays["fragment"]`` (0, 1, ...) with ``info["fragment_charges"]`` and ``info["fragment_energies"]``; or
-    contiguous parts A, B, ... with ``chargeA``, ``energyA``, ``chargeB``, ``energyB``, ``indexB`` (its first atom), ...
+    ``arrays["fragment"]`` (0, 1, ...) with ``info["fragment_charges"]`` and ``info["fragment_energies"]`` (nan where
+    the file has none); or contiguous parts A, B, ... with ``chargeA``, ``energyA``, ``chargeB``, ``energyB``,
+    ``indexB`` (its first atom), ...
 
     Raises:
         InputError: the numbering, the charges and the energies do not fit together.
     """
-    if "fragment" in atoms.arrays and {"fragment_charges", "fragment_energies"} <= atoms.info.keys():
-        index = np.asarray(atoms.arrays["fragment"])
-        charges, energies = (atoms.info[f"fragment_{name}"] for name in ("charges", "energies"))
+    if "fragment" in atoms.arrays and "fragment_charges" in atoms.info:
+        index, charges = np.asarray(atoms.arrays["fragment"]), atoms.info["fragment_charges"]
+        energies = atoms.info.get("fragment_energies")
+        if energies is None and (known := as_numbers(charges)) is not None:
+            return _fragments(index, known, np.zeros_like(known), np.nan, where)
     elif {"energyA", "chargeA", "indexB"} <= atoms.info.keys():
         index, charges, energies = _lettered(atoms, where)
     else:

@@ -32,7 +32,7 @@ from farfield.report.style import (
 )
 
 GOAL = 10.0
-"""meV: a line to hold the errors against."""
+"""meV or me: a line to hold the errors against."""
 
 MOST_POINTS = 400
 """Points drawn of one curve; beyond them a sample stands for all."""
@@ -40,15 +40,15 @@ MOST_POINTS = 400
 Ends = list[tuple[float, float, str, str]]
 
 
-def binding_pictures(runs: Sequence[RunResult]) -> list[Picture]:
+def binding_pictures(runs: Sequence[RunResult]) -> dict[str, Picture]:
     """For every group with a distance: binding energies, and their errors on a logarithmic axis."""
-    out = []
+    out = {}
     for group in groups_along_distance(runs, binding):
         with mpl.rc_context(RC):
             figure = Figure(figsize=(4.3, 4.4), layout="constrained")
             top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.45, 1))
             draw_binding(top, bottom, runs, group=group)
-        out.append(picture(figure, _in_words(runs, group)))
+        out[group] = picture(figure, _in_words(runs, group))
     return out
 
 
@@ -95,8 +95,7 @@ def draw_binding(
     top.axhline(0, color=FAINT, linewidth=0.6, zorder=1)
     top.set_title(formula(group), pad=15)
     top.set(ylabel="binding energy (eV)", xlabel="")
-    _draw_errors(bottom, curves)
-    bottom.set(xlabel="distance (Å)", ylabel="|error| (meV)")
+    draw_errors(bottom, curves, unit="meV")
     boundary = longest_trained(runs, group)
     for axes in (top, bottom):
         shade_trained(axes, boundary, named=axes is top)
@@ -132,6 +131,29 @@ def draw_along_distance(
     label_ends(axes, ends)
 
 
+def draw_errors(axes: Axes, curves: list[tuple[str, Look, Curve]], *, unit: str) -> None:
+    """Size of the errors of models in thousandths (``unit``) against distance, on a logarithmic axis."""
+    axes.set_yscale("log")
+    for _, look, c in curves:
+        labelled = np.isfinite(c.reference)
+        if not labelled.any():
+            continue
+        # a hundredth of a thousandth is as good as none, and zero has no logarithm
+        x, size = c.distance[labelled], np.maximum(1e3 * np.abs(c.predicted - c.reference)[labelled], 1e-2)
+        some = _sample(len(x))
+        axes.plot(x[some], size[some], look.marker, color=look.colour, markersize=2.8, alpha=0.6, mew=0)
+        line_x, line_y = smooth(x, np.log10(size), neighbors=10)
+        axes.plot(line_x, 10**line_y, color=look.colour, linestyle=look.dashes, linewidth=1.6)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.5 * GOAL), max(high, 2 * GOAL))
+    axes.axhline(GOAL, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.annotate(
+        f"{GOAL:g} {unit}", (1.035, GOAL), xycoords=axes.get_yaxis_transform(), va="center", color=FAINT, fontsize=7.5
+    )
+    logarithmic(axes.yaxis)
+    axes.set(xlabel="distance (Å)", ylabel=f"|error| ({unit})")
+
+
 def shade_trained(axes: Axes, boundary: float, *, named: bool) -> None:
     """Mark what training has seen, up to ``boundary`` Å (nan: nothing is known of it)."""
     if not np.isfinite(boundary):
@@ -153,27 +175,6 @@ def _draw_reference(axes: Axes, x: Floats, y: Floats, *, name: str) -> tuple[flo
     line_x, line_y = smooth(x, y)
     axes.plot(line_x, line_y, color=INK, linewidth=0.9, zorder=2.4)
     return float(line_x[-1]), float(line_y[-1]), name, INK
-
-
-def _draw_errors(axes: Axes, curves: list[tuple[str, Look, Curve]]) -> None:
-    axes.set_yscale("log")
-    for _, look, c in curves:
-        labelled = np.isfinite(c.reference)
-        if not labelled.any():
-            continue
-        # a hundredth of a meV is as good as none, and zero has no logarithm
-        x, size = c.distance[labelled], np.maximum(1e3 * np.abs(c.predicted - c.reference)[labelled], 1e-2)
-        some = _sample(len(x))
-        axes.plot(x[some], size[some], look.marker, color=look.colour, markersize=2.8, alpha=0.6, mew=0)
-        line_x, line_y = smooth(x, np.log10(size), neighbors=10)
-        axes.plot(line_x, 10**line_y, color=look.colour, linestyle=look.dashes, linewidth=1.6)
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0.5 * GOAL), max(high, 2 * GOAL))
-    axes.axhline(GOAL, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.annotate(
-        f"{GOAL:g} meV", (1.035, GOAL), xycoords=axes.get_yaxis_transform(), va="center", color=FAINT, fontsize=7.5
-    )
-    logarithmic(axes.yaxis)
 
 
 def _frame(axes: Axes, curves: list[tuple[str, Look, Curve]]) -> None:

@@ -5,32 +5,43 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 from ase.data import chemical_symbols
+from ase.symbols import Symbols
 from matplotlib.figure import Figure
 
 from farfield.evaluation.record import Floats
-from farfield.report.binding import draw_along_distance, shade_trained
+from farfield.report.binding import draw_along_distance, draw_errors, shade_trained
 from farfield.report.curves import curve, fragment_charge, groups_along_distance
 from farfield.report.result import RunResult, headline_split, longest_trained
 from farfield.report.style import FAINT, GRID, RC, Look, Picture, formula, looks, picture
 
 
-def fragment_charge_pictures(runs: Sequence[RunResult]) -> list[Picture]:
-    """For every group with a distance: the charge on its first fragment, beside labels and its formal charge."""
-    out = []
-    for group in groups_along_distance(runs, fragment_charge):
-        curves = [(r.name, look, c) for r, look in zip(runs, looks(runs)) if (c := curve(r, group, fragment_charge))]
-        with mpl.rc_context(RC):
-            figure = Figure(figsize=(4.3, 2.8), layout="constrained")
-            axes = figure.subplots()
-            formal = _formal_charge(runs, group)
-            draw_along_distance(axes, curves, reference="reference", level=formal)
-            axes.set_title(formula(group), pad=15)
-            axes.set(xlabel="distance (Å)", ylabel="charge on first fragment (e)")
-            shade_trained(axes, longest_trained(runs, group), named=True)
-        said = "; ".join(f"{name} {c.predicted[-1]:+.2f} e" for name, _, c in curves)
-        formally = f", formally {formal:+g} e" if np.isfinite(formal) else ""
-        out.append(picture(figure, f"Charge on the first fragment of {group}{formally}. At the far end: {said}."))
-    return out
+def fragment_charge_pictures(runs: Sequence[RunResult]) -> dict[str, Picture]:
+    """For every group with a distance: the charge of its first fragment, beside labels and its formal charge.
+
+    Below it the errors, where there are labels.
+    """
+    return {group: _fragment_charge(runs, group) for group in groups_along_distance(runs, fragment_charge)}
+
+
+def _fragment_charge(runs: Sequence[RunResult], group: str) -> Picture:
+    curves = [(r.name, look, c) for r, look in zip(runs, looks(runs)) if (c := curve(r, group, fragment_charge))]
+    labelled = any(np.isfinite(c.reference).any() for _, _, c in curves)
+    formal, name = _formal_charge(runs, group), _first_fragment(runs, group)
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(4.3, 4.4 if labelled else 2.8), layout="constrained")
+        top, *below = np.atleast_1d(
+            figure.subplots(1 + labelled, 1, sharex=True, height_ratios=(1.45, 1)[: 1 + labelled])
+        )
+        draw_along_distance(top, curves, reference="reference", level=formal)
+        top.set_title(formula(group), pad=15)
+        top.set(ylabel=f"charge of {formula(name)} (e)", xlabel="" if labelled else "distance (Å)")
+        if labelled:
+            draw_errors(below[0], curves, unit="me")
+        for axes in (top, *below):
+            shade_trained(axes, longest_trained(runs, group), named=axes is top)
+    said = "; ".join(f"{run} {c.predicted[-1]:+.2f} e" for run, _, c in curves)
+    formally = f", formally {formal:+g} e" if np.isfinite(formal) else ""
+    return picture(figure, f"Charge of {name} in {group} against distance{formally}. At the far end: {said}.")
 
 
 def charge_histograms(runs: Sequence[RunResult]) -> list[Picture]:
@@ -87,3 +98,18 @@ def _charges_of(run: RunResult, split: str, z: int) -> tuple[Floats, Floats]:
 def _formal_charge(runs: Sequence[RunResult], group: str) -> float:
     found = {float(q) for r in runs for e in r.evaluations.values() for q in e.fragment_charge[e.group == group]}
     return found.pop() if len(found) == 1 else float("nan")
+
+
+def _first_fragment(runs: Sequence[RunResult], group: str) -> str:
+    """Its formula: as the group's name has it, where that begins with a word of the same atoms; else by Hill."""
+    for evaluation in (e for run in runs for e in run.evaluations.values()):
+        frames = np.flatnonzero((evaluation.group == group) & np.isfinite(evaluation.fragment_charge))
+        if len(frames):
+            numbers = evaluation.numbers[(evaluation.frame == frames[0]) & (evaluation.fragment == 0)]
+            word = group.split(" ")[0]
+            try:
+                alike = sorted(Symbols.fromsymbols(word.rstrip("+-")).numbers) == sorted(numbers)
+            except (KeyError, ValueError):
+                alike = False
+            return word if alike else str(Symbols(numbers).get_chemical_formula())
+    return "first fragment"

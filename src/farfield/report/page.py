@@ -76,14 +76,14 @@ def _content(runs: Sequence[RunResult]) -> dict[str, Any]:
         "verdict": headline,
         "sentence": tables.sentence(headline, [run.name for run in runs]),
         "notes": [(run.name, note) for run in runs for note in run.notes],
-        "binding": binding_pictures(runs),
+        "along_distance": _along_distance(runs),
         "physics": laws(runs),
         "faults": faults(runs),
         "by_split": tables.by_split(runs),
         "by_group": tables.by_group(runs, split) if split else [],
         "learning": learning_pictures(runs),
         "parity": _parity(runs, split) if split else [],
-        "charges": _charges(runs),
+        "charges": charge_histograms(runs),
         "charged": [any("charges" in e.compared for e in run.evaluations.values()) for run in runs],
         "timings": tables.timings(runs, split) if split else [],
         "data": [_described(runs, name) for name in splits_of(runs)],
@@ -114,12 +114,11 @@ def _parity(runs: Sequence[RunResult], split: str) -> list[Gallery]:
     return [gallery for gallery in found if gallery.pictures]
 
 
-def _charges(runs: Sequence[RunResult]) -> list[Gallery]:
-    found = [
-        Gallery("Charge on the first fragment", tuple(fragment_charge_pictures(runs))),
-        Gallery("Charges by element", tuple(charge_histograms(runs))),
-    ]
-    return [gallery for gallery in found if gallery.pictures]
+def _along_distance(runs: Sequence[RunResult]) -> list[Picture]:
+    """Of every group its binding curve and, beside it, the charge of its first fragment."""
+    energies, charges = binding_pictures(runs), fragment_charge_pictures(runs)
+    groups = dict.fromkeys([*energies, *charges])
+    return [found[group] for group in groups for found in (energies, charges) if group in found]
 
 
 def _described(runs: Sequence[RunResult], split: str) -> dict[str, str]:

@@ -44,6 +44,9 @@ _DASHES: tuple[Any, ...] = (
     (0, (2, 1)),
 )
 
+LONGEST_NAME = 22
+"""Letters of a name beside a curve: longer ones would leave it no room."""
+
 RC = {
     "font.size": 8.5,
     "axes.labelsize": 8.5,
@@ -177,7 +180,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], *, gap
     at = np.array([to_fraction.transform((x, y))[1] for x, y, _, _ in ends])
     for (x, y, name, colour), height in zip(ends, spread(np.clip(at, 0, 1), gap)):
         axes.annotate(
-            name,
+            name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…",
             xy=(x, y),
             xycoords="data",
             xytext=(1.035, height),

@@ -59,10 +59,12 @@ def _alike(room: Any, kind: str) -> Any:
 
 
 def _name(room: Any, rooms: Sequence[Any]) -> str:
-    """The kind, and the values of the keys in which it differs from the others of its kind."""
+    """The kind, and the keys in which it differs from the others of its kind; tables only if they must."""
     alike = [other for other in rooms if other.kind == room.kind]
     differing = [f.name for f in fields(room) if any(getattr(room, f.name) != getattr(o, f.name) for o in alike)]
-    return "-".join([room.kind, *(str(getattr(room, key)) for key in differing)])
+    plain = [key for key in differing if not any(isinstance(getattr(o, key), dict) for o in alike)]
+    enough = len({tuple(getattr(o, key) for key in plain) for o in alike}) == len(alike)
+    return "-".join([room.kind, *(str(getattr(room, key)) for key in (plain if enough else differing))])
 
 
 def compare(

@@ -15,7 +15,11 @@ Weight = Annotated[float, Field(ge=0)]
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class LossWeights:
-    """How much each target counts; every term is made dimensionless with the data's force scale first."""
+    """How much each target counts; energies, forces, stress are made dimensionless with the data's force scale first.
+
+    Where no weight is given for dipoles and polarizabilities, it is one over the variance of their labels: an error as
+    large as their spread counts as much as forces that are nowhere right.
+    """
 
     energy: Weight = 1.0
     """Squared error of the energy per atom; molecules of a few atoms whose total energies matter want 10 to 200."""
@@ -25,14 +29,14 @@ class LossWeights:
     """Squared error of volume × stress, per atom."""
     charges: Weight = 1.0
     """Squared error of an atomic charge, in e²."""
-    dipole: Weight = 1.0
-    """Squared error of the dipole per √atoms, in (e·Å)²."""
+    dipole: Weight | None = None
+    """Squared error of the dipole per √atoms, in (e·Å)²; one over the labels' variance where absent."""
     polarization: Weight = 1.0
     """Squared error of volume × polarization per √atoms, modulo e × lattice vectors, in (e·Å)²."""
     born_charges: Weight = 10.0
     """Squared error of a component of a Born charge, in e²; beside forces less is hardly learned."""
-    polarizability: Weight = 1.0
-    """Squared error of the polarizability per atom, in (e²·Å²/V)²."""
+    polarizability: Weight | None = None
+    """Squared error of the polarizability per atom, in (e²·Å²/V)²; one over the labels' variance where absent."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -19,7 +19,7 @@ from farfield.system import System
 from farfield.train.batches import Batches, on_device
 from farfield.train.checkpoint import Progress, read_checkpoint, write_checkpoint
 from farfield.train.config import TrainConfig
-from farfield.train.loss import TrainingStep
+from farfield.train.loss import TrainingStep, weighed
 from farfield.train.optimizer import MuonWithAdam
 from farfield.train.record import board, write_log
 
@@ -96,7 +96,7 @@ class _Run:
         self.config, self.folder, self.fabric = config, folder, fabric
         self.valid, self.force_scale = material.valid, material.force_scale
         model = material.model
-        step = TrainingStep(model, config.weights, material.force_scale, config.huber)
+        step = TrainingStep(model, weighed(config.weights, material.train), material.force_scale, config.huber)
         self.optimizer: torch.optim.Optimizer = MuonWithAdam(step, config.learning_rate, decay=config.weight_decay)
         self.batches = Batches(
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size

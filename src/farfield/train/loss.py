@@ -1,11 +1,12 @@
 """What training makes small: one dimensionless term per target, labels that are missing (nan) left out."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from farfield.data.frame import Labels
+from farfield.data.frame import Frame, Labels
 from farfield.field import nearest_branch
 from farfield.model import Model
 from farfield.prediction import Prediction
@@ -68,6 +69,22 @@ def _defined(target: str, system: System, predicted: Tensor) -> Tensor:
     return known | ~predicted.isnan() if target == "polarizability" else known
 
 
+def weighed(weights: LossWeights, frames: Sequence[Frame]) -> LossWeights:
+    """``weights`` with those left open filled in: one over the variance of the labels, counted as the loss does."""
+    found = {"dipole": _spread(frames, "dipole", 0.5), "polarizability": _spread(frames, "polarizability", 1.0)}
+    missing = {name: spread**-2 for name, spread in found.items() if getattr(weights, name) is None}
+    return replace(weights, **missing)
+
+
+def _spread(frames: Sequence[Frame], target: str, power: float) -> float:
+    """Standard deviation of a label's components over atoms^power; their size where all are alike, 1 where none."""
+    labels = [(getattr(frame.labels, target), frame.system.n_atoms) for frame in frames]
+    rows = [label.double().flatten() / atoms**power for label, atoms in labels if label is not None]
+    known = torch.stack([row for row in rows if row.isfinite().all()] or [torch.zeros(1, dtype=torch.float64)])
+    deviation, size = (float(x.square().mean().sqrt()) for x in (known - known.mean(0), known))
+    return deviation if deviation > 1e-3 * size else size or 1.0
+
+
 class TrainingStep(nn.Module):
     """Model and loss in one forward, so that a distributed wrapper sees every parameter's use."""
 
@@ -79,7 +96,7 @@ class TrainingStep(nn.Module):
         """What training looks at: labelled, given by the model, read by its paradigm, and of some weight."""
         paradigm = self.model.paradigm
         readable = {"energy", "forces", "stress"} | paradigm.reads
-        weighty = {name for name, weight in vars(self.weights).items() if weight > 0}
+        weighty = {name for name, weight in vars(self.weights).items() if weight is None or weight > 0}
         return frozenset(labels.targets & readable & paradigm.gives & weighty)
 
     def forward(self, system: System, labels: Labels) -> tuple[Tensor, dict[str, Tensor]]:
@@ -95,9 +112,13 @@ class TrainingStep(nn.Module):
 
     def loss(self, totals: dict[str, Tensor], targets: frozenset[str]) -> Tensor:
         """Weighted mean over all values that ``totals`` were added up from, of one batch or of many."""
-        weights = {"penalty": 1.0} | {target: getattr(self.weights, target) for target in targets}
+        weights = {"penalty": 1.0} | {target: self._weight(target) for target in targets}
         terms = [weights[name] * t[1] / t[2].clamp_min(1) for name, t in sorted(totals.items()) if name in weights]
         return torch.stack([term.double() for term in terms]).sum()
+
+    def _weight(self, target: str) -> float:
+        weight = getattr(self.weights, target)
+        return 1.0 if weight is None else float(weight)
 
     def _totals(self, misfit: Misfit) -> Tensor:
         """(sum of squared errors, sum of what the loss makes of them, number of values) ``(3,)``."""
