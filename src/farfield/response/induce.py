@@ -16,7 +16,7 @@ from torch import Tensor
 from farfield.coulomb.interaction import Interaction
 from farfield.coulomb.padding import Padding
 from farfield.errors import ConvergenceError, InputError
-from farfield.response.carried import carried
+from farfield.response.carried import carried, curved
 from farfield.response.conjugate import NotPositiveDefinite, Solution, conjugate_gradient
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -84,9 +84,11 @@ def induce(
             solve.probe()
         dipoles = solve(field, start)
         dipoles = dipoles + solve(field - answer(dipoles))  # takes off what rounding left
-        left = (answer(dipoles) - field).abs().amax(1)
-    dipoles = carried(dipoles, lambda at: answer(at) - field, solve)
-    energy = per_system((dipoles * (0.5 * answer(dipoles) - field)).sum(1), system)
+    image = answer(dipoles)
+    slope = image - field
+    energy = per_system((dipoles * (0.5 * image - field) + curved(slope, solve)).sum(1), system)
+    dipoles = carried(dipoles, lambda at: answer(at) - field, solve, known=slope)
+    left = slope.detach().abs().amax(1)
     residual = left.new_zeros(system.n_systems).scatter_reduce(0, system.system_index, left, "amax")
     return Induced(dipoles, energy, residual, solve.steps)
 
