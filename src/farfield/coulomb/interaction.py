@@ -34,12 +34,24 @@ Apply = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What applies the interaction, and writes down that of dipoles with dipoles."""
+
+    apply: Apply
+    dipoles: Callable[[Padding], Tensor] | None  # (systems, longest, 3, longest, 3), 1/Å³; None on a mesh
+
+    def __call__(self, columns: Tensor) -> Tensor:
+        """Applied."""
+        return self.apply(columns)
+
+
+@dataclass(frozen=True)
 class Interaction:
     """The charges and dipoles of a batch on one another, Gaussian self-energies left out."""
 
     n_atoms: int
-    prepared: tuple[tuple[Part, Apply], ...]
-    scaled: Apply | None  # what scaled pairs are short of
+    prepared: tuple[tuple[Part, Prepared], ...]
+    scaled: Prepared | None  # what scaled pairs are short of
     around: Apply | None  # of the boundary
 
     def __call__(
@@ -54,6 +66,21 @@ class Interaction:
         slopes = self.slopes(torch.cat([scalars.unsqueeze(1), vectors.transpose(1, 2)], 1))
         potential, field = slopes[:, 0], -slopes[:, 1:].transpose(1, 2)
         return (potential.squeeze(1), field.squeeze(1)) if bare else (potential, field)
+
+    def dipole_matrix(self, padding: Padding) -> Tensor | None:
+        """d²E/dμdμ of each system ``(systems, 3·longest, 3·longest)`` in V/(e·Å²); None where a mesh sums it."""
+        if self.around is not None or any(one.dipoles is None for _, one in self.prepared):
+            return None
+        pieces = []
+        for part, one in self.prepared:
+            assert one.dipoles is not None
+            block = one.dipoles(Padding.of(part.charged.system))
+            missing = padding.longest - block.shape[1]
+            pieces.append((part, torch.nn.functional.pad(block, (0, 0, 0, missing, 0, 0, 0, missing))))
+        whole = join(pieces, padding.systems, lambda part: part.systems)
+        if self.scaled is not None and self.scaled.dipoles is not None:
+            whole = whole + self.scaled.dipoles(padding)
+        return COULOMB * whole.flatten(3).flatten(1, 2)
 
     def slopes(self, columns: Tensor) -> Tensor:
         """dE/d(q, μ) ``(atoms, 4, channels)``, V and V/Å, of (q, μ) ``(atoms, 4, channels)``."""
@@ -73,7 +100,7 @@ def interaction(
     return Interaction(charged.system.n_atoms, prepared, scaled, _around(charged.system) if vacuum else None)
 
 
-def _direct(charged: Charged) -> Apply:
+def _direct(charged: Charged) -> Prepared:
     """All pairs of open systems.
 
     Raises:
@@ -87,9 +114,9 @@ def _direct(charged: Charged) -> Apply:
     return _of_pairs(i, j, pair_blocks(vector, radial(charged, squared, i, j)))
 
 
-def _periodic(charged: Charged, plan: Plan) -> Apply:
+def _periodic(charged: Charged, plan: Plan) -> Prepared:
     system, split = charged.system, plan.splitting[charged.system.system_index]
-    far = mesh.dipole_operator(charged, plan) if plan.meshed.any() else _waves(charged, plan)
+    far = Prepared(mesh.dipole_operator(charged, plan), None) if plan.meshed.any() else _waves(charged, plan)
     own = torch.stack([2 * split, *[4 / 3 * split**3] * 3], 1).unsqueeze(2) / math.sqrt(math.pi)
     background = neutralising(system, plan)
     near = None
@@ -103,10 +130,16 @@ def _periodic(charged: Charged, plan: Plan) -> Apply:
         total = total - torch.nn.functional.pad(level.unsqueeze(1), (0, 0, 0, 3))
         return total if near is None else total + near(columns)
 
-    return apply
+    def dipoles(padding: Padding) -> Tensor:
+        assert far.dipoles is not None
+        diagonal = torch.diag_embed(padding.pad(own[:, 1:, 0]).flatten(1)).reshape(-1, *2 * (padding.longest, 3))
+        whole = far.dipoles(padding) - diagonal
+        return whole if near is None or near.dipoles is None else whole + near.dipoles(padding)
+
+    return Prepared(apply, None if far.dipoles is None else dipoles)
 
 
-def _waves(charged: Charged, plan: Plan) -> Apply:
+def _waves(charged: Charged, plan: Plan) -> Prepared:
     system, padding = charged.system, Padding.of(charged.system)
     phases, waves = plane_waves(system, padding, plan)
     k = wave_vectors(system, plan).unsqueeze(3)  # (systems, waves, 3, 1)
@@ -122,7 +155,17 @@ def _waves(charged: Charged, plan: Plan) -> Apply:
         felt = padding.unpad(gather(phases, *amplitudes, waves))
         return felt.reshape(-1, 4, channels)
 
-    return apply
+    def dipoles(padding: Padding) -> Tensor:
+        whole = weight.new_zeros(padding.systems, 3 * padding.longest, 3 * padding.longest)
+        for some, *parts in waves.blocks():
+            for part in parts:  # cosines, then sines
+                steep = (k[:, some].unsqueeze(1) * part.transpose(1, 2)[:, :, :, None, None]).squeeze(4)
+                steep = steep.transpose(2, 3).flatten(1, 2)  # (systems, 3·longest, waves)
+                whole.baddbmm_(steep, weight[:, some] * steep.transpose(1, 2))
+        real = padding.mask().to(whole.dtype).repeat_interleave(3, 1)
+        return (whole * real.unsqueeze(1) * real.unsqueeze(2)).reshape(-1, *2 * (padding.longest, 3))
+
+    return Prepared(apply, dipoles)
 
 
 def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
@@ -130,7 +173,7 @@ def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
     return torch.cat([value.unsqueeze(2), slope.unsqueeze(2) * k], 2).flatten(2)
 
 
-def _scaled(charged: Charged, pairs: PairScaling) -> Apply:
+def _scaled(charged: Charged, pairs: PairScaling) -> Prepared:
     vector, kernels = scaling.missing(charged, pairs)
     return _of_pairs(pairs.i, pairs.j, pair_blocks(vector, kernels))
 
@@ -159,9 +202,17 @@ def pair_blocks(vector: Tensor, kernels: list[Tensor]) -> Tensor:
     return torch.cat([top, torch.cat([along.unsqueeze(2), inner], 2)], 1)
 
 
-def _of_pairs(i: Tensor, j: Tensor, blocks: Tensor) -> Apply:
+def _of_pairs(i: Tensor, j: Tensor, blocks: Tensor) -> Prepared:
     def apply(columns: Tensor) -> Tensor:
         total = torch.zeros_like(columns).index_add(0, i, blocks @ columns.index_select(0, j))
         return total.index_add(0, j, blocks.transpose(1, 2) @ columns.index_select(0, i))
 
-    return apply
+    def dipoles(padding: Padding) -> Tensor:
+        n, inner = padding.longest, blocks[:, 1:, 1:]
+        row, column = padding.slots[i], padding.slots[j]
+        flat = blocks.new_zeros(padding.systems * n * n, 3, 3)
+        flat = flat.index_add(0, row * n + column % n, inner)
+        flat = flat.index_add(0, column * n + row % n, inner.transpose(1, 2))
+        return flat.reshape(-1, n, n, 3, 3).transpose(2, 3)
+
+    return Prepared(apply, dipoles)

@@ -4,8 +4,8 @@ Where a residual r(x, θ) is zero, a Newton step x - J⁻¹ r(x, θ) with the in
 nothing, but its derivative by θ is the implicit one, -J⁻¹ ∂r/∂θ. Each further step is exact to one order more. For a
 residual that is linear in x this costs one application of the operator a step, and its transpose on the way back.
 
-A quadratic energy whose slope r by x is zero is E(x, θ) - ½ r·J⁻¹·r at fixed x: x moves no first derivative of its least
-value, and the second ones by that last term.
+The least value of a quadratic energy is E(x, θ) - ½ r·J⁻¹·r at a fixed x where its slope r is zero: how x moves is in
+no first derivative, and in the second ones by that last term.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def carried(
 
 
 def curved(residual: Tensor, solve: Linear) -> Tensor:
-    """-½ r·J⁻¹·r of a residual ``(rows, …)`` that is zero, as rows to be summed: zeros, of which second derivatives count.
+    """-½ r·J⁻¹·r of a residual ``(rows, …)`` that is zero, as rows to be summed: zeros with second derivatives.
 
     ``solve`` must not mix what is summed apart.
     """
