@@ -86,8 +86,7 @@ class System:
 
         Raises:
             InputError: no atoms, positions that are not finite, periodic along a missing lattice vector, zero volume,
-                an element outside 1-118, a total charge, a spin or another condition that is no number, or fragments
-                that their charges do not fit.
+                an element outside 1-118, or a total charge, a spin, another condition or a fragment that is no number.
         """
         frames = [atoms] if isinstance(atoms, ase.Atoms) else list(atoms)
         if not frames:
@@ -220,13 +219,14 @@ def _fragments(frame: ase.Atoms, dtype: torch.dtype) -> Fragments:
     if "fragment" not in frame.arrays or frame.info.get("fragment_charges") is None:
         return None, None
     index, charges = frame.arrays["fragment"], np.atleast_1d(np.asarray(frame.info["fragment_charges"]))
-    if index.dtype.kind not in "iu" or charges.dtype.kind not in "iuf" or not np.isfinite(charges).all():
-        raise InputError('arrays["fragment"] should be integers and info["fragment_charges"] finite numbers, e')
-    if charges.ndim != 1 or set(index.tolist()) != set(range(len(charges))):
+    whole = index.dtype.kind in "iu" and index.ndim == 1 and index.min() >= 0
+    if not whole or charges.dtype.kind not in "iuf" or charges.ndim != 1 or not np.isfinite(charges).all():
         raise InputError(
-            f"atoms belong to fragments {sorted(set(index.tolist()))}, and there are {len(charges)} fragment_charges"
+            'arrays["fragment"] should be integers from 0 on and info["fragment_charges"] finite numbers, e'
         )
-    return torch.from_numpy(index.astype(np.int64)), torch.from_numpy(charges).to(dtype).unsqueeze(0)
+    row = np.full(max(len(charges), int(index.max()) + 1), np.nan)  # who needs a charge that is not there will say so
+    row[: len(charges)] = charges
+    return torch.from_numpy(index.astype(np.int64)), torch.from_numpy(row).to(dtype).unsqueeze(0)
 
 
 def _concatenated(known: Sequence[NeighborList | None], first_atom: Tensor) -> NeighborList | None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from farfield.coulomb import Coulomb, PairScaling
+from farfield.coulomb.padding import Padding
 from farfield.system import System, concatenate
 
 PERIODIC = {"crystal": True, "slab": (True, True, False), "wire": (False, True, False), "molecule": False}
@@ -108,3 +109,13 @@ def test_without_a_graph_one_compiled_pass_gives_the_same():
     with torch.no_grad():
         found = interaction.slopes(columns)
     torch.testing.assert_close(found, interaction.slopes(columns))
+
+
+@pytest.mark.parametrize("widths", [None, 0.5])
+def test_the_matrix_of_dipoles_is_what_is_applied(widths):
+    batch = concatenate([atoms(PERIODIC["crystal"]), atoms(False, 3), atoms(PERIODIC["slab"], 8)])
+    applied, padding = Coulomb(error=1e-6).interaction(batch, widths), Padding.of(batch)
+    matrix, dipoles = applied.dipole_matrix(padding), torch.randn(batch.n_atoms, 3, dtype=torch.float64)
+    found = -padding.unpad((matrix @ padding.pad(dipoles).flatten(1).unsqueeze(2)).reshape(3, -1, 3))
+    torch.testing.assert_close(found, applied(None, dipoles)[1], atol=1e-10, rtol=1e-10)
+    assert Coulomb(method="mesh").interaction(batch).dipole_matrix(padding) is None

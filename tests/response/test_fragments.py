@@ -147,5 +147,8 @@ def test_fragments_travel_with_systems():
         assert index.tolist() == [0, 1, 1, 2]
         assert charges.tolist() == [-1.0, 0.0, 1.0]
     named.info["fragment_charges"] = [1.0]
-    with pytest.raises(InputError, match=r"fragments \[0, 1\], and there are 1 fragment_charges"):
+    with pytest.raises(InputError, match="atom 2 of the batch belongs to fragment 1, which has no charge"):
+        fragments_of(System.from_ase(named))
+    named.info["fragment_charges"] = "many"
+    with pytest.raises(InputError, match="should be integers from 0 on"):
         System.from_ase(named)

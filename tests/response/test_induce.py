@@ -116,12 +116,17 @@ def test_at_constant_displacement_the_lattice_has_the_energy_of_its_dielectric(s
     tinfoil, volume = Coulomb(error=1e-9).interaction(system), float(system.volume())
     displacement = tensor([0.02, -0.01, 0.03])  # V/Å
 
-    def depolarized(charges, dipoles):  # the slope of V(4πK P)²/8πK is a field against the polarization
-        potential, field = tinfoil(charges, dipoles)
-        return potential, field - 4 * math.pi * COULOMB * dipoles.sum(0) / volume
+    class Depolarized:  # the slope of V(4πK P)²/8πK is a field against the polarization
+        def __call__(self, charges, dipoles):
+            potential, field = tinfoil(charges, dipoles)
+            return potential, field - 4 * math.pi * COULOMB * dipoles.sum(-2, keepdim=True) / volume
+
+        def dipole_matrix(self, padding):
+            sheet = 4 * math.pi * COULOMB / volume * torch.eye(3).repeat(system.n_atoms, system.n_atoms)
+            return tinfoil.dipole_matrix(padding) + sheet
 
     alike = torch.full((system.n_atoms,), polarizability).double()
-    found = induce(system, alike, displacement.expand(system.n_atoms, 3), depolarized, solver=solver)
+    found = induce(system, alike, displacement.expand(system.n_atoms, 3), Depolarized(), solver=solver)
     field = displacement - 4 * math.pi * COULOMB * found.dipoles.sum(0) / volume
     torch.testing.assert_close(displacement / field, torch.full((3,), 1.75).double(), rtol=0, atol=1e-6)
     empty = volume * displacement.square().sum() / (8 * math.pi * COULOMB)

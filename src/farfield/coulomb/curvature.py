@@ -30,8 +30,8 @@ class Curvature:
     def slopes(self) -> tuple[Tensor, Tensor]:
         """dE/dq ``(sources,)`` in V and dE/dR ``(sources, 3)`` in eV/Å."""
         charges = self._charged.charges
-        found = self._far.slopes(torch.ones(len(self._cell), 1, dtype=charges.dtype))
-        by_positions, _, by_charges, _ = (torch.from_numpy(x) for x in found)
+        found = self._far.first_order
+        by_positions, by_charges = torch.from_numpy(found.by_positions[:, 0]), torch.from_numpy(found.by_charges)
         if self._near is not None:
             first = self._near.first_order
             by_positions = by_positions - charges * first.field[:, 0]

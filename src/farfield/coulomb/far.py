@@ -9,6 +9,7 @@ is autograd over waves.py, which is also what they are tested against.
 
 import math
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,18 +73,21 @@ class Far:
         self._spectrum = wave_energy.Spectrum(plan.rows, numbers(weights))
 
         self.energies, self._factors = wave_energy.zeroth_order(self._charges, self._spectrum)
-        self._slopes: wave_energy.Slopes | None = None
+
+    @cached_property
+    def first_order(self) -> wave_energy.Slopes:
+        """Gradient of every E: for forces, and once more for what the charges depend on."""
+        return wave_energy.first_order(self._charges, self._spectrum, self._factors)
 
     def slopes(self, scale: Tensor) -> list[Array]:
         """Gradient of Σ scale·E by positions, cell, charges and weights."""
-        if self._slopes is None:  # for forces, and once more for what the charges depend on
-            self._slopes = wave_energy.first_order(self._charges, self._spectrum, self._factors)
+        first = self.first_order
         of_systems = numbers(scale)
         of_sources = np.repeat(of_systems, np.diff(self._charges.offsets), 0)
-        by_positions = np.einsum("nc,ncx->nx", of_sources, self._slopes.by_positions)
-        by_cell = np.einsum("sc,scxy->sxy", of_systems, self._slopes.by_cell)
-        by_weights = np.einsum("sc,sck->sk", of_systems, self._slopes.by_weights)
-        return self._masked((by_positions, by_cell, of_sources * self._slopes.by_charges, by_weights))
+        by_positions = np.einsum("nc,ncx->nx", of_sources, first.by_positions)
+        by_cell = np.einsum("sc,scxy->sxy", of_systems, first.by_cell)
+        by_weights = np.einsum("sc,sck->sk", of_systems, first.by_weights)
+        return self._masked((by_positions, by_cell, of_sources * first.by_charges, by_weights))
 
     def bends(self, scale: Tensor, along: tuple[Tensor, ...]) -> list[Array]:
         """Gradient by positions, cell, charges, weights and scale of the derivative of Σ scale·E along a direction."""

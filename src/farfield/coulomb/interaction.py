@@ -37,12 +37,24 @@ Apply = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What applies the interaction, and writes down that of dipoles with dipoles."""
+
+    apply: Apply
+    dipoles: Callable[[Padding], Tensor] | None  # (systems, longest, 3, longest, 3), 1/Å³; None on a mesh
+
+    def __call__(self, columns: Tensor) -> Tensor:
+        """Applied."""
+        return self.apply(columns)
+
+
+@dataclass(frozen=True)
 class Interaction:
     """The charges and dipoles of a batch on one another, Gaussian self-energies left out."""
 
     n_atoms: int
-    prepared: tuple[tuple[Part, Apply], ...]
-    scaled: Apply | None  # what scaled pairs are short of
+    prepared: tuple[tuple[Part, Prepared], ...]
+    scaled: Prepared | None  # what scaled pairs are short of
     around: Apply | None  # of the boundary
 
     def __call__(
@@ -57,6 +69,21 @@ class Interaction:
         slopes = self.slopes(torch.cat([scalars.unsqueeze(1), vectors.transpose(1, 2)], 1))
         potential, field = slopes[:, 0], -slopes[:, 1:].transpose(1, 2)
         return (potential.squeeze(1), field.squeeze(1)) if bare else (potential, field)
+
+    def dipole_matrix(self, padding: Padding) -> Tensor | None:
+        """d²E/dμdμ of each system ``(systems, 3·longest, 3·longest)`` in V/(e·Å²); None where a mesh sums it."""
+        if self.around is not None or any(one.dipoles is None for _, one in self.prepared):
+            return None
+        pieces = []
+        for part, one in self.prepared:
+            assert one.dipoles is not None
+            block = one.dipoles(Padding.of(part.charged.system))
+            missing = padding.longest - block.shape[1]
+            pieces.append((part, torch.nn.functional.pad(block, (0, 0, 0, missing, 0, 0, 0, missing))))
+        whole = join(pieces, padding.systems, lambda part: part.systems)
+        if self.scaled is not None and self.scaled.dipoles is not None:
+            whole = whole + self.scaled.dipoles(padding)
+        return COULOMB * whole.flatten(3).flatten(1, 2)
 
     def slopes(self, columns: Tensor) -> Tensor:
         """dE/d(q, μ) ``(atoms, 4, channels)``, V and V/Å, of (q, μ) ``(atoms, 4, channels)``."""
@@ -76,7 +103,7 @@ def interaction(
     return Interaction(charged.system.n_atoms, prepared, scaled, _around(charged.system) if vacuum else None)
 
 
-def _direct(charged: Charged) -> Apply:
+def _direct(charged: Charged) -> Prepared:
     """All pairs of open systems.
 
     Raises:
@@ -95,9 +122,9 @@ def _direct(charged: Charged) -> Apply:
     )
 
 
-def _periodic(charged: Charged, plan: Plan) -> Apply:
+def _periodic(charged: Charged, plan: Plan) -> Prepared:
     system, split = charged.system, plan.splitting[charged.system.system_index]
-    far = mesh.dipole_operator(charged, plan) if plan.meshed.any() else _waves(charged, plan)
+    far = Prepared(mesh.dipole_operator(charged, plan), None) if plan.meshed.any() else _waves(charged, plan)
     own = torch.stack([2 * split, *[4 / 3 * split**3] * 3], 1).unsqueeze(2) / math.sqrt(math.pi)
     background = neutralising(system, plan)
     near = None
@@ -116,23 +143,47 @@ def _periodic(charged: Charged, plan: Plan) -> Apply:
         total = total - torch.nn.functional.pad(level.unsqueeze(1), (0, 0, 0, 3))
         return total if near is None else total + near(columns)
 
-    return apply
+    def dipoles(padding: Padding) -> Tensor:
+        assert far.dipoles is not None
+        diagonal = torch.diag_embed(padding.pad(own[:, 1:, 0]).flatten(1)).reshape(-1, *2 * (padding.longest, 3))
+        whole = far.dipoles(padding) - diagonal
+        return whole if near is None or near.dipoles is None else whole + near.dipoles(padding)
+
+    return Prepared(apply, None if far.dipoles is None else dipoles)
 
 
-def _felt(charged: Charged, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> Apply:
+def _felt(charged: Charged, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> Prepared:
     """Of pairs, compiled where it can be."""
     i, j, widths = pairs.i, pairs.j, charged.widths
     if pairs.vector.device.type != "cpu" or (widths is not None and widths.requires_grad):
-        return of_pairs(i, j, blocks(pairs.vector))
+        return _written(i, j, blocks(pairs.vector))
     rate = torch.full_like(split, torch.inf)
     if widths is not None:
         variance = widths.square()
         rate = pair_rate(variance.index_select(0, i), variance.index_select(0, j))
     found = DipolePairs.of(i, j, pairs.vector, rate, split, blocks)
-    return lambda columns: found.felt(pairs.vector, columns)
+    return Prepared(
+        lambda columns: found.felt(pairs.vector, columns),
+        lambda padding: _dipoles(i, j, blocks(pairs.vector), padding),
+    )
 
 
-def _waves(charged: Charged, plan: Plan) -> Apply:
+def _written(i: Tensor, j: Tensor, blocks: Tensor) -> Prepared:
+    """Of pairs whose blocks W ``(pairs, 4, 4)`` are written down."""
+    return Prepared(of_pairs(i, j, blocks), lambda padding: _dipoles(i, j, blocks, padding))
+
+
+def _dipoles(i: Tensor, j: Tensor, blocks: Tensor, padding: Padding) -> Tensor:
+    """The dipoles' part of the blocks ``(systems, longest, 3, longest, 3)``."""
+    n, inner = padding.longest, blocks[:, 1:, 1:]
+    row, column = padding.slots[i], padding.slots[j]
+    flat = inner.new_zeros(padding.systems * n * n, 3, 3)
+    flat = flat.index_add(0, row * n + column % n, inner)
+    flat = flat.index_add(0, column * n + row % n, inner.transpose(1, 2))
+    return flat.reshape(-1, n, n, 3, 3).transpose(2, 3)
+
+
+def _waves(charged: Charged, plan: Plan) -> Prepared:
     system, padding = charged.system, Padding.of(charged.system)
     phases, waves = plane_waves(system, padding, plan)
     k = wave_vectors(system, plan).unsqueeze(3)  # (systems, waves, 3, 1)
@@ -151,7 +202,17 @@ def _waves(charged: Charged, plan: Plan) -> Apply:
         felt = padding.unpad(gather(phases, *amplitudes, waves))
         return felt.reshape(-1, 4, channels)
 
-    return apply
+    def dipoles(padding: Padding) -> Tensor:
+        whole = weight.new_zeros(padding.systems, 3 * padding.longest, 3 * padding.longest)
+        for some, *parts in waves.blocks():
+            for part in parts:  # cosines, then sines
+                steep = (k[:, some].unsqueeze(1) * part.transpose(1, 2)[:, :, :, None, None]).squeeze(4)
+                steep = steep.transpose(2, 3).flatten(1, 2)  # (systems, 3·longest, waves)
+                whole.baddbmm_(steep, weight[:, some] * steep.transpose(1, 2))
+        real = padding.mask().to(whole.dtype).repeat_interleave(3, 1)
+        return (whole * real.unsqueeze(1) * real.unsqueeze(2)).reshape(-1, *2 * (padding.longest, 3))
+
+    return Prepared(apply, dipoles)
 
 
 def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
@@ -159,9 +220,9 @@ def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
     return torch.cat([value.unsqueeze(2), slope.unsqueeze(2) * k], 2).flatten(2)
 
 
-def _scaled(charged: Charged, pairs: PairScaling) -> Apply:
+def _scaled(charged: Charged, pairs: PairScaling) -> Prepared:
     vector, kernels = scaling.missing(charged, pairs)
-    return of_pairs(pairs.i, pairs.j, pair_blocks(vector, kernels))
+    return _written(pairs.i, pairs.j, pair_blocks(vector, kernels))
 
 
 def _around(system: System) -> Apply:

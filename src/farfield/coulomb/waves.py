@@ -55,25 +55,25 @@ class Waves:
         """Σ_k w_k cos(n_k·(x_i - x_j)) ``(systems, sources, sources)`` of weights ``(systems, waves, 1)``."""
         systems, sources, _ = self.phases.shape
         total = weight.new_zeros(systems, sources, sources)
-        for waves, cos, sin in self._blocks():
+        for waves, cos, sin in self.blocks():
             w = weight[:, waves]
             total.baddbmm_(cos.transpose(1, 2), cos * w).baddbmm_(sin.transpose(1, 2), sin * w)
         return total
 
     def spread_reference(self, moments: Tensor) -> tuple[Tensor, Tensor]:
         """``spread`` in plain torch."""
-        parts = [(cos @ moments, sin @ moments) for _, cos, sin in self._blocks()]
+        parts = [(cos @ moments, sin @ moments) for _, cos, sin in self.blocks()]
         return torch.cat([c for c, _ in parts], 1), torch.cat([s for _, s in parts], 1)
 
     def gather_reference(self, cosine: Tensor, sine: Tensor) -> Tensor:
         """``gather`` in plain torch."""
         total = cosine.new_zeros(*self.phases.shape[:2], cosine.shape[2])
-        for waves, cos, sin in self._blocks():
+        for waves, cos, sin in self.blocks():
             total.baddbmm_(cos.transpose(1, 2), cosine[:, waves]).baddbmm_(sin.transpose(1, 2), sine[:, waves])
         return total
 
-    def _blocks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Runs of waves, with cosine and sine ``(systems, waves, sources)``."""
+    def blocks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Runs of waves, with cosine and sine ``(systems, waves, sources)``; without a graph."""
         systems, waves, _ = self.indices.shape
         step = max(BLOCK // max(systems * self.phases.shape[1], 1), 1)
         for first in range(0, max(waves, 1), step):

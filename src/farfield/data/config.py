@@ -48,7 +48,11 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class DataConfig:
-    """Where the data are, and what their keys and units mean. A target whose key is null is not learned."""
+    """Where the data are, and what their keys and units mean. A target whose key is null is not learned.
+
+    Where atoms have a ``fragment`` (0, 1, …) and frames ``fragment_charges`` (e), ``qeq`` with ``transfer: fragments``
+    keeps these charges; with ``fragment_energies`` besides, binding energies are compared.
+    """
 
     train: Files
     """Structures to learn from: a file or a list of them (extxyz, ASE database, what ASE reads) or embedded:NAME."""

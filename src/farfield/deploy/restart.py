@@ -34,9 +34,16 @@ def fingerprint(atoms: ase.Atoms, options: dict[str, Any], model: str) -> dict[s
         "charge": _plain(atoms.info.get("charge", 0)),
         "spin": _plain(atoms.info.get("spin", 0)),
         **{name: _plain(atoms.info[name]) for name in CONDITIONS if atoms.info.get(name) is not None},
+        **_fragments(atoms),
         **options,
         "model": model,
     }
+
+
+def _fragments(atoms: ase.Atoms) -> dict[str, Any]:
+    if "fragment" not in atoms.arrays or "fragment_charges" not in atoms.info:
+        return {}
+    return {"fragments": digest(atoms.arrays["fragment"], np.asarray(atoms.info["fragment_charges"]))}
 
 
 def digest(*arrays: np.ndarray[Any, Any]) -> str:

@@ -3,6 +3,9 @@
 Where a residual r(x, θ) is zero, a Newton step x - J⁻¹ r(x, θ) with the inverse of its slope J = ∂r/∂x held fixed moves
 nothing, but its derivative by θ is the implicit one, -J⁻¹ ∂r/∂θ. Each further step is exact to one order more. For a
 residual that is linear in x this costs one application of the operator a step, and its transpose on the way back.
+
+The least value of a quadratic energy is E(x, θ) - ½ r·J⁻¹·r at a fixed x where its slope r is zero: how x moves is in
+no first derivative, and in the second ones by that last term.
 """
 
 from collections.abc import Callable
@@ -22,14 +25,41 @@ def carried(
     residual: Linear,  # values to the residual, with the graph of whatever it depends on
     solve: Linear,  # J⁻¹; no graph needed
     transposed: Linear | None = None,  # J⁻ᵀ; J is symmetric where absent
+    *,
+    known: Tensor | None = None,  # the residual of the values, where it is at hand
 ) -> Tensor:
     """The same values, twice differentiable in whatever ``residual`` depends on; unchanged where no graph is wanted."""
     if not torch.is_grad_enabled():
         return values
     for _ in range(ORDERS):
-        step: Tensor = _Nothing.apply(residual(values), solve, transposed or solve)  # type: ignore[no-untyped-call]
-        values = values - step
+        left = residual(values) if known is None else known
+        step: Tensor = _Nothing.apply(left, solve, transposed or solve)  # type: ignore[no-untyped-call]
+        values, known = values - step, None
     return values
+
+
+def curved(residual: Tensor, solve: Linear) -> Tensor:
+    """-½ r·J⁻¹·r of a residual ``(rows, …)`` that is zero, as rows to be summed: zeros with second derivatives.
+
+    ``solve`` must not mix what is summed apart.
+    """
+    rows: Tensor = _Curved.apply(residual, solve)  # type: ignore[no-untyped-call]
+    return rows
+
+
+class _Curved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, residual: Tensor, solve: Linear) -> Tensor:
+        ctx.solve = solve
+        ctx.save_for_backward(residual)
+        return torch.zeros_like(residual)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None]:
+        if not torch.is_grad_enabled():
+            return None, None  # no slope, and nobody asks for the curvature
+        (residual,) = ctx.saved_tensors
+        return -grad * _Solve.apply(residual, ctx.solve, ctx.solve), None  # type: ignore[no-untyped-call]
 
 
 class _Nothing(torch.autograd.Function):

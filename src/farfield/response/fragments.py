@@ -3,11 +3,16 @@
 import torch
 from torch import Tensor
 
+from farfield.errors import InputError
 from farfield.system import System
 
 
 def fragments_of(system: System) -> tuple[Tensor, Tensor]:
-    """Whose each atom is ``(atoms,)``, and the charge of each fragment ``(fragments,)`` in e."""
+    """Whose each atom is ``(atoms,)``, and the charge of each fragment ``(fragments,)`` in e.
+
+    Raises:
+        InputError: an atom of a fragment without a charge.
+    """
     if system.fragment is None or system.fragment_charges is None:
         return system.system_index, system.charge
     bare = system.fragment_charges.isnan().all(1)
@@ -15,5 +20,9 @@ def fragments_of(system: System) -> tuple[Tensor, Tensor]:
     charges[:, 0] = torch.where(bare, system.charge, charges[:, 0])
     there = ~charges.isnan().reshape(-1)
     local = torch.where(bare[system.system_index], 0, system.fragment)
+    place = system.system_index * charges.shape[1] + local
+    if (lost := ~there[place]).any():
+        atom = int(lost.nonzero()[0])
+        raise InputError(f"atom {atom} of the batch belongs to fragment {int(local[atom])}, which has no charge")
     number = torch.cumsum(there, 0) - 1
-    return number[system.system_index * charges.shape[1] + local], charges.reshape(-1)[there]
+    return number[place], charges.reshape(-1)[there]

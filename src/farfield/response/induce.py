@@ -16,7 +16,7 @@ from torch import Tensor
 from farfield.coulomb.interaction import Interaction
 from farfield.coulomb.padding import Padding
 from farfield.errors import ConvergenceError, InputError
-from farfield.response.carried import carried
+from farfield.response.carried import carried, curved
 from farfield.response.conjugate import NotPositiveDefinite, Solution, conjugate_gradient
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -77,18 +77,35 @@ def induce(
     if solver == "auto":
         solver = "dense" if int(system.atoms_per_system.max()) <= DENSE_UP_TO else "cg"
     size = COULOMB / _mean(polarizability.detach())
-    make = _Dense if solver == "dense" else _Iterated
+    solve: _Dense | _Iterated
     with torch.no_grad():
-        solve = make(system, answer, size, tolerance)
-        if probe:
-            solve.probe()
+        if solver == "dense":
+            solve = _Dense(system, answer, size, _written(system, stiffness, interaction))
+        else:
+            solve = _Iterated(system, answer, size, tolerance)
+            if probe:
+                solve.probe()
         dipoles = solve(field, start)
         dipoles = dipoles + solve(field - answer(dipoles))  # takes off what rounding left
-        left = (answer(dipoles) - field).abs().amax(1)
-    dipoles = carried(dipoles, lambda at: answer(at) - field, solve)
-    energy = per_system((dipoles * (0.5 * answer(dipoles) - field)).sum(1), system)
+    image = answer(dipoles)
+    slope = image - field
+    energy = per_system((dipoles * (0.5 * image - field) + curved(slope, solve)).sum(1), system)
+    dipoles = carried(dipoles, lambda at: answer(at) - field, solve, known=slope)
+    left = slope.detach().abs().amax(1)
     residual = left.new_zeros(system.n_systems).scatter_reduce(0, system.system_index, left, "amax")
     return Induced(dipoles, energy, residual, solve.steps)
+
+
+def _written(system: System, stiffness: Linear, interaction: Interaction) -> Tensor | None:
+    """The matrix of the slopes ``(systems, 3·longest, 3·longest)``, V/(e·Å²), where the interaction has one."""
+    padding = Padding.of(system)
+    matrix = interaction.dipole_matrix(padding)
+    if matrix is None:
+        return None
+    own = padding.pad(stiffness(torch.eye(3).to(matrix).expand(system.n_atoms, 3, 3)))
+    blocks = matrix.reshape(padding.systems, padding.longest, 3, padding.longest, 3)
+    blocks.diagonal(dim1=1, dim2=3).add_(own.permute(0, 2, 3, 1))
+    return matrix
 
 
 class _Dense:
@@ -96,10 +113,11 @@ class _Dense:
 
     steps = 0
 
-    def __init__(self, system: System, answer: Linear, size: Tensor, tolerance: float) -> None:  # noqa: ARG002
+    def __init__(self, system: System, answer: Linear, size: Tensor, written: Tensor | None) -> None:
+        """``written`` is the matrix of the slopes, where there is one."""
         self._padding = Padding.of(system)
         self._scale = size.rsqrt().unsqueeze(1)  # brings the diagonal near 1
-        matrix = self._matrix(system, answer)
+        matrix = self._by_columns(system, answer) if written is None else self._scaled(written)
         self._factor, failed = torch.linalg.cholesky_ex(matrix)
         pivots = self._factor.diagonal(dim1=1, dim2=2).square().amin(1)
         # a pivot that is rounding of the matrix is no pivot
@@ -114,10 +132,13 @@ class _Dense:
         found = torch.cholesky_solve(block, self._factor).reshape(self._padding.systems, -1, 3)
         return self._scale * self._padding.unpad(found)
 
-    def probe(self) -> None:
-        """Nothing to look for: there is a factor."""
+    def _scaled(self, matrix: Tensor) -> Tensor:
+        """The identity where padded."""
+        scale = self._padding.pad(self._scale).repeat_interleave(3, 1)[:, :, 0]
+        missing = (~self._padding.mask()).to(scale).repeat_interleave(3, 1)
+        return scale.unsqueeze(2) * matrix * scale.unsqueeze(1) + torch.diag_embed(missing)
 
-    def _matrix(self, system: System, answer: Linear) -> Tensor:
+    def _by_columns(self, system: System, answer: Linear) -> Tensor:
         """``(systems, 3·longest, 3·longest)``, the identity where padded: all systems' k-th columns together."""
         padding, count = self._padding, 3 * self._padding.longest
         place = (padding.slots % padding.longest).to(system.numbers)

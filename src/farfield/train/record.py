@@ -60,6 +60,7 @@ def fingerprint(splits: Splits) -> str:
                 system.charge,
                 system.spin,
                 *system.conditions.values(),
+                *(x for x in (system.fragment, system.fragment_charges) if x is not None),
                 *vars(labels).values(),
             ):
                 digest.update(b"-" if tensor is None else np.ascontiguousarray(tensor.numpy()).tobytes())

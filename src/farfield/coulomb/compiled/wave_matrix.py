@@ -1,6 +1,6 @@
 """Σ_k w_k cos(k·(r_i - r_j)) of all pairs of sources, from cosines and sines that never leave the cache.
 
-A few waves at a time their cosines and sines are written out and multiplied, weighed, by themselves: four rows by two
+A few waves at a time their cosines and sines are written out and multiplied, weighed, by themselves: eight rows by two
 registers of the product are summed at once, and only the half of it that its symmetry does not give.
 """
 
@@ -19,10 +19,10 @@ CHUNK = 48
 TILE = 2 * LANES
 """Columns of the product at a time."""
 
-HEIGHT = 4
+HEIGHT = 8
 """Rows at a time."""
 
-_HALF, _ONE, _TWO, _THREE = (np.uintp(k) for k in (LANES, 1, 2, 3))
+_HALF, _ONE, _TWO, _THREE, _FOUR = (np.uintp(k) for k in (LANES, 1, 2, 3, 4))
 
 
 def products(phases: Array, rows: Rows, weights: Array) -> Array:
@@ -105,25 +105,41 @@ def _add(table: Array, scale: Array, count: int, panel: Array, whole: Array) -> 
             for h in range(HEIGHT):
                 panel[HEIGHT * k + h] = scale[k] * table[i // TILE, k, i % TILE + h]
         for tile in range(i // TILE + 1):
-            a, b, c, d = fill(0.0), fill(0.0), fill(0.0), fill(0.0)
-            e, f, g, h = fill(0.0), fill(0.0), fill(0.0), fill(0.0)
+            zero = fill(0.0)
+            upper = (zero, zero, zero, zero, zero, zero, zero, zero)
+            lower = upper
             for k in range(count):
                 at, of = np.uintp(TILE * (tile * length + k)), np.uintp(HEIGHT * k)
                 left, right = load(flat, at), load(flat, at + _HALF)
-                one, two = same(panel, of), same(panel, of + _ONE)
-                three, four = same(panel, of + _TWO), same(panel, of + _THREE)
-                a, b, c, d = a + one * left, b + two * left, c + three * left, d + four * left
-                e, f, g, h = e + one * right, f + two * right, g + three * right, h + four * right
+                upper = _four_rows(panel, of, left, right, upper)
+                lower = _four_rows(panel, of + _FOUR, left, right, lower)
             at = i * width + tile * TILE
-            _put(whole, at, a, e)
-            _put(whole, at + width, b, f)
-            _put(whole, at + 2 * width, c, g)
-            _put(whole, at + 3 * width, d, h)
+            _put(whole, at, width, upper)
+            _put(whole, at + 4 * width, width, lower)
 
 
 @inlined
-def _put(whole: Array, at: int, left: Any, right: Any) -> None:
-    """Add two registers to sixteen entries in a row."""
+def _four_rows(panel: Array, at: Any, left: Any, right: Any, sums: Any) -> Any:
+    """Sums of four rows, two registers each, with one more product."""
+    one, two, three, four = same(panel, at), same(panel, at + _ONE), same(panel, at + _TWO), same(panel, at + _THREE)
+    a, b, c, d, e, f, g, h = sums
+    a, b, c, d = a + one * left, b + two * left, c + three * left, d + four * left
+    e, f, g, h = e + one * right, f + two * right, g + three * right, h + four * right
+    return a, b, c, d, e, f, g, h
+
+
+@inlined
+def _put(whole: Array, at: int, width: int, sums: Any) -> None:
+    """Add the sums of four rows to sixteen columns."""
+    a, b, c, d, e, f, g, h = sums
+    _put_row(whole, at, a, e)
+    _put_row(whole, at + width, b, f)
+    _put_row(whole, at + 2 * width, c, g)
+    _put_row(whole, at + 3 * width, d, h)
+
+
+@inlined
+def _put_row(whole: Array, at: int, left: Any, right: Any) -> None:
     here, there = np.uintp(at), np.uintp(at + LANES)
     store(whole, here, load(whole, here) + left)
     store(whole, there, load(whole, there) + right)
