@@ -43,7 +43,6 @@ def errors(run: Path) -> dict[str, Any]:
         "charges of Na8Cl8+ within 5 Å of the place": rms(wrong["charges"][hole & (place < CUTOFF)]),
         "charges of Na8Cl8+ beyond": rms(wrong["charges"][hole & (place >= CUTOFF)]),
         "epochs": int(history["epoch"][-1]),
-        "seconds": round(float(history["seconds"][-1])),
     }
 
 
@@ -77,7 +76,7 @@ def main(*words: str) -> None:
     found = {
         f.name: {run.name: errors(run) for run in sorted(f.iterdir()) if (run / "test.npz").exists()} for f in folders
     }
-    text = json.dumps({"units": "meV/atom, meV/Å, me, s", **found, "twins": twins()}, indent=1, ensure_ascii=False)
+    text = json.dumps({"units": "meV/atom, meV/Å, me", **found, "twins": twins()}, indent=1, ensure_ascii=False)
     out.write_text(text + "\n")
     print(text)
 
