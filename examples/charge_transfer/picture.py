@@ -23,7 +23,7 @@ from farfield.report.style import FAINT, INK, RC, SHADE, label_ends, looks
 
 END, CUTOFF, APART = 5, 5.0, 60.0  # atoms of the end; Å; Å between two rods that should not know of each other
 LATTICE, TRAINED = 2.8, 14.7  # Å; longest distance in near.xyz
-NAMES = {"charges-10000.0": "charges, local", "charges-0.0": "charges, shifted", "qeq": "qeq"}
+NAMES = {"charges-10000.0": "charges, local", "charges-0.0": "charges, shifted", "qeq": "qeq", "scf": "scf"}
 
 
 def predicted(model: ff.Model, frames: list[ase.Atoms]) -> list[NDArray[np.float64]]:
@@ -80,8 +80,8 @@ def main(folder: Path, path: Path) -> None:
 
 def draw(distance: NDArray[np.float64], moved: dict[str, NDArray[np.float64]], rod: ase.Atoms, path: Path) -> None:
     """The rod above, the charge that moves below."""
-    charges, qeq = (look.colour for look in looks([RunResult("charges", {}), RunResult("qeq", {})]))
-    colours = {"reference": INK, "charges, local": FAINT, "charges, shifted": charges, "qeq": qeq}
+    charges, qeq, scf = (look.colour for look in looks([RunResult(kind, {}) for kind in ("charges", "qeq", "scf")]))
+    colours = {"reference": INK, "charges, local": FAINT, "charges, shifted": charges, "qeq": qeq, "scf": scf}
     dashes = {"charges, local": (0, (4, 2))}
     layers = np.round(distance / LATTICE).astype(int)
     with mpl.rc_context(RC | {"font.size": 10, "axes.labelsize": 10, "axes.titlesize": 11.5}):
