@@ -1,9 +1,9 @@
 """What charges and dipoles that answer cost: training steps beside those of a short-range model, and 20,000 ions.
 
-    python benchmarks/response.py step [--frames FRAMES.xyz] [--preset fast default] [--batch 1 4]
+    python benchmarks/response.py step [--frames FRAMES.xyz] [--cells 3 3 3] [--preset fast default] [--batch 1 4]
     python benchmarks/response.py iterate [--cells 14 14 13] [--steps 8]
 
-Both write JSON into results/response; one thread. Without frames ``step`` takes displaced rock salt of 216 ions. Steps
+Both write JSON into results/response; one thread. Without frames ``step`` takes displaced rock salt. Steps
 of all kinds are timed in turn, each after one of its own, in one process; each ratio is a median of ratios to the step
 beside it.
 """
@@ -69,7 +69,7 @@ def step(args: argparse.Namespace) -> None:
     if args.frames is not None:
         frames = ase.io.read(args.frames, f":{max(args.batch)}")
     else:
-        frames = [salt((3, 3, 3), 0.4, seed) for seed in range(max(args.batch))]
+        frames = [salt(tuple(args.cells), 0.4, seed) for seed in range(max(args.batch))]
     rows = []
     for preset in args.preset:
         for count in args.batch:
@@ -83,7 +83,7 @@ def step(args: argparse.Namespace) -> None:
                     "{preset:8} {frames} × {atoms} {kind:12} {ms:8.2f} ms {ratio:6.3f}".format(**rows[-1]), flush=True
                 )
     data = "displaced rock salt" if args.frames is None else args.frames.parent.name
-    write("step", {"data": data, "rows": rows})
+    write(f"step_{len(frames[0])}", {"data": data, "rows": rows})
 
 
 def timed(act: Callable[[], Any]) -> float:
@@ -173,12 +173,13 @@ def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    one = commands.add_parser("step", help="write results/response/step.json")
+    one = commands.add_parser("step", help="write results/response/step_IONS.json")
     one.set_defaults(run=step)
     one.add_argument("--frames", type=Path, help="extended XYZ with energies and forces")
+    one.add_argument("--cells", nargs=3, type=int, default=[3, 3, 3], help="of 8 ions, where no frames are given")
     one.add_argument("--preset", nargs="+", default=["fast", "default"])
     one.add_argument("--batch", nargs="+", type=int, default=[1, 4])
-    one.add_argument("--kinds", nargs="+", default=["short_range", "latent", "qeq", "polarizable"])
+    one.add_argument("--kinds", nargs="+", default=["short_range", "latent", "qeq", "polarizable", "scf"])
     one.add_argument("--repeats", type=int, default=25)
     many = commands.add_parser("iterate", help="write results/response/iterate.json")
     many.set_defaults(run=iterate)

@@ -20,7 +20,10 @@ SPREAD = 4
 """Sizes within this factor share a padded sum, once the batch is worth taking apart."""
 
 MESH_FROM = 1000
-"""Atoms of a periodic system from which a mesh beats structure factors."""
+"""Atoms of a periodic system from which a mesh beats structure factors of charges, whose sums are one fused pass."""
+
+MULTIPOLE_MESH_FROM = 200
+"""The same of dipoles and quadrupoles."""
 
 OPEN_MESH_FROM = 5000
 """Atoms of an open system from which a mesh beats the direct sum."""
@@ -46,7 +49,7 @@ def parts(charged: Charged, method: Method, plan: Plan | None = None, *, dense: 
     Raises:
         InputError: a method that the periodicity does not allow.
     """
-    for systems, kind in _kinds(charged.system, method, plan, dense=dense):
+    for systems, kind in _kinds(charged, method, plan, dense=dense):
         for group in _similar(charged.system, systems) if kind != "mesh" else [systems]:
             if len(group) == charged.system.n_systems:
                 places = torch.arange(charged.system.n_atoms, device=group.device)
@@ -67,10 +70,11 @@ def join(pieces: list[tuple[Part, Tensor]], rows: int, places: Callable[[Part], 
     return out
 
 
-def _kinds(system: System, method: Method, plan: Plan | None, *, dense: bool) -> Iterator[tuple[Tensor, Kind]]:
+def _kinds(charged: Charged, method: Method, plan: Plan | None, *, dense: bool) -> Iterator[tuple[Tensor, Kind]]:
     """Systems that are periodic along equally many axes and summed in one way."""
+    system = charged.system
     dimensions = system.periodic.sum(1)
-    meshed = torch.zeros_like(dimensions, dtype=torch.bool) if dense else _wants_mesh(system, method, plan)
+    meshed = torch.zeros_like(dimensions, dtype=torch.bool) if dense else _wants_mesh(charged, method, plan)
     if method == "direct" and (dimensions > 0).any():
         where = int((dimensions > 0).nonzero()[0])
         raise InputError(f'structure {where} is periodic, which method="direct" cannot sum; use "auto"')
@@ -83,12 +87,13 @@ def _kinds(system: System, method: Method, plan: Plan | None, *, dense: bool) ->
                 yield chosen.nonzero().squeeze(1), name
 
 
-def _wants_mesh(system: System, method: Method, plan: Plan | None) -> Tensor:
+def _wants_mesh(charged: Charged, method: Method, plan: Plan | None) -> Tensor:
     if plan is not None:
         return plan.meshed
+    system = charged.system
     if method == "auto":
-        periodic = system.periodic.any(1)
-        return system.atoms_per_system >= torch.where(periodic, MESH_FROM, OPEN_MESH_FROM)
+        least = MULTIPOLE_MESH_FROM if charged.moments.rank else MESH_FROM
+        return system.atoms_per_system >= torch.where(system.periodic.any(1), least, OPEN_MESH_FROM)
     return torch.full_like(system.atoms_per_system, method == "mesh", dtype=torch.bool)
 
 
