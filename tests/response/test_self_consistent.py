@@ -1,6 +1,8 @@
 """Self-consistent densities against linear response, closed forms, finite differences and each other."""
 
+import gc
 import math
+import weakref
 from dataclasses import replace
 
 import ase
@@ -163,6 +165,45 @@ def test_derivatives_to_the_second_order(pbc):
     variables = [x.detach().clone().requires_grad_() for x in (system.positions, system.charge, *response.variables)]
     assert gradcheck(values, variables, atol=1e-6)
     assert gradgradcheck(values, variables, atol=1e-5, fast_mode=True)
+
+
+def test_small_gradients_that_follow_large_ones_keep_their_digits():
+    """Derivatives of size 1 on the way, then the gradient of a loss however small."""
+    system = gas(False)
+    response = response_of(system)
+    positions, softness = (x.clone().requires_grad_() for x in (system.positions, response.softness))
+
+    def gradient(size):
+        moved = replace(system, positions=positions)
+        found = solved(moved, replace(response, softness=softness), Iteration(1e-6))
+        slopes = [torch.autograd.grad(d, positions, create_graph=True)[0] for d in found.dipoles.sum(0)]
+        return torch.autograd.grad(size * torch.stack(slopes).square().sum(), softness)[0] / size
+
+    torch.testing.assert_close(gradient(1e-12), gradient(1.0), rtol=1e-4, atol=0)
+
+
+def test_what_is_prepared_goes_with_the_answer():
+    """And not when cycles are collected: pairs of 1,000 atoms are 100 MB."""
+    system = gas(False)
+    seen = []
+
+    class Watched(Coulomb):
+        def interaction(self, *given, **more):
+            found = super().interaction(*given, **more)
+            seen.append(weakref.ref(found))
+            return found
+
+    response, widths, watched = response_of(system), widths_of(system), Watched(error=1e-9)
+    response = response.at([x.requires_grad_() for x in response.variables])
+    gc.disable()
+    try:
+        found = self_consistent(system, response, widths, watched, watched.plan(system, widths, rank=1))
+        torch.autograd.grad(found.energy.sum() + found.charges[0], response.variables)
+        del found
+        assert [reference() for reference in seen] == [None] * len(seen)
+    finally:
+        gc.enable()
+    assert seen
 
 
 def test_newton_finishes_what_mixing_leaves():

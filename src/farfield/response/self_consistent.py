@@ -85,7 +85,8 @@ class DensityForm:
     def made(self) -> Linear:
         """A: densities ``(atoms, 4)`` to the potentials and minus the fields they make; prepared once."""
         interaction = self.coulomb.interaction(self.system, self.widths, plan=self.plan)
-        return lambda density: interaction.slopes(density.unsqueeze(2)).squeeze(2) + self.response.own * density
+        own = self.response.own  # not ``self``, which keeps this: a cycle would hold the pairs until it is collected
+        return lambda density: interaction.slopes(density.unsqueeze(2)).squeeze(2) + own * density
 
     @cached_property
     def external(self) -> Tensor:
@@ -386,13 +387,14 @@ class _Jacobian:
         """(1 + LᵀAL)⁻¹, across c where the total is fixed."""
         right = self._across(right)
         size = float(right.abs().max()) if right.numel() else 0.0
-        if size > 100 * self._relative * self._size:  # else what rounding left of the one before, not to be solved anew
-            self._size = size
+        # what rounding left of the one before (carried.py) is not solved anew; one after that is small by itself
+        rest = size <= 100 * self._relative * self._size
         found = conjugate_gradient(
             self._image, right, preconditioner=self._constrained, project=self._across,
-            tolerance=self._relative * self._size,
+            tolerance=self._relative * (self._size if rest else size),
             most=MOST, dot=lambda one, two: self._at(self._sum(one, two)),
         )  # fmt: skip
+        self._size = 0.0 if rest else size
         self.steps += found.steps
         return found.values
 
