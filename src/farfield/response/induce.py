@@ -157,14 +157,15 @@ class _Iterated:
 
     def __init__(self, system: System, answer: Linear, size: Tensor, tolerance: float) -> None:
         self._system, self._answer, self._size, self._tolerance = system, answer, size.unsqueeze(1), tolerance
-        self.steps = 0
+        self.steps, self._left = 0, 0.0
 
     def __call__(self, right: Tensor, start: Tensor | None = None) -> Tensor:
         largest = float(right.abs().max())
-        # gradients of a loss can be small: what is not nothing gets digits of its own
-        wanted = min(self._tolerance, RELATIVE * largest) if largest > self._tolerance else self._tolerance
+        # gradients of a loss can be small: what the solve before did not leave (carried.py) gets digits of its own
+        rest = largest <= 10 * self._left
+        wanted = self._left if rest else min(self._tolerance, RELATIVE * largest)
         found = self._solution(right, wanted, start)
-        self.steps = max(self.steps, found.steps)
+        self.steps, self._left = max(self.steps, found.steps), 0.0 if rest else wanted
         return found.values
 
     def probe(self) -> None:
