@@ -13,7 +13,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb
 from farfield.coulomb.solver import own_hardness
-from farfield.errors import ConvergenceError
+from farfield.errors import ConvergenceError, InputError
 from farfield.response import equilibrate, induce
 from farfield.response.atomic_response import AtomicResponse
 from farfield.response.self_consistent import Iteration, self_consistent
@@ -219,7 +219,7 @@ def test_newton_finishes_what_mixing_leaves():
 
 def test_what_cannot_be_met_is_said():
     system = gas(False)
-    with pytest.raises(ConvergenceError, match="not self-consistent"):
+    with pytest.raises(ConvergenceError, match="structure 0: the density is not self-consistent"):
         solved(system, response_of(system), replace(TIGHT, tolerance=1e-40))
 
 
@@ -257,6 +257,18 @@ def test_a_fermi_level_sets_the_charge():
     assert gradcheck(lambda level: grand(level).charges, level)
     (slope,) = torch.autograd.grad(grand(level).energy.sum(), level)
     torch.testing.assert_close(slope[0], grand(system.fermi_level).charges.sum())
+
+
+@pytest.mark.parametrize("pbc", [(True, True, False), (False, True, False)], ids=["slab", "wire"])
+@pytest.mark.parametrize("most", [1, 30])
+def test_a_fermi_level_at_which_charge_would_run_away_is_said(pbc, most):
+    """Raising it must lower the charge; a soft slab's or wire's rises, where the energy is stationary but not least."""
+    both = concatenate([gas(False), gas(pbc)])
+    system = replace(both, fermi_level=torch.tensor([1.0, 1.0]).double())
+    with pytest.raises(InputError, match="structure 1: no total charge minimises"):
+        solved(system, response_of(system, softness=0.4), replace(TIGHT, most=most))
+    alone = replace(system, fermi_level=torch.tensor([1.0, torch.nan]).double())
+    assert solved(alone, response_of(alone, softness=0.4)).charges[6:].sum().abs() < 1e-10
 
 
 def test_a_field_polarizes_by_minus_the_slope_of_the_energy():

@@ -14,18 +14,18 @@ gradients. No step of the iteration is kept for that.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan import Plan
-from farfield.errors import ConvergenceError
+from farfield.errors import ConvergenceError, InputError
 from farfield.field import field_across
 from farfield.response.atomic_response import AtomicResponse
 from farfield.response.carried import carried
-from farfield.response.conjugate import Linear, conjugate_gradient
+from farfield.response.conjugate import Linear, NotPositiveDefinite, conjugate_gradient
 from farfield.response.fixed_point import fixed_point
 from farfield.response.form import has_gradient
 from farfield.response.smooth_inverse import SmoothInverses
@@ -33,6 +33,9 @@ from farfield.system import System, per_atom, per_system
 
 MOST = 300
 """Steps of a solve for derivatives."""
+
+CURVED = 1e-3
+"""Error of the curvature along the total charge, of which the sign is asked."""
 
 MOST_NEWTON, MOST_HALVED = 50, 12
 """Newton's steps, and how often one is halved."""
@@ -156,6 +159,7 @@ def self_consistent(
 
     Raises:
         ConvergenceError: an iteration that stops short.
+        InputError: a Fermi level at which no total charge has the least energy.
     """
     form = DensityForm(system, response, widths, coulomb, plan)
     _ = form.made, form.external  # with their graphs
@@ -169,7 +173,13 @@ def self_consistent(
             lambda felt: _next(form, felt), first, system, precondition=_near(form, first), mixing=how.mixing,
             depth=how.depth, tolerance=how.tolerance, most=how.most,
         )  # fmt: skip
-        values, residual, steps = _finished(form, found.values, how.tolerance)
+        try:
+            values, residual, steps = _finished(form, found.values, how.tolerance)
+        except NotPositiveDefinite as failure:
+            if form.held.all():
+                raise
+            _refuse_open(int(system.system_index[failure.direction.abs().amax(1).argmax()]))
+        _refuse_saddle(form, values)
     steps += found.steps
     density, level = form.parted(values)
     if has_gradient(*form.variables):
@@ -205,9 +215,34 @@ def _finished(form: DensityForm, felt: Tensor, tolerance: float) -> tuple[Tensor
             share = torch.where(worse, 0.5 * share, share)
         steps += jacobian.steps
         values, residual = trial, left
+    worst = int(_squared(form, residual).argmax())
     raise ConvergenceError(
-        f"the density is not self-consistent: {size:.1e} e left in {steps} steps, asked for {tolerance:.1e}; ask for "
-        "a larger tolerance, or look at positions, widths and total charge"
+        f"structure {worst}: the density is not self-consistent: {size:.1e} e left in {steps} steps, asked for "
+        f"{tolerance:.1e}; ask for a larger tolerance, or look at positions, widths and total charge"
+    )
+
+
+def _refuse_saddle(form: DensityForm, values: Tensor) -> None:
+    """Of an open system, the energy has to curve upwards along its charge, too; A is positive across it only.
+
+    Charged crystals have a background, charged slabs and wires no zero of the potential far away.
+
+    Raises:
+        InputError: a structure whose level rises with its charge.
+    """
+    if form.held.all():
+        return
+    closed = replace(form, system=replace(form.system, fermi_level=None))
+    more = torch.cat([torch.zeros_like(values[: 4 * form.system.n_atoms]), torch.ones_like(form.system.charge)])
+    _, rise = form.parted(_Jacobian(closed, values, CURVED)(more))
+    if (wrong := ~form.held & (rise >= 0)).any():
+        _refuse_open(int(wrong.nonzero()[0]))
+
+
+def _refuse_open(k: int) -> NoReturn:
+    raise InputError(
+        f"structure {k}: no total charge minimises its energy at the Fermi level, charge would run away, as it often "
+        'does where what is charged is periodic: give info["charge"] instead, or train with larger hardnesses'
     )
 
 
