@@ -13,7 +13,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb
 from farfield.coulomb.solver import own_hardness
-from farfield.errors import ConvergenceError, InputError
+from farfield.errors import ConvergenceError, FarfieldError, InputError
 from farfield.response import equilibrate, induce
 from farfield.response.atomic_response import AtomicResponse
 from farfield.response.self_consistent import Iteration, self_consistent
@@ -221,6 +221,22 @@ def test_what_cannot_be_met_is_said():
     system = gas(False)
     with pytest.raises(ConvergenceError, match="structure 0: the density is not self-consistent"):
         solved(system, response_of(system), replace(TIGHT, tolerance=1e-40))
+
+
+@pytest.mark.parametrize(("number", "said"), [(math.nan, "not finite"), (math.inf, "not finite"), (1e200, "left in")])
+def test_numbers_that_lead_nowhere_are_said(number, said):
+    system = gas(False)
+    response = replace(response_of(system), charge=number * torch.ones(6, dtype=torch.float64))
+    with pytest.raises(FarfieldError, match=said):
+        solved(system, response)
+
+
+def test_potentials_far_beyond_any_step_have_finite_slopes():
+    response = response_of(gas(False))
+    felt = (1e4 * numbers(6, 4, seed=9)).requires_grad_()
+    found = [response.energy(felt), response.density(felt), response.softness_of_charge(felt)]
+    (slope,) = torch.autograd.grad(sum(x.sum() for x in found), felt)
+    assert slope.isfinite().all()
 
 
 def test_steps_hold_a_charge_where_linear_response_lets_go():

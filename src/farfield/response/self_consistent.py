@@ -11,6 +11,7 @@ is stationary there: its derivatives need no dρ/dθ (form.py). Densities carry 
 gradients. No step of the iteration is kept for that.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -159,8 +160,11 @@ def self_consistent(
 
     Raises:
         ConvergenceError: an iteration that stops short.
-        InputError: a Fermi level at which no total charge has the least energy.
+        InputError: a response with values that are not finite, or a Fermi level at which no total charge has the least
+            energy.
     """
+    if not all(torch.isfinite(x.detach()).all() for x in response.variables):
+        raise InputError("the response has values that are not finite")
     form = DensityForm(system, response, widths, coulomb, plan)
     _ = form.made, form.external  # with their graphs
     if how.steps is not None:
@@ -203,6 +207,8 @@ def _finished(form: DensityForm, felt: Tensor, tolerance: float) -> tuple[Tensor
         size = float(residual.abs().max()) if residual.numel() else 0.0
         if size <= tolerance:
             return values, size, steps
+        if not math.isfinite(size):
+            break
         jacobian = _Jacobian(form, values, min(0.03, max(size, 0.1 * tolerance / size)))
         move, share, before = jacobian(residual), torch.ones_like(form.system.charge), _squared(form, residual)
         for _ in range(MOST_HALVED):
@@ -350,7 +356,8 @@ def _unrolled(form: DensityForm, steps: int, mixing: float) -> Density:
         felt = felt + mixing * change
     values = _values(form, felt)
     density, level = form.parted(values)
-    left = float((_next(form, felt) - felt).detach().abs().max()) if len(felt) else 0.0
+    with torch.no_grad():
+        left = float((_next(form, felt) - felt).abs().max()) if len(felt) else 0.0
     return _answer(form, density, level, form.energy(values), left, steps)
 
 
