@@ -64,7 +64,7 @@ def test_the_last_derivative_is_compiled_where_no_graph_is_asked_for():
 
 
 def test_radial_functions_keep_their_digits_at_every_distance():
-    squared = torch.logspace(-8, 3, 200, dtype=torch.float64)
+    squared = torch.cat([torch.zeros(1), torch.logspace(-8, 3, 200)]).double()
     for rate in (0.2, 1.0, 4.0):
         rates = torch.full_like(squared, rate)
         found = dipole_pairs.radial(squared.numpy(), rates.numpy(), 0 * rates.numpy())

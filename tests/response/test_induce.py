@@ -178,6 +178,20 @@ def test_dense_and_iterated_agree(pbc):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
+def test_fields_and_gradients_however_small_are_answered(solver):
+    system = gas(False)
+    interaction = Coulomb().interaction(system)
+    polarizability, field = torch.full((6,), 0.7).double().requires_grad_(), numbers(6, 3)
+
+    def answer(size, of_loss):
+        dipoles = induce(system, polarizability, size * field, interaction, solver=solver).dipoles / size
+        (slope,) = torch.autograd.grad(of_loss * dipoles.square().sum(), polarizability)
+        return dipoles.detach(), slope / of_loss
+
+    torch.testing.assert_close(answer(1e-11, 1e-12), answer(1.0, 1.0), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("pbc", [True, False], ids=["crystal", "molecule"])
 def test_derivatives_to_second_order(pbc, solver):
     """Of energy and dipoles, by positions, tensors of polarizability and field."""

@@ -1,6 +1,8 @@
 """Self-consistent densities against linear response, closed forms, finite differences and each other."""
 
+import gc
 import math
+import weakref
 from dataclasses import replace
 
 import ase
@@ -11,7 +13,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb
 from farfield.coulomb.solver import own_hardness
-from farfield.errors import ConvergenceError
+from farfield.errors import ConvergenceError, FarfieldError, InputError
 from farfield.response import equilibrate, induce
 from farfield.response.atomic_response import AtomicResponse
 from farfield.response.self_consistent import Iteration, self_consistent
@@ -165,6 +167,45 @@ def test_derivatives_to_the_second_order(pbc):
     assert gradgradcheck(values, variables, atol=1e-5, fast_mode=True)
 
 
+def test_small_gradients_that_follow_large_ones_keep_their_digits():
+    """Derivatives of size 1 on the way, then the gradient of a loss however small."""
+    system = gas(False)
+    response = response_of(system)
+    positions, softness = (x.clone().requires_grad_() for x in (system.positions, response.softness))
+
+    def gradient(size):
+        moved = replace(system, positions=positions)
+        found = solved(moved, replace(response, softness=softness), Iteration(1e-6))
+        slopes = [torch.autograd.grad(d, positions, create_graph=True)[0] for d in found.dipoles.sum(0)]
+        return torch.autograd.grad(size * torch.stack(slopes).square().sum(), softness)[0] / size
+
+    torch.testing.assert_close(gradient(1e-12), gradient(1.0), rtol=1e-4, atol=0)
+
+
+def test_what_is_prepared_goes_with_the_answer():
+    """And not when cycles are collected: pairs of 1,000 atoms are 100 MB."""
+    system = gas(False)
+    seen = []
+
+    class Watched(Coulomb):
+        def interaction(self, *given, **more):
+            found = super().interaction(*given, **more)
+            seen.append(weakref.ref(found))
+            return found
+
+    response, widths, watched = response_of(system), widths_of(system), Watched(error=1e-9)
+    response = response.at([x.requires_grad_() for x in response.variables])
+    gc.disable()
+    try:
+        found = self_consistent(system, response, widths, watched, watched.plan(system, widths, rank=1))
+        torch.autograd.grad(found.energy.sum() + found.charges[0], response.variables)
+        del found
+        assert [reference() for reference in seen] == [None] * len(seen)
+    finally:
+        gc.enable()
+    assert seen
+
+
 def test_newton_finishes_what_mixing_leaves():
     system = concatenate([gas(True), gas(False, count=4, seed=5, charge=-1.0)])
     response = response_of(system, softness=0.4)
@@ -178,8 +219,24 @@ def test_newton_finishes_what_mixing_leaves():
 
 def test_what_cannot_be_met_is_said():
     system = gas(False)
-    with pytest.raises(ConvergenceError, match="not self-consistent"):
+    with pytest.raises(ConvergenceError, match="structure 0: the density is not self-consistent"):
         solved(system, response_of(system), replace(TIGHT, tolerance=1e-40))
+
+
+@pytest.mark.parametrize(("number", "said"), [(math.nan, "not finite"), (math.inf, "not finite"), (1e200, "left in")])
+def test_numbers_that_lead_nowhere_are_said(number, said):
+    system = gas(False)
+    response = replace(response_of(system), charge=number * torch.ones(6, dtype=torch.float64))
+    with pytest.raises(FarfieldError, match=said):
+        solved(system, response)
+
+
+def test_potentials_far_beyond_any_step_have_finite_slopes():
+    response = response_of(gas(False))
+    felt = (1e4 * numbers(6, 4, seed=9)).requires_grad_()
+    found = [response.energy(felt), response.density(felt), response.softness_of_charge(felt)]
+    (slope,) = torch.autograd.grad(sum(x.sum() for x in found), felt)
+    assert slope.isfinite().all()
 
 
 def test_steps_hold_a_charge_where_linear_response_lets_go():
@@ -216,6 +273,18 @@ def test_a_fermi_level_sets_the_charge():
     assert gradcheck(lambda level: grand(level).charges, level)
     (slope,) = torch.autograd.grad(grand(level).energy.sum(), level)
     torch.testing.assert_close(slope[0], grand(system.fermi_level).charges.sum())
+
+
+@pytest.mark.parametrize("pbc", [(True, True, False), (False, True, False)], ids=["slab", "wire"])
+@pytest.mark.parametrize("most", [1, 30])
+def test_a_fermi_level_at_which_charge_would_run_away_is_said(pbc, most):
+    """Raising it must lower the charge; a soft slab's or wire's rises, where the energy is stationary but not least."""
+    both = concatenate([gas(False), gas(pbc)])
+    system = replace(both, fermi_level=torch.tensor([1.0, 1.0]).double())
+    with pytest.raises(InputError, match="structure 1: no total charge minimises"):
+        solved(system, response_of(system, softness=0.4), replace(TIGHT, most=most))
+    alone = replace(system, fermi_level=torch.tensor([1.0, torch.nan]).double())
+    assert solved(alone, response_of(alone, softness=0.4)).charges[6:].sum().abs() < 1e-10
 
 
 def test_a_field_polarizes_by_minus_the_slope_of_the_energy():

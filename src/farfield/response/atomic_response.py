@@ -73,7 +73,7 @@ class AtomicResponse:
     def susceptibility(self, felt: Tensor) -> Tensor:
         """S = -∂²w/∂x² ``(atoms, 4, 4)``, positive definite."""
         u, e = self.of_others(felt)
-        bend = self.height / torch.cosh(self._steps(u, e)).square()
+        bend = self._bend(u, e)
         ways = torch.cat([self.slope.unsqueeze(2), -self.turn], 2)
         linear = torch.cat([self.softness.unsqueeze(1), self.polarizability.unsqueeze(1).expand(-1, 3)], 1)
         return torch.diag_embed(linear) + ways.transpose(1, 2) @ (bend.unsqueeze(2) * ways)
@@ -92,13 +92,17 @@ class AtomicResponse:
     def softness_of_charge(self, felt: Tensor) -> Tensor:
         """Its first row ``(atoms, 4)``: what a potential does to charge and dipole, with the sign turned."""
         u, e = self.of_others(felt)
-        bend = self.height / torch.cosh(self._steps(u, e)).square() * self.slope
+        bend = self._bend(u, e) * self.slope
         charge = self.softness + (bend * self.slope).sum(1)
         return torch.cat([charge.unsqueeze(1), -(bend.unsqueeze(1) @ self.turn).squeeze(1)], 1)
 
     def of_others(self, felt: Tensor) -> tuple[Tensor, Tensor]:
         """U ``(atoms,)`` in V and e ``(atoms, 3)`` in V/Å."""
         return felt[:, 0] - self.own[:, 0] * self.charge, self.own[:, 1:] * self.dipole - felt[:, 1:]
+
+    def _bend(self, u: Tensor, e: Tensor) -> Tensor:
+        """Curvatures c / cosh² t ``(atoms, steps)``, eV, without what would overflow."""
+        return self.height * (1 - torch.tanh(self._steps(u, e)).square())
 
     def _steps(self, u: Tensor, e: Tensor) -> Tensor:
         return self.place + self.slope * u.unsqueeze(1) + (self.turn @ e.unsqueeze(2)).squeeze(2)

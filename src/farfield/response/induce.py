@@ -91,6 +91,7 @@ def induce(
     slope = image - field
     energy = per_system((dipoles * (0.5 * image - field) + curved(slope, solve)).sum(1), system)
     dipoles = carried(dipoles, lambda at: answer(at) - field, solve, known=slope)
+    solve.forward = False  # from here on it serves derivatives, of sizes that have nothing to do with each other
     left = slope.detach().abs().amax(1)
     residual = left.new_zeros(system.n_systems).scatter_reduce(0, system.system_index, left, "amax")
     return Induced(dipoles, energy, residual, solve.steps)
@@ -111,7 +112,7 @@ def _written(system: System, stiffness: Linear, interaction: Interaction) -> Ten
 class _Dense:
     """Factored once; the factor exists exactly where the minimum does."""
 
-    steps = 0
+    steps, forward = 0, True
 
     def __init__(self, system: System, answer: Linear, size: Tensor, written: Tensor | None) -> None:
         """``written`` is the matrix of the slopes, where there is one."""
@@ -157,14 +158,15 @@ class _Iterated:
 
     def __init__(self, system: System, answer: Linear, size: Tensor, tolerance: float) -> None:
         self._system, self._answer, self._size, self._tolerance = system, answer, size.unsqueeze(1), tolerance
-        self.steps = 0
+        self.steps, self._left, self.forward = 0, 0.0, True
 
     def __call__(self, right: Tensor, start: Tensor | None = None) -> Tensor:
         largest = float(right.abs().max())
-        # gradients of a loss can be small: what is not nothing gets digits of its own
-        wanted = min(self._tolerance, RELATIVE * largest) if largest > self._tolerance else self._tolerance
+        # gradients of a loss can be small: what the solve before did not leave (carried.py) gets digits of its own
+        rest = largest <= 10 * self._left
+        wanted = self._left if rest else min(self._tolerance, RELATIVE * largest)
         found = self._solution(right, wanted, start)
-        self.steps = max(self.steps, found.steps)
+        self.steps, self._left = max(self.steps, found.steps), wanted if self.forward or not rest else 0.0
         return found.values
 
     def probe(self) -> None:

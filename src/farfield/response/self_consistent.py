@@ -11,21 +11,22 @@ is stationary there: its derivatives need no dρ/dθ (form.py). Densities carry 
 gradients. No step of the iteration is kept for that.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan import Plan
-from farfield.errors import ConvergenceError
+from farfield.errors import ConvergenceError, InputError
 from farfield.field import field_across
 from farfield.response.atomic_response import AtomicResponse
 from farfield.response.carried import carried
-from farfield.response.conjugate import Linear, conjugate_gradient
+from farfield.response.conjugate import Linear, NotPositiveDefinite, conjugate_gradient
 from farfield.response.fixed_point import fixed_point
 from farfield.response.form import has_gradient
 from farfield.response.smooth_inverse import SmoothInverses
@@ -33,6 +34,9 @@ from farfield.system import System, per_atom, per_system
 
 MOST = 300
 """Steps of a solve for derivatives."""
+
+CURVED = 1e-3
+"""Error of the curvature along the total charge, of which the sign is asked."""
 
 MOST_NEWTON, MOST_HALVED = 50, 12
 """Newton's steps, and how often one is halved."""
@@ -85,7 +89,8 @@ class DensityForm:
     def made(self) -> Linear:
         """A: densities ``(atoms, 4)`` to the potentials and minus the fields they make; prepared once."""
         interaction = self.coulomb.interaction(self.system, self.widths, plan=self.plan)
-        return lambda density: interaction.slopes(density.unsqueeze(2)).squeeze(2) + self.response.own * density
+        own = self.response.own  # not ``self``, which keeps this: a cycle would hold the pairs until it is collected
+        return lambda density: interaction.slopes(density.unsqueeze(2)).squeeze(2) + own * density
 
     @cached_property
     def external(self) -> Tensor:
@@ -155,7 +160,11 @@ def self_consistent(
 
     Raises:
         ConvergenceError: an iteration that stops short.
+        InputError: a response with values that are not finite, or a Fermi level at which no total charge has the least
+            energy.
     """
+    if not all(torch.isfinite(x.detach()).all() for x in response.variables):
+        raise InputError("the response has values that are not finite")
     form = DensityForm(system, response, widths, coulomb, plan)
     _ = form.made, form.external  # with their graphs
     if how.steps is not None:
@@ -168,7 +177,13 @@ def self_consistent(
             lambda felt: _next(form, felt), first, system, precondition=_near(form, first), mixing=how.mixing,
             depth=how.depth, tolerance=how.tolerance, most=how.most,
         )  # fmt: skip
-        values, residual, steps = _finished(form, found.values, how.tolerance)
+        try:
+            values, residual, steps = _finished(form, found.values, how.tolerance)
+        except NotPositiveDefinite as failure:
+            if form.held.all():
+                raise
+            _refuse_open(int(system.system_index[failure.direction.abs().amax(1).argmax()]))
+        _refuse_saddle(form, values)
     steps += found.steps
     density, level = form.parted(values)
     if has_gradient(*form.variables):
@@ -192,6 +207,8 @@ def _finished(form: DensityForm, felt: Tensor, tolerance: float) -> tuple[Tensor
         size = float(residual.abs().max()) if residual.numel() else 0.0
         if size <= tolerance:
             return values, size, steps
+        if not math.isfinite(size):
+            break
         jacobian = _Jacobian(form, values, min(0.03, max(size, 0.1 * tolerance / size)))
         move, share, before = jacobian(residual), torch.ones_like(form.system.charge), _squared(form, residual)
         for _ in range(MOST_HALVED):
@@ -204,9 +221,34 @@ def _finished(form: DensityForm, felt: Tensor, tolerance: float) -> tuple[Tensor
             share = torch.where(worse, 0.5 * share, share)
         steps += jacobian.steps
         values, residual = trial, left
+    worst = int(_squared(form, residual).argmax())
     raise ConvergenceError(
-        f"the density is not self-consistent: {size:.1e} e left in {steps} steps, asked for {tolerance:.1e}; ask for "
-        "a larger tolerance, or look at positions, widths and total charge"
+        f"structure {worst}: the density is not self-consistent: {size:.1e} e left in {steps} steps, asked for "
+        f"{tolerance:.1e}; ask for a larger tolerance, or look at positions, widths and total charge"
+    )
+
+
+def _refuse_saddle(form: DensityForm, values: Tensor) -> None:
+    """Of an open system, the energy has to curve upwards along its charge, too; A is positive across it only.
+
+    Charged crystals have a background, charged slabs and wires no zero of the potential far away.
+
+    Raises:
+        InputError: a structure whose level rises with its charge.
+    """
+    if form.held.all():
+        return
+    closed = replace(form, system=replace(form.system, fermi_level=None))
+    more = torch.cat([torch.zeros_like(values[: 4 * form.system.n_atoms]), torch.ones_like(form.system.charge)])
+    _, rise = form.parted(_Jacobian(closed, values, CURVED)(more))
+    if (wrong := ~form.held & (rise >= 0)).any():
+        _refuse_open(int(wrong.nonzero()[0]))
+
+
+def _refuse_open(k: int) -> NoReturn:
+    raise InputError(
+        f"structure {k}: no total charge minimises its energy at the Fermi level, charge would run away, as it often "
+        'does where what is charged is periodic: give info["charge"] instead, or train with larger hardnesses'
     )
 
 
@@ -314,7 +356,8 @@ def _unrolled(form: DensityForm, steps: int, mixing: float) -> Density:
         felt = felt + mixing * change
     values = _values(form, felt)
     density, level = form.parted(values)
-    left = float((_next(form, felt) - felt).detach().abs().max()) if len(felt) else 0.0
+    with torch.no_grad():
+        left = float((_next(form, felt) - felt).abs().max()) if len(felt) else 0.0
     return _answer(form, density, level, form.energy(values), left, steps)
 
 
@@ -386,13 +429,14 @@ class _Jacobian:
         """(1 + LᵀAL)⁻¹, across c where the total is fixed."""
         right = self._across(right)
         size = float(right.abs().max()) if right.numel() else 0.0
-        if size > 100 * self._relative * self._size:  # else what rounding left of the one before, not to be solved anew
-            self._size = size
+        # what rounding left of the one before (carried.py) is not solved anew; one after that is small by itself
+        rest = size <= 100 * self._relative * self._size
         found = conjugate_gradient(
             self._image, right, preconditioner=self._constrained, project=self._across,
-            tolerance=self._relative * self._size,
+            tolerance=self._relative * (self._size if rest else size),
             most=MOST, dot=lambda one, two: self._at(self._sum(one, two)),
         )  # fmt: skip
+        self._size = 0.0 if rest else size
         self.steps += found.steps
         return found.values
 

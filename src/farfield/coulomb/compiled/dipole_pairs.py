@@ -37,7 +37,7 @@ def radial(squared: Array, rate: Array, split: Array) -> Array:
 @compiled
 def _of_erf(squared: float, rate: float, found: Array) -> None:
     z = rate * rate * squared
-    if z == 0:
+    if rate == 0:
         found[:] = 0.0
     elif z > _NOTHING_ABOVE:  # a point; infinite rates too
         value = 1 / math.sqrt(squared)

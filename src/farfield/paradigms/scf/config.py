@@ -30,7 +30,8 @@ class ScfConfig:
     residual_weight: Annotated[float, Field(ge=0)] = 30.0
     """Weight in the loss of what the charges of undisturbed atoms miss of the total charge, squared, (e/atom)²."""
     tolerance: Annotated[float, Field(ge=1e-12, le=1e-2)] = 1e-6
-    """e and e·Å, of the density that the potential makes and the one that makes it; energies err by its square."""
+    """e and e·Å, of the density that the potential makes and the one that makes it. Energies err by its square, with
+    ``readout`` and forces in proportion."""
     mixing: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of each new density that is taken."""
     memory: Annotated[int, Field(ge=0, le=30)] = 15
