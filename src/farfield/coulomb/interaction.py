@@ -155,17 +155,24 @@ def _periodic(charged: Charged, plan: Plan) -> Prepared:
 def _felt(charged: Charged, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> Prepared:
     """Of pairs, compiled where it can be."""
     i, j, widths = pairs.i, pairs.j, charged.widths
-    if pairs.vector.device.type != "cpu" or (widths is not None and widths.requires_grad):
+    if pairs.vector.device.type != "cpu":
         return _written(i, j, blocks(pairs.vector))
     rate = torch.full_like(split, torch.inf)
     if widths is not None:
         variance = widths.square()
         rate = pair_rate(variance.index_select(0, i), variance.index_select(0, j))
     found = DipolePairs.of(i, j, pairs.vector, rate, split, blocks)
-    return Prepared(
-        lambda columns: found.felt(pairs.vector, columns),
-        lambda padding: _dipoles(i, j, blocks(pairs.vector), padding),
-    )
+    if widths is None or not widths.requires_grad:
+        return Prepared(
+            lambda columns: found.felt(pairs.vector, columns),
+            lambda padding: _dipoles(i, j, blocks(pairs.vector), padding),
+        )
+    written = _written(i, j, blocks(pairs.vector))  # differentiable by the widths, too
+
+    def felt(columns: Tensor) -> Tensor:
+        return written(columns) if torch.is_grad_enabled() else found.felt(pairs.vector, columns)
+
+    return Prepared(felt, written.dipoles)
 
 
 def _written(i: Tensor, j: Tensor, blocks: Tensor) -> Prepared:
