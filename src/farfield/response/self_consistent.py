@@ -6,7 +6,7 @@ minimum of a convex functional, and
 
     E(ρ, level) = Σ w(x) - ½ ρ·A·ρ - level·Q
 
-is stationary there: its derivatives need no dρ/dθ (form.py). Densities carry their own by implicit differentiation
+is stationary there: its derivatives need no dρ/dθ. Densities carry their own by implicit differentiation
 (carried.py): (1 + S A) dρ + S dlevel = ∂ρ, S = -∂²w/∂x², in the symmetric form 1 + LᵀAL of S = LLᵀ by conjugate
 gradients. No step of the iteration is kept for that.
 """
@@ -51,7 +51,7 @@ class Density:
     felt: Tensor  # (atoms, 4), what each atom answers to: potential and level, V, and minus the field, V/Å
     energy: Tensor  # (systems,), eV: the functional; Ω of systems with a Fermi level
     coulomb: Tensor  # (systems,), eV: ½ ρ·A·ρ, Gaussian self-energies included
-    residual: float  # largest change, V or V/Å, that another step would make
+    residual: float  # largest difference, e or e·Å, from the density that its potential makes
     steps: int  # evaluations of the response
 
 
