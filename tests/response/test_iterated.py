@@ -94,6 +94,18 @@ def test_failure_is_said(monkeypatch):
             equilibrate(system, **soft, solver=solver)
 
 
+@pytest.mark.parametrize("one, two", [(5, 77), (400, 12)])
+def test_the_pair_that_is_too_close_is_named(one, two):
+    """By the iteration, too, which stops at the first direction that curves downwards."""
+    atoms = salt((4, 4, 4))
+    atoms.positions[one] = atoms.positions[two] + [0, 0, 0.4]
+    system = System.from_ase(atoms)
+    first, second = sorted((one, two))
+    for solver in ("dense", "cg"):
+        with pytest.raises(InputError, match=rf"atoms {first} .* and {second} .*, 0.40 Å apart"):
+            equilibrate(system, **{**problem(system), "widths": None}, solver=solver)
+
+
 def test_forces_of_a_large_system_are_slopes():
     atoms = salt((5, 5, 6))
     system = System.from_ase(atoms)
