@@ -60,6 +60,20 @@ def test_charge_that_would_run_away_is_refused(dense):
 
 
 @pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"chi": tensor([1.0, torch.nan, 0.5])}, "electronegativity .* that of atom 1 "),
+        ({"hardness": tensor([1.0, 1.0, torch.inf])}, "hardness .* that of atom 2 "),
+        ({"root": tensor([torch.nan])}, "softness or field .* that of bond 0 "),
+    ],
+)
+def test_no_number_is_refused(dense, wrong, message):
+    with pytest.raises(InputError, match=message):
+        triple(2.5, **{"root": tensor([0.3]), "dense": dense, **wrong})
+
+
+@pytest.mark.parametrize("dense", [True, False])
 def test_differentiable_twice(dense):
     def found(positions, root, chi):
         answer = triple(2.5, root, positions, dense, chi)

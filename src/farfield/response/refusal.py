@@ -1,4 +1,4 @@
-"""What is said where no charges minimise the energy."""
+"""What is said where no charges minimise the energy, or some value is no number."""
 
 from typing import NoReturn
 
@@ -28,3 +28,15 @@ def refuse(system: System, k: int, direction: Tensor) -> NoReturn:
         f"would run between atoms {' and '.join(names)}{apart}. They are too close for their hardness: raise the "
         "hardness, or give the charges Gaussian widths"
     )
+
+
+def refuse_infinite(name: str, values: Tensor, of: str = "atom") -> None:
+    """Name the first of ``values`` (atoms,), or of whatever they are ``of``, that is not finite.
+
+    Raises:
+        InputError: there is one.
+    """
+    wrong = ~torch.isfinite(values.detach())
+    if wrong.any():
+        first = int(wrong.reshape(-1).nonzero()[0])
+        raise InputError(f"{name} has values that are not finite: that of {of} {first} of the batch")

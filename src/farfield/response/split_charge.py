@@ -23,7 +23,7 @@ from farfield.response.conserved import Conserved
 from farfield.response.dense import DenseInverse
 from farfield.response.form import ChargeForm, minimum
 from farfield.response.iterated import diagonal_of, matrix_of
-from farfield.response.refusal import refuse
+from farfield.response.refusal import refuse, refuse_infinite
 from farfield.response.slopes import Slopes, SlopesByAutograd
 from farfield.system import System
 
@@ -110,11 +110,15 @@ def split_charges(form: ChargeForm, formal: Tensor, bonds: Bonds, *, dense: bool
     ``tolerance`` is in V, of the iteration where not ``dense``.
 
     Raises:
-        InputError: hardness + Coulomb matrix is not positive definite (dense), or what the bonds feel is not: the atoms
-            are named.
+        InputError: values that are not finite; hardness + Coulomb matrix (dense), or what of it the bonds feel, is not
+            positive definite: the atoms are named.
         ConvergenceError: an iteration that stops short.
     """
     bonds = replace(bonds, root=bonds.root.double(), pull=bonds.pull.double())
+    refuse_infinite("electronegativity", form.slope)
+    refuse_infinite("hardness", form.hardness)
+    refuse_infinite("formal charge", formal)
+    refuse_infinite("softness or field", bonds.root + bonds.pull, of="bond")
     split = BondForm(form, formal.double(), bonds)
     inverse = _Dense(split) if dense else _Iterated(split, tolerance)
     with torch.no_grad():
