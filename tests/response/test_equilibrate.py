@@ -213,3 +213,11 @@ def test_third_derivatives_of_the_energy():
 
     expected = (8 * (along(1e-3, 2) - along(-1e-3, 2)) - along(2e-3, 2) + along(-2e-3, 2)) / 12e-3
     assert along(0.0, 3) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["dense", "cg"])
+def test_a_slab_beside_a_reservoir_charges_without_end(solver):
+    places = [[x, y, z] for x in (0, 3.0) for y in (0, 3.0) for z in (0, 3.0, 6.0)]
+    slab = ase.Atoms("Na12", places, cell=[6, 6, 0], pbc=[True, True, False], info={"fermi_level": -4.0})
+    with pytest.raises(InputError, match="from the reservoir to all atoms"):
+        equilibrate(System.from_ase(slab), torch.zeros(12).double(), tensor(12.0), widths=1.0, solver=solver)
