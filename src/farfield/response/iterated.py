@@ -123,4 +123,5 @@ class IteratedInverse:
 
     def _constrained(self, inverse: Linear) -> Linear:
         """The same within the charges whose totals are zero."""
-        return lambda residual: self.along(inverse(self.along(residual)))
+        along = self._conserved.without_mean  # not of ``self``, which keeps what is made here
+        return lambda residual: along(inverse(along(residual)))
