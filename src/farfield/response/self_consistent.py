@@ -85,7 +85,8 @@ class DensityForm:
     def made(self) -> Linear:
         """A: densities ``(atoms, 4)`` to the potentials and minus the fields they make; prepared once."""
         interaction = self.coulomb.interaction(self.system, self.widths, plan=self.plan)
-        return lambda density: interaction.slopes(density.unsqueeze(2)).squeeze(2) + self.response.own * density
+        own = self.response.own  # not ``self``, which keeps what is made here
+        return lambda density: interaction.slopes(density.unsqueeze(2)).squeeze(2) + own * density
 
     @cached_property
     def external(self) -> Tensor:
