@@ -162,7 +162,7 @@ def test_energy_slope_is_the_charge():
     "change, message",
     [
         ({"electronegativity": torch.ones(3)}, r"electronegativity has shape \(3,\), expected \(2,\)"),
-        ({"hardness": tensor([1.0, float("inf")])}, "hardness has values that are not finite"),
+        ({"hardness": tensor([1.0, float("inf")])}, "hardness has values that are not finite: that of atom 1 "),
         ({"solver": "magic"}, "magic"),
         ({"external_potential": torch.ones(2, 1)}, "external_potential has shape"),
     ],
@@ -196,3 +196,28 @@ def test_differentiable_twice_at_a_fixed_cell(solver):
     assert gradcheck(charges_and_energy, inputs, eps=1e-5, atol=1e-6)
     assert gradcheck(forces_and_charges, inputs, eps=1e-5, atol=1e-6)
     assert gradgradcheck(charges_and_energy, inputs, eps=1e-5, atol=1e-5)
+
+
+def test_third_derivatives_of_the_energy():
+    """What training on second ones asks for, by differences of these."""
+    system = System.from_ase(ase.Atoms("NaClNa", [[0, 0, 0], [0, 0, 2.4], [1.9, 0.3, 0.2]]))
+    way = tensor([[0.2, -0.1, 0.3], [-0.3, 0.1, 0.2], [0.1, 0.4, -0.2]])
+
+    def along(step, order):
+        line = tensor(step).requires_grad_()
+        found = equilibrate(system.with_positions(system.positions + line * way), tensor([1.0, 4.0, 0.5]),
+                            tensor([9.0, 12.0, 9.0]), widths=0.8).energy[0]  # fmt: skip
+        for _ in range(order):
+            (found,) = torch.autograd.grad(found, line, create_graph=True)
+        return float(found.detach())
+
+    expected = (8 * (along(1e-3, 2) - along(-1e-3, 2)) - along(2e-3, 2) + along(-2e-3, 2)) / 12e-3
+    assert along(0.0, 3) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["dense", "cg"])
+def test_a_slab_beside_a_reservoir_charges_without_end(solver):
+    places = [[x, y, z] for x in (0, 3.0) for y in (0, 3.0) for z in (0, 3.0, 6.0)]
+    slab = ase.Atoms("Na12", places, cell=[6, 6, 0], pbc=[True, True, False], info={"fermi_level": -4.0})
+    with pytest.raises(InputError, match="from the reservoir to all atoms"):
+        equilibrate(System.from_ase(slab), torch.zeros(12).double(), tensor(12.0), widths=1.0, solver=solver)

@@ -1,5 +1,7 @@
 """Fragments that keep their charges: closed forms, dense against iterated, derivatives, and what is refused."""
 
+from dataclasses import replace
+
 import ase
 import ase.build
 import numpy as np
@@ -120,6 +122,7 @@ def level(value):
         (two_pairs(4.0), {"fragments": torch.tensor([0, 0, 1, 2])}, "fragments must lie in 0 to 1"),
         (two_pairs(4.0), {"fragments": torch.tensor([0, 0, 0, 0])}, "fragment 1 has a charge but no atoms"),
         (two_pairs(4.0), {"fragments": INDEX.double()}, "should be .4,. integers"),
+        (two_pairs(4.0), {"fragments": INDEX.bool()}, "should be .4,. integers"),
         (two_pairs(4.0), {"fragments": None}, "go together"),
         (level(-2.0), {}, "Fermi level"),
     ],
@@ -152,3 +155,17 @@ def test_fragments_travel_with_systems():
     named.info["fragment_charges"] = "many"
     with pytest.raises(InputError, match="should be integers from 0 on"):
         System.from_ase(named)
+
+
+@pytest.mark.parametrize("index", [2, -1])
+def test_an_index_beyond_the_charges_is_none_of_another_structure(index):
+    one = System.from_ase(ase.Atoms("NaCl", [[0, 0, 0], [0, 0, 2.0]]))
+    named = replace(one, fragment=torch.tensor([0, index]), fragment_charges=tensor([[1.0, -1.0]]))
+    with pytest.raises(InputError, match=f"atom 1 of the batch belongs to fragment {index}, which has no charge"):
+        fragments_of(concatenate([named, replace(one, fragment=INDEX[1:3], fragment_charges=tensor([[1.0, -1.0]]))]))
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.uint8])
+def test_any_kind_of_integer_names_a_fragment(kind):
+    system = two_pairs(4.0)
+    torch.testing.assert_close(constrained(system, fragments=INDEX.to(kind)).charges, constrained(system).charges)

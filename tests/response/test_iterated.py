@@ -1,5 +1,9 @@
 """Equilibration without a matrix: against the dense solve, in few steps whatever the size, and from a good start."""
 
+import gc
+import sys
+import weakref
+
 import ase
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from ase.build import bulk
 from farfield.coulomb import Coulomb
 from farfield.errors import ConvergenceError, InputError
 from farfield.response import ChargeExtrapolation, equilibrate
+from farfield.response.iterated import IteratedInverse
 from farfield.system import System
 
 
@@ -92,6 +97,42 @@ def test_failure_is_said(monkeypatch):
     for solver in ("dense", "cg"):
         with pytest.raises(InputError, match=r"structure 0: .*7 \(Cl\)"):
             equilibrate(system, **soft, solver=solver)
+
+
+@pytest.mark.parametrize("one, two", [(5, 77), (400, 12)])
+def test_the_pair_that_is_too_close_is_named(one, two):
+    """By the iteration, too, which stops at the first direction that curves downwards."""
+    atoms = salt((4, 4, 4))
+    atoms.positions[one] = atoms.positions[two] + [0, 0, 0.4]
+    system = System.from_ase(atoms)
+    first, second = sorted((one, two))
+    for solver in ("dense", "cg"):
+        with pytest.raises(InputError, match=rf"atoms {first} .* and {second} .*, 0.40 Å apart"):
+            equilibrate(system, **{**problem(system), "widths": None}, solver=solver)
+
+
+def test_what_is_left_behind_waits_for_no_collector(monkeypatch):
+    """Operators hold the pairs of all atoms: in a cycle they would pile up from step to step."""
+    made = []
+
+    def noted(*given):
+        inverse = IteratedInverse(*given)
+        made.append(weakref.ref(inverse))
+        return inverse
+
+    monkeypatch.setattr(sys.modules["farfield.response.equilibrate"], "IteratedInverse", noted)
+    system = System.from_ase(salt((3, 3, 3)))
+    given = problem(system)
+    given["electronegativity"].requires_grad_()
+    gc.disable()
+    try:
+        found = equilibrate(system, **given, solver="cg")
+        found.charges.square().sum().backward()
+        assert made[0]() is not None
+        del found
+        assert made[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_forces_of_a_large_system_are_slopes():

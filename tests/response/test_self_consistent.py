@@ -16,7 +16,7 @@ from farfield.coulomb.solver import own_hardness
 from farfield.errors import ConvergenceError, FarfieldError, InputError
 from farfield.response import equilibrate, induce
 from farfield.response.atomic_response import AtomicResponse
-from farfield.response.self_consistent import Iteration, self_consistent
+from farfield.response.self_consistent import DensityForm, Iteration, self_consistent
 from farfield.system import System, concatenate, per_system
 from farfield.units import COULOMB
 
@@ -328,3 +328,19 @@ def test_a_number_of_plain_steps_gets_there_in_the_end_and_has_the_slope_of_what
     variables = [x.clone().requires_grad_() for x in (system.positions, response.softness)]
     assert gradcheck(energy, variables, atol=1e-6)
     assert gradgradcheck(energy, variables, atol=1e-5, fast_mode=True)
+
+
+def test_nothing_waits_for_the_collector():
+    """What is prepared for a form, all pairs with it, goes with it."""
+    gc.collect()
+    gc.disable()
+    try:
+        system = gas(False)
+        positions = system.positions.clone().requires_grad_()
+        plan = SUM.plan(system, widths_of(system), rank=1)
+        found = self_consistent(system.with_positions(positions), response_of(system), widths_of(system), SUM, plan)
+        found.energy.sum().backward()
+        del found, positions
+        assert not [one for one in gc.get_objects() if type(one) is DensityForm]
+    finally:
+        gc.enable()

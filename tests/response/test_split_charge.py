@@ -6,6 +6,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb
+from farfield.errors import InputError
 from farfield.response import Bonds, charges_apart, split_charges
 from farfield.response.form import ChargeForm
 from farfield.system import System
@@ -19,12 +20,12 @@ def tensor(values):
 CHI, HARDNESS, FORMAL = tensor([1.0, -2.0, 0.5]), tensor([9.0, 11.0, 8.0]), tensor([1.0, -1.0, 0.0])
 
 
-def triple(distance, root, positions=None, dense=True, chi=CHI):
+def triple(distance, root, positions=None, dense=True, chi=CHI, hardness=HARDNESS):
     atoms = ase.Atoms("NaClNa", [[0, 0, 0], [0, 0, distance], [0, 0, 30 + distance]])
     system = System.from_ase(atoms)
     if positions is not None:
         system = system.with_positions(positions)
-    form = ChargeForm.of(system, chi, HARDNESS, 0.7, Coulomb(), dense=dense)
+    form = ChargeForm.of(system, chi, hardness, 0.7, Coulomb(), dense=dense)
     bonds = Bonds(torch.tensor([0]), torch.tensor([1]), root, torch.zeros(1).double())
     return split_charges(form, FORMAL, bonds, dense=dense, tolerance=1e-12)
 
@@ -50,6 +51,26 @@ def test_iterated_is_the_same():
     dense, iterated = (triple(2.5, tensor([0.3]), dense=d) for d in (True, False))
     torch.testing.assert_close(iterated.charges, dense.charges, atol=1e-10, rtol=0)
     assert iterated.steps > 0 == dense.steps
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_charge_that_would_run_away_is_refused(dense):
+    with pytest.raises(InputError, match=r"structure 0: .* atoms 0 \(Na\) and 1 \(Cl\), 2.50 Å apart"):
+        triple(2.5, tensor([0.5]), dense=dense, hardness=tensor([-40.0, 11.0, 8.0]))
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"chi": tensor([1.0, torch.nan, 0.5])}, "electronegativity .* that of atom 1 "),
+        ({"hardness": tensor([1.0, 1.0, torch.inf])}, "hardness .* that of atom 2 "),
+        ({"root": tensor([torch.nan])}, "softness or field .* that of bond 0 "),
+    ],
+)
+def test_no_number_is_refused(dense, wrong, message):
+    with pytest.raises(InputError, match=message):
+        triple(2.5, **{"root": tensor([0.3]), "dense": dense, **wrong})
 
 
 @pytest.mark.parametrize("dense", [True, False])

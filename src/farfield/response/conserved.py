@@ -36,7 +36,7 @@ class Conserved:
                 to those of the systems, a system with a Fermi level.
         """
         _check(system, fragments, charges)
-        return cls(fragments, charges, torch.ones_like(charges, dtype=torch.bool))
+        return cls(fragments.long(), charges, torch.ones_like(charges, dtype=torch.bool))
 
     def at(self, total: Tensor) -> "Conserved":
         """The same with other totals."""
@@ -70,7 +70,8 @@ class Conserved:
 
 
 def _check(system: System, fragments: Tensor, charges: Tensor) -> None:
-    if tuple(fragments.shape) != (system.n_atoms,) or fragments.is_floating_point() or charges.ndim != 1:
+    whole = not (fragments.is_floating_point() or fragments.is_complex() or fragments.dtype == torch.bool)
+    if tuple(fragments.shape) != (system.n_atoms,) or not whole or charges.ndim != 1:
         raise InputError(
             f"fragments should be ({system.n_atoms},) integers and fragment_charges one number a fragment; their shapes"
             f" are {tuple(fragments.shape)} ({fragments.dtype}) and {tuple(charges.shape)}"
@@ -85,7 +86,7 @@ def _check(system: System, fragments: Tensor, charges: Tensor) -> None:
         )
     owner = system.system_index
     first, last = (
-        torch.full((count,), fill, device=owner.device).scatter_reduce(0, fragments, owner, how)
+        torch.full((count,), fill, device=owner.device).scatter_reduce(0, fragments.long(), owner, how)
         for fill, how in ((system.n_systems, "amin"), (-1, "amax"))
     )
     if (wrong := last < 0).any():

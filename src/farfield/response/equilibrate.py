@@ -17,6 +17,7 @@ from farfield.response.conserved import Conserved
 from farfield.response.dense import DenseInverse
 from farfield.response.form import ChargeForm, minimum
 from farfield.response.iterated import IteratedInverse
+from farfield.response.refusal import refuse_infinite
 from farfield.system import System, per_atom
 
 DENSE_UP_TO = 500
@@ -114,6 +115,5 @@ def _per_atom(name: str, values: Tensor | float, system: System) -> Tensor:
     values = torch.as_tensor(values, dtype=system.positions.dtype, device=system.positions.device)
     if tuple(values.shape) not in ((), (system.n_atoms,)):
         raise InputError(f"{name} has shape {tuple(values.shape)}, expected ({system.n_atoms},)")
-    if not torch.isfinite(values.detach()).all():
-        raise InputError(f"{name} has values that are not finite")
+    refuse_infinite(name, values)
     return values.expand(system.n_atoms)

@@ -11,7 +11,7 @@ def fragments_of(system: System) -> tuple[Tensor, Tensor]:
     """Whose each atom is ``(atoms,)``, and the charge of each fragment ``(fragments,)`` in e.
 
     Raises:
-        InputError: an atom of a fragment without a charge.
+        InputError: an atom of a fragment without a charge, or of a negative number.
     """
     if system.fragment is None or system.fragment_charges is None:
         return system.system_index, system.charge
@@ -20,8 +20,9 @@ def fragments_of(system: System) -> tuple[Tensor, Tensor]:
     charges[:, 0] = torch.where(bare, system.charge, charges[:, 0])
     there = ~charges.isnan().reshape(-1)
     local = torch.where(bare[system.system_index], 0, system.fragment)
-    place = system.system_index * charges.shape[1] + local
-    if (lost := ~there[place]).any():
+    known = (local >= 0) & (local < charges.shape[1])
+    place = system.system_index * charges.shape[1] + torch.where(known, local, 0)
+    if (lost := ~(known & there[place])).any():
         atom = int(lost.nonzero()[0])
         raise InputError(f"atom {atom} of the batch belongs to fragment {int(local[atom])}, which has no charge")
     number = torch.cumsum(there, 0) - 1

@@ -15,6 +15,9 @@ from farfield.system import per_atom, per_system
 MOST = 500
 """Steps."""
 
+TURNS = 30
+"""Of a direction without a minimum, before the atoms are named that charge runs between."""
+
 
 def matrix_of(form: ChargeForm) -> Linear:
     """Charges ``(atoms,)`` in e to (J + A)·q in V, without a graph."""
@@ -90,9 +93,9 @@ class IteratedInverse:
                 project=self.along,
             )
         except NotPositiveDefinite as failure:
-            direction = failure.direction
-            k = int(self._system.system_index[direction.abs().argmax()])
-            refuse(self._system, k, direction[self._system.system_index == k])
+            k = int(self._system.system_index[failure.direction.abs().argmax()])
+            mine = self._system.system_index == k
+            refuse(self._system, k, self._downwards(torch.where(mine, failure.direction, 0.0))[mine])
         except ConvergenceError as failure:
             raise ConvergenceError(
                 f'{failure}; solver="dense" is exact, and a larger tolerance sooner met'
@@ -100,9 +103,25 @@ class IteratedInverse:
         self.steps += found.steps
         return found.values
 
+    def _downwards(self, direction: Tensor) -> Tensor:
+        """Turned towards the least eigenvalue: the iteration stops at any direction that curves downwards."""
+        for _ in range(TURNS):
+            direction = direction / torch.linalg.vector_norm(direction)
+            image = self.along(self.matrix(direction))
+            rest = self._preconditioner(image - (direction @ image) * direction)
+            rest = rest - (direction @ rest) * direction
+            size = torch.linalg.vector_norm(rest)
+            if not float(size) > 1e-9:
+                break
+            plane = torch.stack([direction, rest / size])
+            curves = plane @ torch.stack([image, self.matrix(plane[1])], 1)
+            direction = torch.linalg.eigh(0.5 * (curves + curves.T))[1][:, 0] @ plane
+        return direction
+
     def _dot(self, one: Tensor, two: Tensor) -> Tensor:
         return per_atom(per_system(one * two, self._system), self._system)
 
     def _constrained(self, inverse: Linear) -> Linear:
         """The same within the charges whose totals are zero."""
-        return lambda residual: self.along(inverse(self.along(residual)))
+        along = self._conserved.without_mean  # not of ``self``, which keeps what is made here
+        return lambda residual: along(inverse(along(residual)))

@@ -1,4 +1,4 @@
-"""What is said where no charges minimise the energy."""
+"""What is said where no charges minimise the energy, or some value is no number."""
 
 from typing import NoReturn
 
@@ -23,8 +23,34 @@ def refuse(system: System, k: int, direction: Tensor) -> NoReturn:
     if len(worst) == 2:
         one, two = system.positions.detach()[first + worst]
         apart = f", {float(torch.linalg.vector_norm(one - two)):.2f} Å apart"
+    said = f"structure {k}: no charges minimise the energy: hardness + Coulomb matrix is not positive definite, charge"
+    if _from_reservoir(system, k, direction):
+        raise InputError(
+            f"{said} of one sign would run from the reservoir to all atoms: along open axes nothing stands against the "
+            "net charge of a slab or a wire. Leave its fermi_level away"
+        )
     raise InputError(
-        f"structure {k}: no charges minimise the energy: hardness + Coulomb matrix is not positive definite, charge "
-        f"would run between atoms {' and '.join(names)}{apart}. They are too close for their hardness: raise the "
-        "hardness, or give the charges Gaussian widths"
+        f"{said} would run between atoms {' and '.join(names)}{apart}. They are too close for their hardness: raise "
+        "the hardness, or give the charges Gaussian widths"
     )
+
+
+def _from_reservoir(system: System, k: int, direction: Tensor) -> bool:
+    """Whether a slab or a wire that is open to a reservoir charges as a whole."""
+    if system.fermi_level is None or bool(system.fermi_level[k].isnan()):
+        return False
+    periodic = system.periodic[k]
+    one_sign = float(direction.sum().abs()) > 0.5 * float(direction.abs().sum())
+    return one_sign and bool(periodic.any()) and not bool(periodic.all())
+
+
+def refuse_infinite(name: str, values: Tensor, of: str = "atom") -> None:
+    """Name the first of ``values`` (atoms,), or of whatever they are ``of``, that is not finite.
+
+    Raises:
+        InputError: there is one.
+    """
+    wrong = ~torch.isfinite(values.detach())
+    if wrong.any():
+        first = int(wrong.reshape(-1).nonzero()[0])
+        raise InputError(f"{name} has values that are not finite: that of {of} {first} of the batch")

@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.response.conjugate import conjugate_gradient
+from farfield.response.conjugate import NotPositiveDefinite, conjugate_gradient
 from farfield.response.conserved import Conserved
 from farfield.response.dense import DenseInverse
 from farfield.response.form import ChargeForm, minimum
 from farfield.response.iterated import diagonal_of, matrix_of
+from farfield.response.refusal import refuse, refuse_infinite
 from farfield.response.slopes import Slopes, SlopesByAutograd
 from farfield.system import System
 
@@ -109,10 +110,15 @@ def split_charges(form: ChargeForm, formal: Tensor, bonds: Bonds, *, dense: bool
     ``tolerance`` is in V, of the iteration where not ``dense``.
 
     Raises:
-        InputError: hardness + Coulomb matrix is not positive definite (dense): the atoms are named.
+        InputError: values that are not finite; hardness + Coulomb matrix (dense), or what of it the bonds feel, is not
+            positive definite: the atoms are named.
         ConvergenceError: an iteration that stops short.
     """
     bonds = replace(bonds, root=bonds.root.double(), pull=bonds.pull.double())
+    refuse_infinite("electronegativity", form.slope)
+    refuse_infinite("hardness", form.hardness)
+    refuse_infinite("formal charge", formal)
+    refuse_infinite("softness or field", bonds.root + bonds.pull, of="bond")
     split = BondForm(form, formal.double(), bonds)
     inverse = _Dense(split) if dense else _Iterated(split, tolerance)
     with torch.no_grad():
@@ -165,12 +171,17 @@ class _Iterated:
     def __call__(self, right: Tensor) -> Tensor:
         size = float(right.abs().max()) if len(right) else 0.0
         self._scale = self._scale or max(size, self._tolerance)
-        found = conjugate_gradient(
-            lambda y: y + self._form.along(self.matrix(self._form.brought(y))),
-            right.detach(),
-            preconditioner=lambda residual: residual * self._over,
-            tolerance=size * self._tolerance / self._scale,
-            most=MOST,
-        )
+        try:
+            found = conjugate_gradient(
+                lambda y: y + self._form.along(self.matrix(self._form.brought(y))),
+                right.detach(),
+                preconditioner=lambda residual: residual * self._over,
+                tolerance=size * self._tolerance / self._scale,
+                most=MOST,
+            )
+        except NotPositiveDefinite as failure:
+            direction, owner = self._form.brought(failure.direction), self._form.system.system_index
+            k = int(owner[direction.abs().argmax()])
+            refuse(self._form.system, k, direction[owner == k])
         self.steps += found.steps
         return found.values
