@@ -1,10 +1,13 @@
-# make demo: four paradigms on the embedded data, one report, a little MD. make test: what CI runs.
+# make setup: .venv/bin/farfield. make demo: four paradigms on the embedded data, one report, a little MD. make test: what
+# CI runs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: setup demo test test-slow lint format bench clean
+
+setup: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/farfield compare examples/demo/demo.yaml --out runs/demo --workers 2

@@ -1,6 +1,6 @@
 """What each model makes of the far sodium: a picture, and a table in the terminal.
 
-    python picture.py runs/charge_transfer charge_transfer.png
+    python picture.py runs/charge_transfer_compared charge_transfer.png
 
 The end is the chlorine atom and the four ions next to it.
 """

@@ -216,6 +216,8 @@ def join_fragments(parts: Sequence[Fragments], atoms: Sequence[int], systems: Se
 
 
 def _fragments(frame: ase.Atoms, dtype: torch.dtype) -> Fragments:
+    if "fragment" not in frame.arrays and frame.info.get("fragment_charges") is not None:
+        raise InputError('info["fragment_charges"] says what fragments carry: say whose atoms are, arrays["fragment"]')
     if "fragment" not in frame.arrays or frame.info.get("fragment_charges") is None:
         return None, None
     index, charges = frame.arrays["fragment"], np.atleast_1d(np.asarray(frame.info["fragment_charges"]))

@@ -44,10 +44,9 @@ def test_an_ion_by_itself_has_the_energy_of_the_baseline():
 
 def test_steps_and_fields_do_not_go_together():
     model = ff.new_model({"kind": "scf", "steps": 3}, species=["Na", "Cl"], backbone={"channels": 8})
-    assert not model.paradigm.takes
     assert "born_charges" not in model.gives
     pair = ase.Atoms("NaCl", [[0, 0, 0], [0, 0, 2.5]], info={"external_field": [0.1, 0, 0]})
-    with pytest.raises(ff.InputError, match="scf takes no external_field"):
+    with pytest.raises(ff.InputError, match="scf with steps: 3 takes no external_field"):
         model(ff.System.from_ase(pair))
 
 

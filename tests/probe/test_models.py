@@ -120,3 +120,21 @@ def test_steps_are_told_from_steep_places():
     assert step.size == pytest.approx(1e-4, rel=0.02)
     assert step.at == pytest.approx(0.5, abs=0.03)
     assert none.size < 1e-7
+
+
+def test_induced_dipoles_are_judged_by_the_models_own_polarizability():
+    induced = model("polarizable", conservation="fixed", formal_charges={"Na": 1.0, "Cl": 0.0})
+    card = scorecard(ModelSubject.of(induced), fast=True, laws=["induced_dipole"])
+    assert statuses(card) == {"induced_dipole": "pass"}
+    rigid = model("charges", conservation="fixed", formal_charges={"Na": 1.0, "Cl": 0.0})
+    card = scorecard(ModelSubject.of(rigid), fast=True, laws=["induced_dipole"])
+    assert statuses(card) == {"induced_dipole": "skip"}
+
+
+@pytest.mark.parametrize("conservation", ["shift", "bond"])
+def test_permanent_dipoles_count_as_they_are_in_the_pair(conservation):
+    options = {"conservation": conservation, "residual_weight": 0.0}
+    card = scorecard(
+        ModelSubject.of(model("polarizable", **options)), fast=True, laws=["charge_dipole", "dipole_dipole"]
+    )
+    assert set(statuses(card).values()) == {"pass"}

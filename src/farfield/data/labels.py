@@ -69,6 +69,10 @@ def read_fragments(atoms: ase.Atoms, energy_factor: float, where: str) -> Fragme
     Raises:
         InputError: the numbering, the charges and the energies do not fit together.
     """
+    if "fragment_charges" in atoms.info and "fragment" not in atoms.arrays:
+        raise InputError(
+            f'{where}: info["fragment_charges"] says what fragments carry: say whose atoms are, arrays["fragment"]'
+        )
     if "fragment" in atoms.arrays and "fragment_charges" in atoms.info:
         index, charges = np.asarray(atoms.arrays["fragment"]), atoms.info["fragment_charges"]
         energies = atoms.info.get("fragment_energies")

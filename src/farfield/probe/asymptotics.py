@@ -66,9 +66,11 @@ def tail(stage: Stage, dimers: Sequence[tuple[float, Dimer]]) -> Tail:
 
 def _implied(stage: Stage, dimer: Dimer, distance: Floats, ends: Floats) -> Floats:
     """``(points,)`` eV, what the Coulomb energy of the charges at each distance changes by between its ends."""
-    spare = [spare_dipole(stage, fragment) for fragment in (dimer.first, dimer.second)]
+    seen = _charges(stage, dimer, distance)
+    carried = np.round([seen[-1][: dimer.split].sum(), seen[-1][dimer.split :].sum()], 9)
+    spare = [spare_dipole(stage, part, float(q)) for part, q in zip((dimer.first, dimer.second), carried)]
     out = []
-    for charges, (near, far) in zip(_charges(stage, dimer, distance), ends):
+    for charges, (near, far) in zip(seen, ends):
         first = body(dimer.first, charges[: dimer.split], spare[0])
         second = body(dimer.second, charges[dimer.split :], spare[1])
         out.append(between(first, second, far) - between(first, second, near))

@@ -38,12 +38,15 @@ def between(first: Body, second: Body, distance: float) -> float:
     return float(COULOMB * (np.outer(first.charges, second.charges) / np.linalg.norm(apart, axis=2)).sum())
 
 
-def spare_dipole(stage: Stage, fragment: Fragment) -> Floats:
-    """What of the fragment's own dipole (e·Å) its charges do not make: dipoles on atoms, bonds or centres of charge."""
+def spare_dipole(stage: Stage, fragment: Fragment, charge: float) -> Floats:
+    """What of the fragment's own dipole (e·Å) its charges do not make: dipoles on atoms, bonds or centres of charge.
+
+    ``charge`` (e) is what it carries where it is judged: a model may hand some of it over, and dipoles go with it.
+    """
     if not {"charges", "dipole"} <= stage.subject.gives or len(fragment.atoms) == 1:
         return np.zeros(3)
     alone = fragment.atoms.copy()
-    alone.info["charge"] = fragment.charge
+    alone.info["charge"] = charge
     with suppress(Refused):
         seen = stage.see([alone], "charges", "dipole")[0]
         if seen.dipole is not None:

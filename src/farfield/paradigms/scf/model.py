@@ -21,6 +21,7 @@ from torch import Tensor
 
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicEnergy
+from farfield.conditions import under
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan import Plan
 from farfield.coulomb.solver import own_hardness
@@ -44,6 +45,7 @@ class Scf(Paradigm):
     """A density of charges and dipoles that is a fixed point of its own potential."""
 
     Config: ClassVar = ScfConfig
+    takes = frozenset({"external_field", "fermi_level"})
     reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability"})
     highest_order: ClassVar = 1
     widths: Tensor
@@ -53,8 +55,7 @@ class Scf(Paradigm):
         self.config, self.species = config, species
         self.read_out = config.scheme == "readout"
         self.gives = Paradigm.gives | {"charges", "dipoles", "dipole"}
-        if config.steps is None:  # else the dipole is not the slope of the energy
-            self.takes = frozenset({"external_field", "fermi_level"})
+        if config.steps is None:
             self.gives |= {"born_charges", "polarizability"}
         self.coulomb = Coulomb(error=config.coulomb_error)
         self.how = Iteration(config.tolerance, config.mixing, config.memory, steps=config.steps)
@@ -140,6 +141,12 @@ class Scf(Paradigm):
 
     def _check(self, system: System) -> None:
         """Complain of what this choice of keys cannot be under."""
+        given = [name for name in sorted(self.takes) if name in system.conditions]
+        if self.config.steps is not None and (asked := [n for n in given if under(n, system.conditions[n]).any()]):
+            raise InputError(  # its dipole is not the slope of its energy
+                f"scf with steps: {self.config.steps} takes no {asked[0]}: leave info[{asked[0]!r}] away, or train scf "
+                "without steps, to convergence"
+            )
         if self.read_out and system.fermi_level is not None and not bool(system.fermi_level.isnan().all()):
             raise InputError(
                 "scf with scheme: readout takes no fermi_level: leave info['fermi_level'] away, or train scf with "
