@@ -19,6 +19,7 @@ from farfield.evaluation import Evaluation, evaluate
 from farfield.evaluation.run import fragments_alone
 from farfield.field import refuse_stress
 from farfield.model import Model, build, load
+from farfield.paradigms.conserving import Conserving
 from farfield.report import RunResult
 from farfield.system import System, concatenate
 from farfield.train.batches import prepared
@@ -166,13 +167,17 @@ def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> li
     if "charges" in model.paradigm.reads and "charges" not in targets:
         read = sorted(targets & model.gives & (model.paradigm.reads | {"energy", "forces", "stress"}))
         said.append(f"No charge labels: {kind} learned its charges from {', '.join(read)} alone.")
-    for split, found in evaluations.items():
-        residual = found.charge_residual
-        if split != "train" and residual is not None and np.nanmax(np.abs(residual), initial=0.0) > 1e-4:
+    for split in [split for split in evaluations if split != "train"][-1:]:  # the test, or what stands for it
+        residual = evaluations[split].charge_residual
+        if residual is not None and np.nanmax(np.abs(residual), initial=0.0) > 1e-4:
+            flows = not isinstance(model.paradigm, Conserving)
+            meaning = (
+                "That flows, between fragments far apart, too" if flows else "Separated fragments are wrong by that"
+            )
             said.append(
                 f"What the atoms' own charges missed of the total charge ({split}): "
                 f"{np.sqrt(np.nanmean(residual**2)):.4f} e rms, {np.nanmax(np.abs(residual)):.4f} e at most. "
-                "Separated fragments are wrong by about that much; more epochs or a larger residual_weight lower it."
+                f"{meaning}; more epochs or a larger residual_weight lower it."
             )
     return said + model.paradigm.remarks()
 
