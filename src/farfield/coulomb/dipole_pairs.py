@@ -46,11 +46,10 @@ class DipolePairs:
         """∂/∂d of along·slopes ``(pairs, 3)``; differentiable where a graph is recorded."""
         if not torch.is_grad_enabled():
             return self.run(dipole_pairs.bends, along, left, right)
-        with torch.enable_grad():
-            d = vector.view_as(vector) if vector.requires_grad else vector.detach().requires_grad_()
-            energy = (left * of_pairs(self.i, self.j, self.blocks(d))(right)).sum()
-            (slope,) = torch.autograd.grad(energy, d, create_graph=True)
-            (found,) = torch.autograd.grad((slope * along).sum(), d, create_graph=True)
+        d = vector.view_as(vector) if vector.requires_grad else vector.detach().requires_grad_()
+        energy = (left * of_pairs(self.i, self.j, self.blocks(d))(right)).sum()
+        (slope,) = torch.autograd.grad(energy, d, create_graph=True)
+        (found,) = torch.autograd.grad((slope * along).sum(), d, create_graph=True)
         return found
 
 

@@ -12,9 +12,7 @@ gradients. No step of the iteration is kept for that.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, NoReturn
 
 import torch
@@ -23,17 +21,15 @@ from torch import Tensor
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan import Plan
 from farfield.errors import ConvergenceError, InputError
-from farfield.field import field_across
 from farfield.response.atomic_response import AtomicResponse
 from farfield.response.carried import carried
-from farfield.response.conjugate import Linear, NotPositiveDefinite, conjugate_gradient
+from farfield.response.conjugate import Linear, NotPositiveDefinite
+from farfield.response.density_form import DensityForm
+from farfield.response.density_jacobian import Jacobian
 from farfield.response.fixed_point import fixed_point
 from farfield.response.form import has_gradient
 from farfield.response.smooth_inverse import SmoothInverses
 from farfield.system import System, per_atom, per_system
-
-MOST = 300
-"""Steps of a solve for derivatives."""
 
 CURVED = 1e-3
 """Error of the curvature along the total charge, of which the sign is asked."""
@@ -53,87 +49,6 @@ class Density:
     coulomb: Tensor  # (systems,), eV: ½ ρ·A·ρ, Gaussian self-energies included
     residual: float  # largest difference, e or e·Å, from the density that its potential makes
     steps: int  # evaluations of the response
-
-
-@dataclass(frozen=True)
-class DensityForm:
-    """The functional of densities and levels ``values`` (4·atoms + systems,); all in double precision."""
-
-    system: System
-    response: AtomicResponse
-    widths: Tensor  # (atoms,), Å; held fixed
-    coulomb: Coulomb
-    plan: Plan
-
-    @property
-    def conditions(self) -> tuple[str, ...]:
-        """Which of those a derivative may be taken by there are."""
-        return tuple(name for name in ("external_field", "fermi_level") if getattr(self.system, name) is not None)
-
-    @property
-    def variables(self) -> tuple[Tensor, ...]:
-        """Positions, cell, total charge, conditions, and those of the response."""
-        system = self.system
-        given = (getattr(system, name) for name in self.conditions)
-        return (system.positions, system.cell, system.charge, *given, *self.response.variables)
-
-    def at(self, variables: Sequence[Tensor]) -> "DensityForm":
-        """The same with other variables."""
-        positions, cell, charge, *others = variables
-        names = self.conditions
-        given: dict[str, Any] = dict(zip(names, others))
-        system = replace(self.system, positions=positions, cell=cell, charge=charge, **given)
-        return replace(self, system=system, response=self.response.at(others[len(names) :]))
-
-    @cached_property
-    def made(self) -> Linear:
-        """A: densities ``(atoms, 4)`` to the potentials and minus the fields they make; prepared once."""
-        interaction = self.coulomb.interaction(self.system, self.widths, plan=self.plan)
-        own = self.response.own  # not ``self``, which keeps this: a cycle would hold the pairs until it is collected
-        return lambda density: interaction.slopes(density.unsqueeze(2)).squeeze(2) + own * density
-
-    @cached_property
-    def external(self) -> Tensor:
-        """(-E·R, -E) ``(atoms, 4)`` of the field as far as it has a potential."""
-        field = per_atom(field_across(self.system), self.system).expand(self.system.n_atoms, 3)
-        return torch.cat([-(field * self.system.positions).sum(1, keepdim=True), -field], 1)
-
-    @cached_property
-    def held(self) -> Tensor:
-        """Which systems ``(systems,)`` keep their total charge."""
-        fermi = self.system.fermi_level
-        return torch.ones_like(self.system.spin, dtype=torch.bool) if fermi is None else fermi.isnan()
-
-    def parted(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Densities ``(atoms, 4)`` and levels ``(systems,)``."""
-        atoms = 4 * self.system.n_atoms
-        return values[:atoms].reshape(-1, 4), values[atoms:]
-
-    def felt(self, made: Tensor, level: Tensor) -> Tensor:
-        """What A ρ, the field and the levels come to ``(atoms, 4)``."""
-        raised = per_atom(level, self.system).expand(self.system.n_atoms)
-        return made + self.external + torch.nn.functional.pad(raised.unsqueeze(1), (0, 3))
-
-    def level(self, level: Tensor) -> Tensor:
-        """The Fermi level where there is one."""
-        fermi = self.system.fermi_level
-        return level if fermi is None else torch.where(self.held, level, fermi)
-
-    def energy(self, unknowns: Tensor) -> Tensor:
-        """``(systems,)`` eV; differentiable, stationary at the solution."""
-        density, level = self.parted(unknowns)
-        level, made = self.level(level), self.made(density)
-        of_atoms = self.response.energy(self.felt(made, level)) - 0.5 * (density * made).sum(1)
-        return per_system(of_atoms, self.system) - torch.where(self.held, level * self.system.charge, 0.0)
-
-    def residual(self, values: Tensor) -> Tensor:
-        """ρ - ∂w/∂x, and what charges miss of the total, or the level of the Fermi level; differentiable."""
-        density, level = self.parted(values)
-        missed = density - self.response.density(self.felt(self.made(density), level))
-        excess = per_system(density[:, 0], self.system) - self.system.charge
-        if self.system.fermi_level is not None:
-            excess = torch.where(self.held, excess, level - self.system.fermi_level)
-        return torch.cat([missed.flatten(), excess])
 
 
 @dataclass(frozen=True)
@@ -187,7 +102,7 @@ def self_consistent(
     steps += found.steps
     density, level = form.parted(values)
     if has_gradient(*form.variables):
-        solve = _Jacobian(form, values, how.tolerance)
+        solve = Jacobian(form, values, how.tolerance)
         exact = carried(values, form.residual, solve, solve.transposed)
         energy: Tensor = _Stationary.apply((form, exact), *form.variables)  # type: ignore[no-untyped-call]
         density, level = form.parted(exact)
@@ -209,7 +124,7 @@ def _finished(form: DensityForm, felt: Tensor, tolerance: float) -> tuple[Tensor
             return values, size, steps
         if not math.isfinite(size):
             break
-        jacobian = _Jacobian(form, values, min(0.03, max(size, 0.1 * tolerance / size)))
+        jacobian = Jacobian(form, values, min(0.03, max(size, 0.1 * tolerance / size)))
         move, share, before = jacobian(residual), torch.ones_like(form.system.charge), _squared(form, residual)
         for _ in range(MOST_HALVED):
             trial = values - _each(form, share) * move
@@ -240,7 +155,7 @@ def _refuse_saddle(form: DensityForm, values: Tensor) -> None:
         return
     closed = replace(form, system=replace(form.system, fermi_level=None))
     more = torch.cat([torch.zeros_like(values[: 4 * form.system.n_atoms]), torch.ones_like(form.system.charge)])
-    _, rise = form.parted(_Jacobian(closed, values, CURVED)(more))
+    _, rise = form.parted(Jacobian(closed, values, CURVED)(more))
     if (wrong := ~form.held & (rise >= 0)).any():
         _refuse_open(int(wrong.nonzero()[0]))
 
@@ -309,21 +224,25 @@ def _conserving(form: DensityForm, felt: Tensor) -> tuple[Tensor, Tensor, Tensor
     return density - soft * per_atom(raised, form.system).reshape(-1, 1), soft[:, 0], raised
 
 
-def _next(form: DensityForm, felt: Tensor) -> Tensor:
-    """g: x to the x that its density makes, at a level that brings the total charge nearer."""
+def _made(form: DensityForm, felt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The density at x, what it makes ``(atoms, 4)``, and levels ``(systems,)`` that bring the total charge nearer."""
     density, soft, raised = _conserving(form, felt)
     made, system = form.made(density), form.system
     free = form.felt(made, torch.zeros_like(raised))
     level = per_system(soft * (felt - free)[:, 0], system) / per_system(soft, system) + raised
-    return form.felt(made, form.level(level))
+    return density, made, form.level(level)
+
+
+def _next(form: DensityForm, felt: Tensor) -> Tensor:
+    """g: x to the x that its density makes."""
+    _, made, level = _made(form, felt)
+    return form.felt(made, level)
 
 
 def _values(form: DensityForm, felt: Tensor) -> Tensor:
     """Densities and levels of the fixed point."""
-    density, soft, raised = _conserving(form, felt)
-    free = form.felt(form.made(density), torch.zeros_like(raised))
-    level = per_system(soft * (felt - free)[:, 0], form.system) / per_system(soft, form.system) + raised
-    return torch.cat([density.flatten(), form.level(level)])
+    density, _, level = _made(form, felt)
+    return torch.cat([density.flatten(), level])
 
 
 def _own(form: DensityForm, felt: Tensor) -> Linear:
@@ -359,122 +278,3 @@ def _unrolled(form: DensityForm, steps: int, mixing: float) -> Density:
     with torch.no_grad():
         left = float((_next(form, felt) - felt).abs().max()) if len(felt) else 0.0
     return _answer(form, density, level, form.energy(values), left, steps)
-
-
-class _Jacobian:
-    """The inverse of [[1 + S A, S₀], [Σ, 0]], S₀ the column of S that a level moves; its transpose as well.
-
-    With S = LLᵀ and c the row of L that is charge, both come down to (1 + LᵀAL) y + c level = r at given c·y. Where the
-    total is fixed y is sought across c: along it, as with other charged slabs and wires, A need not be positive.
-    """
-
-    def __init__(self, form: DensityForm, values: Tensor, relative: float) -> None:
-        self._form, self._system, self._relative, self._values = form, form.system, relative, values
-        self._size, self.steps = 0.0, 0
-
-    @cached_property
-    def _susceptibility(self) -> Tensor:
-        density, level = self._form.parted(self._values)
-        return self._form.response.susceptibility(self._form.felt(self._form.made(density), level))
-
-    @cached_property
-    def _factor(self) -> Tensor:
-        factor: Tensor = torch.linalg.cholesky(self._susceptibility)
-        return factor
-
-    @cached_property
-    def _inverse(self) -> Tensor:
-        """Of 1 + LᵀAL, atom by atom."""
-        own = self._factor.transpose(1, 2) @ (self._form.response.own.unsqueeze(2) * self._factor)
-        inverse: Tensor = torch.linalg.inv(own + torch.eye(4).to(own))
-        return inverse
-
-    @cached_property
-    def _charge(self) -> Tensor:
-        return self._factor[:, 0]
-
-    @cached_property
-    def _whole(self) -> Tensor:
-        return self._sum(self._charge, self._charge)
-
-    @cached_property
-    def _turned(self) -> tuple[Tensor, Tensor]:
-        turned = self._near(self._charge)
-        return turned, self._sum(self._charge, turned)
-
-    def __call__(self, right: Tensor) -> Tensor:
-        form = self._form
-        density, excess = form.parted(right)
-        asked = torch.where(form.held, (excess - per_system(density[:, 0], self._system)) / self._whole, -excess)
-        density = density + self._susceptibility[:, :, 0] * self._at(asked)
-        right = -self._up(form.made(density))
-        found = self._solved(right)
-        level = self._sum(self._charge, right - self._image(found)) / self._whole - asked
-        return torch.cat([(density + self._down(found)).flatten(), torch.where(form.held, level, excess)])
-
-    def transposed(self, right: Tensor) -> Tensor:
-        """Jᵀ⁻¹."""
-        form = self._form
-        density, excess = form.parted(right)
-        along = self._charge * self._at(torch.where(form.held, excess / self._whole, 0.0))
-        right = self._up(density)
-        found = along + self._solved(right - self._image(along))
-        level = torch.where(form.held, self._sum(self._charge, right - self._image(found)) / self._whole, 0.0)
-        moved = self._down(found)
-        density = density - form.made(moved) - torch.nn.functional.pad(self._at(level).expand(len(found), 1), (0, 3))
-        free = excess - per_system(moved[:, 0], self._system)
-        return torch.cat([density.flatten(), torch.where(form.held, level, free)])
-
-    def _solved(self, right: Tensor) -> Tensor:
-        """(1 + LᵀAL)⁻¹, across c where the total is fixed."""
-        right = self._across(right)
-        size = float(right.abs().max()) if right.numel() else 0.0
-        # what rounding left of the one before (carried.py) is not solved anew; one after that is small by itself
-        rest = size <= 100 * self._relative * self._size
-        found = conjugate_gradient(
-            self._image, right, preconditioner=self._constrained, project=self._across,
-            tolerance=self._relative * (self._size if rest else size),
-            most=MOST, dot=lambda one, two: self._at(self._sum(one, two)),
-        )  # fmt: skip
-        self._size = 0.0 if rest else size
-        self.steps += found.steps
-        return found.values
-
-    def _image(self, values: Tensor) -> Tensor:
-        return values + self._up(self._form.made(self._down(values)))
-
-    def _across(self, values: Tensor) -> Tensor:
-        share = torch.where(self._form.held, self._sum(self._charge, values) / self._whole, 0.0)
-        return values - self._charge * self._at(share)
-
-    @cached_property
-    def _waves(self) -> SmoothInverses:
-        softness = (self._charge * self._own(self._charge)).sum(1)  # of charges that feel their own Gaussian
-        return SmoothInverses(self._system, 1 / softness, self._form.widths.square())
-
-    def _own(self, values: Tensor) -> Tensor:
-        """The inverse atom by atom."""
-        return (self._inverse @ values.unsqueeze(2)).squeeze(2)
-
-    def _near(self, values: Tensor) -> Tensor:
-        """About the inverse: atom by atom, and the screening of long waves."""
-        found = self._own(values)
-        return found - self._own(self._charge) * self._waves.screening((self._charge * found).sum(1)).unsqueeze(1)
-
-    def _constrained(self, values: Tensor) -> Tensor:
-        found = self._near(values)
-        turned, whole = self._turned
-        share = torch.where(self._form.held, self._sum(self._charge, found) / whole, 0.0)
-        return found - turned * self._at(share)
-
-    def _down(self, values: Tensor) -> Tensor:
-        return (self._factor @ values.unsqueeze(2)).squeeze(2)
-
-    def _up(self, values: Tensor) -> Tensor:
-        return (values.unsqueeze(1) @ self._factor).squeeze(1)
-
-    def _sum(self, one: Tensor, two: Tensor) -> Tensor:
-        return per_system((one * two).sum(1), self._system)
-
-    def _at(self, values: Tensor) -> Tensor:
-        return per_atom(values, self._system).reshape(-1, 1)
