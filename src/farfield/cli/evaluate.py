@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from farfield.cli.notices import show_notice
 from farfield.cli.progress import ProgressDisplay
 from farfield.cli.train import show
 from farfield.config import overridden, validated
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if strange := sorted(set(plain) - {"data"}):
         raise InputError(f"evaluate takes --data.KEY only, not {', '.join(strange)}")
     config = validated(DataConfig, plain["data"], "data")
-    frames = read_frames(args.data, config)
+    frames = read_frames(args.data, config, on_notice=show_notice)
     for frame in frames:
         model.check(frame.system, f"{frame.source}: ")
     folder = args.out or Path(f"evaluation_{args.data.stem.removeprefix('embedded:')}")

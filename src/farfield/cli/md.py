@@ -9,6 +9,7 @@ import ase
 import numpy as np
 from rich.console import Console
 
+from farfield.cli.notices import show_notice
 from farfield.cli.progress import ProgressDisplay
 from farfield.data.config import CONDITIONS
 from farfield.data.conversion import condition_factor
@@ -17,6 +18,7 @@ from farfield.deploy.ase import FarfieldCalculator
 from farfield.deploy.md import MDOptions, run_md
 from farfield.deploy.restart import log_of
 from farfield.errors import InputError
+from farfield.notices import Notice
 
 
 def add_parser(verbs: Any) -> None:
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             "energy is not conserved. Train with conservation: bond where it should be"
         )
     for said in notes:
-        _note(said)
+        show_notice(Notice("note", said))
     rows: list[dict[str, float]] = []
     with ProgressDisplay() as display:
         step = display.job(options.ensemble)
@@ -83,7 +85,10 @@ def run(args: argparse.Namespace) -> int:
             rows.append(latest)
             step("md", done, total, {})
 
-        run_md(atoms, calculator, args.out, options, on_step=keep, on_note=_note)
+        def note(said: str) -> None:
+            show_notice(Notice("note", said))
+
+        run_md(atoms, calculator, args.out, options, on_step=keep, on_note=note)
     _summary(rows, args.out, options.ensemble)
     return 0
 
@@ -118,12 +123,6 @@ def _without_effect(options: MDOptions) -> list[str]:
         for name, reader in (("pressure", "npt"), ("friction", "nvt"))
         if options.ensemble != reader and getattr(options, name) != getattr(defaults, name)
     ]
-
-
-def _note(said: str) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print("[bold]note:[/]", end=" ")
-    console.print(said, markup=False)
 
 
 def _summary(rows: list[dict[str, float]], out: Path, ensemble: str) -> None:

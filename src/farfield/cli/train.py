@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from farfield.cli.notices import show_notice
 from farfield.cli.progress import ProgressDisplay, clock
 from farfield.config import read_config, reference, validated
 from farfield.report import RunResult
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     config = configured(args)
     folder = run_folder(args, config)
     job = prepare(config)
+    for notice in job.notices:
+        show_notice(notice)
     with ProgressDisplay() as display:
         result = train(job, folder, on_progress=display.job(job.name))
     if result is not None:

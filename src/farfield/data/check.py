@@ -13,28 +13,14 @@ from farfield.data.config import ANNOTATIONS, CONDITIONS, TARGETS
 from farfield.data.files import load_structures
 from farfield.data.keys import STRUCTURE, Numbers, as_numbers, results
 from farfield.data.response_labels import response_findings
-from farfield.data.suspicion import Closest, Finding, Grade, closest_pairs, geometry_findings, label_findings
+from farfield.data.spellings import USUAL
+from farfield.data.suspicion import Closest, closest_pairs, geometry_findings, label_findings
 from farfield.errors import InputError
+from farfield.notices import Grade, Notice
 from farfield.system import System
 
 Place = Literal["frame", "atom"]
 _IGNORED = STRUCTURE | {"initial_magmoms", "tags", "masses", "momenta"}
-_PREFERRED: dict[str, tuple[str, ...]] = {
-    "energy": ("energy", "REF_energy", "dft_energy", "total_energy", "free_energy", "E"),
-    "forces": ("forces", "REF_forces", "dft_forces", "force"),
-    "stress": ("stress", "REF_stress", "dft_stress"),
-    "charges": ("charges", "mbis_charges", "q_mbis", "q_ref", "hirshfeld_charges", "q_mulliken"),
-    "dipole": ("dipole", "REF_dipole", "dft_dipole", "mu"),
-    "polarization": ("polarization", "REF_polarization"),
-    "born_charges": ("born_charges", "born_effective_charges", "apt", "REF_born_charges", "bec"),
-    "polarizability": ("polarizability", "REF_polarizability", "alpha"),
-    "total_charge": ("charge", "total_charge", "Q", "net_charge"),
-    "spin": ("spin", "uhf"),
-    "external_field": ("external_field", "efield", "electric_field"),
-    "group": ("group", "label", "pair", "config_type"),
-    "distance": ("distance", "separation"),
-}
-"""Names in use for each key of the configuration, the likeliest first."""
 _SHAPES: dict[str, tuple[Place, tuple[str, ...]]] = {
     "energy": ("frame", ("number",)),
     "forces": ("atom", ("3 numbers",)),
@@ -80,7 +66,7 @@ class Report:
     volume: tuple[float, float] | None = None  # Å³, of the fully periodic frames
     closest: float | None = None  # Å, shortest distance in the file
     keys: tuple[KeyReport, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Notice, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)  # what to write under data: to read it
 
     @property
@@ -94,7 +80,7 @@ def check_file(path: Path | str) -> Report:
     try:
         frames = load_structures(path)
     except InputError as wrong:
-        return Report(str(path), findings=(Finding("error", str(wrong)),))
+        return Report(str(path), findings=(Notice("error", str(wrong)),))
     keys = tuple(_key_reports(frames))
     broken = list(_broken(frames))
     closest = closest_pairs([None if k in dict(broken) else atoms for k, atoms in enumerate(frames)])
@@ -103,9 +89,9 @@ def check_file(path: Path | str) -> Report:
         *_counted(broken, len(frames)),
         *_key_findings(keys, config, len(frames)),
         *geometry_findings(frames, closest),
-        *label_findings(frames, {name: _values(keys, config, name) for name in _PREFERRED}),
+        *label_findings(frames, {name: _values(keys, config, name) for name in _SHAPES}),
         *_charge_sums(keys, config, frames),
-        *response_findings(frames, {name: _values(keys, config, name) for name in _PREFERRED}),
+        *response_findings(frames, {name: _values(keys, config, name) for name in _SHAPES}),
         *_missing_targets(config),
     ]
     return _report(str(path), frames, keys, closest, findings, config)
@@ -116,7 +102,7 @@ def _report(
     frames: list[ase.Atoms],
     keys: tuple[KeyReport, ...],
     closest: list[Closest | None],
-    findings: list[Finding],
+    findings: list[Notice],
     config: dict[str, Any],
 ) -> Report:
     sizes = [len(atoms) for atoms in frames]
@@ -186,13 +172,13 @@ def _broken(frames: list[ase.Atoms]) -> Iterator[tuple[int, str]]:
             yield k, str(wrong)
 
 
-def _counted(broken: list[tuple[int, str]], frames: int) -> Iterator[Finding]:
+def _counted(broken: list[tuple[int, str]], frames: int) -> Iterator[Notice]:
     if broken:
         others = f" ({len(broken)} of {frames} frames cannot be used)" if len(broken) > 1 else ""
-        yield Finding("error", f"frame {broken[0][0]}: {broken[0][1]}{others}")
+        yield Notice("error", f"frame {broken[0][0]}: {broken[0][1]}{others}")
 
 
-def _key_findings(keys: Sequence[KeyReport], config: dict[str, Any], frames: int) -> Iterator[Finding]:
+def _key_findings(keys: Sequence[KeyReport], config: dict[str, Any], frames: int) -> Iterator[Notice]:
     """Gaps: an error where reading stops at them, a warning in a target, a note in what is not used."""
     conditions = {config.get(name, usual) for name, usual in CONDITIONS.items()}
     targets = {config.get(name) for name in TARGETS}
@@ -200,11 +186,11 @@ def _key_findings(keys: Sequence[KeyReport], config: dict[str, Any], frames: int
         gap: Grade = "warning" if key.name in targets else "note"
         if key.frames < frames:
             stops = key.place == "frame" and key.name in conditions
-            yield Finding("error" if stops else gap, f"{key.name} is in only {key.frames} of {frames} frames")
+            yield Notice("error" if stops else gap, f"{key.name} is in only {key.frames} of {frames} frames")
         if key.undefined:
-            yield Finding(gap, f"{key.name} is nan in {key.undefined} frames")
+            yield Notice(gap, f"{key.name} is nan in {key.undefined} frames")
         if key.infinite:
-            yield Finding("error" if key.name in targets else gap, f"{key.name} is infinite in {key.infinite} frames")
+            yield Notice("error" if key.name in targets else gap, f"{key.name} is infinite in {key.infinite} frames")
 
 
 def _config_for(path: Path | str, keys: Sequence[KeyReport], frames: list[ase.Atoms]) -> dict[str, Any]:
@@ -212,7 +198,7 @@ def _config_for(path: Path | str, keys: Sequence[KeyReport], frames: list[ase.At
     config: dict[str, Any] = {"train": str(path)}
     molecules, crystals = not any(a.pbc.any() for a in frames), all(a.pbc.all() for a in frames)
     senseless = {"dipole": not molecules, "stress": not crystals, "polarization": not crystals}
-    for name in _PREFERRED:
+    for name in _SHAPES:
         found = None if senseless.get(name) else _likeliest(name, keys)
         if found is not None and found.name != (CONDITIONS | ANNOTATIONS).get(name):
             config[name] = found.name
@@ -226,7 +212,7 @@ def _config_for(path: Path | str, keys: Sequence[KeyReport], frames: list[ase.At
 def _likeliest(name: str, keys: Sequence[KeyReport]) -> KeyReport | None:
     place, kinds = _SHAPES[name]
     fitting = {key.name: key for key in keys if key.place == place and key.kind in kinds}
-    for usual in _PREFERRED[name]:
+    for usual in USUAL[name]:
         if usual in fitting:
             return fitting[usual]
     alike: Callable[[str], bool] = {
@@ -238,13 +224,13 @@ def _likeliest(name: str, keys: Sequence[KeyReport]) -> KeyReport | None:
 
 
 def _values(keys: Sequence[KeyReport], config: dict[str, Any], name: str) -> list[Numbers | None] | None:
-    wanted = config.get(name, _PREFERRED[name][0])
+    wanted = config.get(name, USUAL[name][0])
     place, kinds = _SHAPES[name]
     found = next((k for k in keys if k.name == wanted and k.place == place and k.kind in kinds), None)
     return None if found is None else found.values
 
 
-def _charge_sums(keys: Sequence[KeyReport], config: dict[str, Any], frames: list[ase.Atoms]) -> Iterator[Finding]:
+def _charge_sums(keys: Sequence[KeyReport], config: dict[str, Any], frames: list[ase.Atoms]) -> Iterator[Notice]:
     """Atomic charges of any name that do not add up to the total charge."""
     totals = _values(keys, config, "total_charge") or [None] * len(frames)
     for key in keys:
@@ -258,15 +244,15 @@ def _charge_sums(keys: Sequence[KeyReport], config: dict[str, Any], frames: list
         if max(off, default=0.0) > 0.01:
             what = "the total charge" if any(t is not None for t in totals) else "0 (no total charge in the file)"
             worst = int(np.argmax(off))
-            yield Finding("warning", f"{key.name} adds up to {what} only within {max(off):.3g} e (frame {worst})")
+            yield Notice("warning", f"{key.name} adds up to {what} only within {max(off):.3g} e (frame {worst})")
 
 
 def _charge_like(name: str) -> bool:
     return "charge" in name.lower() or name.lower().startswith("q_") or name.lower() == "q"
 
 
-def _missing_targets(config: dict[str, Any]) -> Iterator[Finding]:
+def _missing_targets(config: dict[str, Any]) -> Iterator[Notice]:
     if "energy" not in config:
-        yield Finding("warning", "nothing looks like an energy: give its key, data: energy: KEY")
+        yield Notice("warning", "nothing looks like an energy: give its key, data: energy: KEY")
     if config["forces"] is None:
-        yield Finding("note", "nothing looks like forces: training on energies alone needs many more frames")
+        yield Notice("note", "nothing looks like forces: training on energies alone needs many more frames")

@@ -1,5 +1,6 @@
 """What to learn from: files, keys, units, splits."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -21,6 +22,8 @@ from farfield.data.conversion import (
     LengthUnit,
     PolarizabilityUnit,
     PolarizationUnit,
+    SpinUnit,
+    StressOrder,
     StressUnit,
 )
 
@@ -42,6 +45,18 @@ def _files_only(value: Any) -> Any:
 
 
 Files = Annotated[Path | tuple[Path, ...], BeforeValidator(_files_only)]
+
+
+def _axes(value: Any) -> Any:
+    """``"F F F"``, ``"TTF"`` or three booleans, as the latter."""
+    if isinstance(value, str) and re.fullmatch(r"[TF]\s*[TF]\s*[TF]", value.strip().upper()):
+        return tuple(letter == "T" for letter in value.upper() if letter in "TF")
+    if isinstance(value, list | tuple) and len(value) == 3 and all(isinstance(axis, bool) for axis in value):
+        return tuple(value)
+    raise ValueError('expected periodic axes such as "F F F" or "T T T"')
+
+
+Periodicity = Annotated[tuple[bool, bool, bool], BeforeValidator(_axes)]
 Key = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -65,7 +80,9 @@ class DataConfig:
     forces: Key | None = "forces"
     """Key of the forces (energy_unit/length_unit); null trains on energies only."""
     stress: Key | None = None
-    """Key of the stress (1/V) dE/dstrain, tension positive: 9, 3 x 3 or 6 numbers in the order xx yy zz yz xz xy."""
+    """Key of the stress (1/V) dE/dstrain, tension positive: 9, 3 x 3 or 6 numbers (stress_order)."""
+    virial: Key | None = None
+    """Key of the virial -dE/dstrain = -volume x stress, in energy_unit: 9, 3 x 3 or 6 numbers; becomes the stress."""
     charges: Key | None = None
     """Key of the atomic charges, e."""
     dipole: Key | None = None
@@ -79,7 +96,7 @@ class DataConfig:
     total_charge: Key = "charge"
     """Key of the total charge, e; 0 in files without."""
     spin: Key = "spin"
-    """Key of the number of unpaired electrons 2S; 0 in files without."""
+    """Key of the spin (spin_unit); 0 unpaired electrons in files without."""
     external_field: Key = "external_field"
     """Key of a uniform external field E; the energy is then E(R) - dipole·E. None in files without."""
     displacement_field: Key = "displacement_field"
@@ -92,12 +109,17 @@ class DataConfig:
     """Key by which error tables are broken down."""
     distance: Key = "distance"
     """Key of the separation that binding curves are drawn against."""
-    energy_unit: EnergyUnit = "eV"
-    """Of energies and, over length_unit, of forces."""
+    energy_unit: EnergyUnit | None = None
+    """Of energies and, over length_unit, of forces; eV where absent, but for formats that leave it open."""
     length_unit: LengthUnit = "angstrom"
     """Of positions, cells, distances and, under energy_unit, of forces."""
-    stress_unit: StressUnit = "eV/angstrom^3"
-    """Of the stress."""
+    stress_unit: StressUnit | None = None
+    """Of the stress; eV/angstrom^3 where absent, and then no stress may be larger than any in that unit could be."""
+    stress_order: StressOrder | None = None
+    """Of six numbers of a stress or virial: voigt is xx yy zz yz xz xy (ASE), taken where absent, and said; vasp is
+    xx yy zz xy yz xz."""
+    spin_unit: SpinUnit = "unpaired"
+    """Of the spin: the number of unpaired electrons 2S, or the multiplicity 2S + 1."""
     dipole_unit: DipoleUnit = "e*angstrom"
     """Of the dipole."""
     polarization_unit: PolarizationUnit = "e/angstrom^2"
@@ -110,10 +132,16 @@ class DataConfig:
     """Part of ``train`` that becomes ``valid`` (at least one frame) where no file is given for it."""
     test_fraction: Fraction = 0.1
     """Part of ``train`` that becomes ``test`` where no file is given for it."""
+    split_by: Literal["frame", "group"] = "frame"
+    """What is kept together by the split: a frame (and those like it to the last digit), or all frames of a group."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the split."""
     allow_missing: tuple[Target, ...] = ()
     """Targets that some frames may lack (no key, or nan); those frames are skipped for that target only."""
+    pbc: Periodicity | None = None
+    """Periodicity of every frame, whatever the file says, e.g. "F F F" for molecules in boxes."""
+    skip_unreadable: bool = False
+    """Whether frames that cannot be read are left out, and counted, instead of stopping."""
 
     @property
     def train_paths(self) -> tuple[Path, ...]:
@@ -129,9 +157,9 @@ class DataConfig:
     def factors(self) -> Factors:
         """File units → Å, eV, e."""
         return Factors(
-            energy=ENERGY[self.energy_unit],
+            energy=ENERGY[self.energy_unit or "eV"],
             length=LENGTH[self.length_unit],
-            stress=STRESS[self.stress_unit],
+            stress=STRESS[self.stress_unit or "eV/angstrom^3"],
             dipole=DIPOLE[self.dipole_unit],
             polarization=POLARIZATION[self.polarization_unit],
             polarizability=POLARIZABILITY[self.polarizability_unit],

@@ -11,6 +11,8 @@ StressUnit = Literal["eV/angstrom^3", "GPa", "kbar"]
 DipoleUnit = Literal["e*angstrom", "debye", "au"]
 PolarizationUnit = Literal["e/angstrom^2", "C/m^2", "e*angstrom"]
 PolarizabilityUnit = Literal["e^2*angstrom^2/V", "angstrom^3", "au"]
+SpinUnit = Literal["unpaired", "multiplicity"]
+StressOrder = Literal["voigt", "vasp"]
 FieldUnit = Literal["V/angstrom", "V/nm", "au"]
 
 _KJ_PER_MOL = 1 / 96.48533212331002
@@ -56,8 +58,8 @@ class Factors:
         return self.energy / self.length
 
 
-def condition_factor(name: str, energy: EnergyUnit, field: FieldUnit) -> float:
+def condition_factor(name: str, energy: EnergyUnit | None, field: FieldUnit) -> float:
     """Multiply a condition that a system is under by this; charges, spins and potentials have one unit everywhere."""
     if name in ("external_field", "displacement_field"):
         return FIELD[field]
-    return ENERGY[energy] if name == "fermi_level" else 1.0
+    return ENERGY[energy or "eV"] if name == "fermi_level" else 1.0

@@ -15,12 +15,18 @@ from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_
 
 from farfield.data.catalogue import PREFIX, find_embedded
 from farfield.errors import InputError
+from farfield.notices import OnNotice, unheard
 
 _DATABASES = frozenset({"db", "json", "aselmdb"})
 
 
-def load_structures(path: Path | str) -> list[ase.Atoms]:
-    """Every frame of a file: extxyz, an ASE database, anything ASE reads, or ``embedded:NAME``.
+def load_structures(
+    path: Path | str, *, skip_unreadable: bool = False, on_notice: OnNotice = unheard
+) -> list[ase.Atoms]:
+    """Read every frame of a file: extxyz, an ASE database, anything ASE reads, or ``embedded:NAME``.
+
+    ``skip_unreadable`` leaves out frames that cannot be read, and says how many; ``on_notice`` hears what was read in
+    another way than it is written.
 
     Raises:
         InputError: no such file, an empty one, or one that is cut short or malformed (naming frame and line).

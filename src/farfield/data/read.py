@@ -18,6 +18,7 @@ from farfield.data.keys import PER_ATOM, as_numbers, find_value, keys_for
 from farfield.data.labels import LabelReader, read_fragments
 from farfield.errors import InputError
 from farfield.geometry.neighbors import find_neighbors
+from farfield.notices import Notice, OnNotice, unheard
 from farfield.system import System
 
 _SEARCH = 2.0
@@ -31,6 +32,7 @@ class Splits:
     train: list[Frame]
     valid: list[Frame]
     test: list[Frame]
+    notices: tuple[Notice, ...] = ()  # what a person should know of how they were read and split
 
     def named(self) -> dict[str, list[Frame]]:
         """By name: train, valid, test."""
@@ -47,9 +49,10 @@ def load_splits(config: DataConfig) -> Splits:
     Raises:
         InputError: as ``read_frames``; or too few frames to split.
     """
-    pool = read_frames(config.train_paths, config)
+    notices: list[Notice] = []
+    pool = read_frames(config.train_paths, config, on_notice=notices.append)
     given = {
-        name: read_frames(paths, config)
+        name: read_frames(paths, config, on_notice=notices.append)
         for name, paths in (("valid", as_paths(config.valid)), ("test", as_paths(config.test)))
         if paths
     }
@@ -63,13 +66,19 @@ def load_splits(config: DataConfig) -> Splits:
     order = np.random.default_rng(config.seed).permutation(len(pool))
     cut = [sorted(part) for part in np.split(order, [valid, valid + test])]
     chosen, looked_at, learned = ([pool[k] for k in part] for part in cut)
-    return Splits(learned, given.get("valid", chosen), given.get("test", looked_at))
+    return Splits(learned, given.get("valid", chosen), given.get("test", looked_at), tuple(dict.fromkeys(notices)))
 
 
 def read_frames(
-    path: Path | str | Sequence[Path | str], config: DataConfig, *, dtype: torch.dtype = torch.float64
+    path: Path | str | Sequence[Path | str],
+    config: DataConfig,
+    *,
+    dtype: torch.dtype = torch.float64,
+    on_notice: OnNotice = unheard,
 ) -> list[Frame]:
-    """Frames of a file, or of several one after the other, with the labels that ``config`` asks for.
+    """Read the frames of a file, or of several one after the other, with the labels that ``config`` asks for.
+
+    ``on_notice`` hears what stops nobody but should be known: labels left out, conditions under other names, ….
 
     Raises:
         InputError: naming file and frame (counted from 0): no such file, cut short, malformed; a key that is not there,
@@ -78,7 +87,7 @@ def read_frames(
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
     _check_request(paths, config)
-    files = {str(p): load_structures(p) for p in paths}
+    files = {str(p): load_structures(p, skip_unreadable=config.skip_unreadable, on_notice=on_notice) for p in paths}
     for target, key in config.keys.items():
         _check_target(files, target, key, optional=target in config.allow_missing)
     for name, usual in (CONDITIONS | ANNOTATIONS).items():

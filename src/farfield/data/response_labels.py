@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import ase
 import numpy as np
 
-from farfield.data.suspicion import Finding, Values
+from farfield.data.suspicion import Values
+from farfield.notices import Notice
 
 _SUM = 0.05
 """e an atom; Born charges of a converged calculation add up to less than this off."""
@@ -15,7 +16,7 @@ _SYMMETRIC = 0.01
 """A polarizability may differ from its transpose by this part of its largest component."""
 
 
-def response_findings(frames: Sequence[ase.Atoms], labels: Mapping[str, Values]) -> Iterator[Finding]:
+def response_findings(frames: Sequence[ase.Atoms], labels: Mapping[str, Values]) -> Iterator[Notice]:
     """Sum rule of Born charges, symmetry of polarizabilities, unit of polarizations."""
     if (born := labels["born_charges"]) is not None:
         yield from _sum_rule(born, labels["total_charge"])
@@ -26,14 +27,14 @@ def response_findings(frames: Sequence[ase.Atoms], labels: Mapping[str, Values])
             (float(np.abs(p).max()) for p in polarization if p is not None and np.isfinite(p).all()), default=0.0
         )
         if largest > _LARGE:
-            yield Finding(
+            yield Notice(
                 "warning",
                 f"polarizations up to {largest:.3g} are more than e/Å² can be: if they are dipoles of the cell, "
                 "polarization_unit: e*angstrom",
             )
 
 
-def _sum_rule(values: Values, totals: Values) -> Iterator[Finding]:
+def _sum_rule(values: Values, totals: Values) -> Iterator[Notice]:
     off: dict[int, float] = {}
     for k, born in enumerate(values or ()):
         total = None if totals is None else totals[k]
@@ -43,14 +44,14 @@ def _sum_rule(values: Values, totals: Values) -> Iterator[Finding]:
             off[k] = float(np.abs(summed).max()) / len(born)
     if off and max(off.values()) > _SUM:
         worst = max(off, key=lambda k: off[k])
-        yield Finding(
+        yield Notice(
             "warning",
             f"Born charges miss the total charge by up to {off[worst]:.3g} e an atom (frame {worst}): no model whose "
             "dipole is single-valued can learn that part",
         )
 
 
-def _asymmetry(values: Values) -> Iterator[Finding]:
+def _asymmetry(values: Values) -> Iterator[Notice]:
     off: dict[int, float] = {}
     for k, value in enumerate(values or ()):
         if value is not None and np.isfinite(value).all() and np.abs(value).max() > 0:
@@ -58,4 +59,4 @@ def _asymmetry(values: Values) -> Iterator[Finding]:
             off[k] = float(np.abs(tensor - tensor.T).max() / np.abs(tensor).max())
     if off and max(off.values()) > _SYMMETRIC:
         worst = max(off, key=lambda k: off[k])
-        yield Finding("warning", f"the polarizability of frame {worst} is not symmetric (by {100 * off[worst]:.2g} %)")
+        yield Notice("warning", f"the polarizability of frame {worst} is not symmetric (by {100 * off[worst]:.2g} %)")

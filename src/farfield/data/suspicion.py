@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import ase
 import numpy as np
@@ -13,9 +12,9 @@ from farfield.data.keys import Numbers
 from farfield.data.statistics import fit_baseline
 from farfield.errors import InputError
 from farfield.geometry.neighbors import CLOSEST, pairs_within
+from farfield.notices import Notice
 from farfield.system import System
 
-Grade = Literal["error", "warning", "note"]
 Values = Sequence[Numbers | None] | None
 """Of one key, by frame."""
 
@@ -29,14 +28,6 @@ _OUTLIER = 12.0
 """Robust standard deviations of the energy per atom."""
 _ALIKE = 5
 """Frames of one formula that can be compared among themselves."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something to know: an error keeps the file from being read, a warning will probably spoil the training."""
-
-    grade: Grade
-    message: str
 
 
 @dataclass(frozen=True)
@@ -69,30 +60,30 @@ def _closest(atoms: ase.Atoms) -> Closest | None:
     return None
 
 
-def geometry_findings(frames: Sequence[ase.Atoms], closest: Sequence[Closest | None]) -> Iterator[Finding]:
+def geometry_findings(frames: Sequence[ase.Atoms], closest: Sequence[Closest | None]) -> Iterator[Notice]:
     """Atoms too close, lengths in another unit, the same structure twice."""
     known = {k: pair for k, pair in enumerate(closest) if pair is not None}
     on_top = [k for k, pair in known.items() if pair.distance < CLOSEST]
     crowded = [k for k, pair in known.items() if CLOSEST <= pair.distance < _CROWDED]
     if on_top:
-        yield Finding("error", f"two atoms on top of each other in {_frames(on_top)}")
+        yield Notice("error", f"two atoms on top of each other in {_frames(on_top)}")
     if crowded:
         pair = known[crowded[0]]
         apart = f"atoms {pair.i} and {pair.j} are {pair.distance:.2f} Å apart"
-        yield Finding("warning", f"atoms closer than {_CROWDED} Å in {_frames(crowded)}: {apart} in frame {crowded[0]}")
+        yield Notice("warning", f"atoms closer than {_CROWDED} Å in {_frames(crowded)}: {apart} in frame {crowded[0]}")
     typical = float(np.median([pair.bonds for pair in known.values()])) if known else 1.0
     if 1.7 < typical < 2.1:
-        yield Finding(
+        yield Notice(
             "note", f"nearest atoms are {typical:.1f} bond lengths apart: if lengths are in bohr, length_unit: bohr"
         )
     if typical < 0.2:
-        yield Finding(
+        yield Notice(
             "warning", f"nearest atoms are {typical:.2f} bond lengths apart: if lengths are in nm, length_unit: nm"
         )
     yield from _duplicates(frames)
 
 
-def _duplicates(frames: Sequence[ase.Atoms]) -> Iterator[Finding]:
+def _duplicates(frames: Sequence[ase.Atoms]) -> Iterator[Notice]:
     seen: dict[bytes, int] = {}
     twice = []
     for k, atoms in enumerate(frames):
@@ -103,14 +94,14 @@ def _duplicates(frames: Sequence[ase.Atoms]) -> Iterator[Finding]:
         if first != k:
             twice.append((first, k))
     if twice:
-        yield Finding(
+        yield Notice(
             "warning",
             f"frame {twice[0][1]} is frame {twice[0][0]} again (such repeats: {len(twice)}): "
             "a random split would show the model its test",
         )
 
 
-def label_findings(frames: Sequence[ase.Atoms], labels: Mapping[str, Values]) -> Iterator[Finding]:
+def label_findings(frames: Sequence[ase.Atoms], labels: Mapping[str, Values]) -> Iterator[Notice]:
     """Energies and forces that stand out, and what the total charges and spins tell."""
     if (energy := labels["energy"]) is not None:
         yield from _energy_findings(frames, energy, labels["total_charge"])
@@ -121,13 +112,13 @@ def label_findings(frames: Sequence[ase.Atoms], labels: Mapping[str, Values]) ->
 
 def _energy_findings(
     frames: Sequence[ase.Atoms], values: Sequence[Numbers | None], charges: Values
-) -> Iterator[Finding]:
+) -> Iterator[Notice]:
     energy = np.array([np.nan if v is None else float(v.reshape(())) for v in values])
     energy[~np.isfinite(energy)] = np.nan
     off = _deviations(frames, energy, charges)
     if far := np.flatnonzero(np.nan_to_num(off)).tolist():
         worst = max(far, key=lambda k: abs(off[k]))
-        yield Finding(
+        yield Notice(
             "warning", f"energy per atom off by {off[worst]:+.3g} eV in frame {worst} (outliers: {_frames(far)})"
         )
     yield from _energy_unit(frames, energy)
@@ -164,42 +155,42 @@ def _outlying(values: Numbers) -> Numbers:
     return outlying
 
 
-def _energy_unit(frames: Sequence[ase.Atoms], energy: Numbers) -> Iterator[Finding]:
+def _energy_unit(frames: Sequence[ase.Atoms], energy: Numbers) -> Iterator[Notice]:
     """All-electron energies betray their unit: neutral atoms have -0.7687 Z^(7/3) + Z²/2 hartree (Scott 1952)."""
     scott = np.array([(-0.7687 * atoms.numbers ** (7 / 3) + 0.5 * atoms.numbers**2).sum() for atoms in frames])
     ratio = float(np.nanmedian(energy / scott)) if np.isfinite(energy).any() else 0.0
     for unit, low, high in (("hartree", 0.85, 1.4), ("kcal/mol", 500.0, 900.0), ("kJ/mol", 2200.0, 3700.0)):
         if low < ratio < high:
-            yield Finding("warning", f"energies look like all-electron energies in {unit}: if so, energy_unit: {unit}")
+            yield Notice("warning", f"energies look like all-electron energies in {unit}: if so, energy_unit: {unit}")
 
 
-def _force_findings(values: Sequence[Numbers | None]) -> Iterator[Finding]:
+def _force_findings(values: Sequence[Numbers | None]) -> Iterator[Notice]:
     largest = np.array([0.0 if v is None else float(np.nan_to_num(np.abs(v)).max(initial=0.0)) for v in values])
     if far := [int(k) for k in np.flatnonzero(largest > _LARGE_FORCE)]:
-        yield Finding("warning", f"forces up to {largest.max():.4g} eV/Å (above {_LARGE_FORCE:g} in {_frames(far)})")
+        yield Notice("warning", f"forces up to {largest.max():.4g} eV/Å (above {_LARGE_FORCE:g} in {_frames(far)})")
     net = [float(np.linalg.norm(v.sum(0))) for v in values if v is not None and np.isfinite(v).all()]
     if max(net, default=0.0) > _NET_FORCE:
-        yield Finding(
+        yield Notice(
             "warning",
             f"the forces of a frame add up to as much as {max(net):.3g} eV/Å (median {np.median(net):.2g}): "
             "no model without an external field can learn that part",
         )
 
 
-def _electron_findings(frames: Sequence[ase.Atoms], charges: Values, spins: Values) -> Iterator[Finding]:
+def _electron_findings(frames: Sequence[ase.Atoms], charges: Values, spins: Values) -> Iterator[Notice]:
     total = np.array([_plain(v) for v in charges]) if charges is not None else np.zeros(len(frames))
     if charges is None:
-        yield Finding("note", "no total charge in the file: taken for 0")
+        yield Notice("note", "no total charge in the file: taken for 0")
     elif (fractional := np.abs(total - np.round(total)) > 1e-3).any():
-        yield Finding("warning", f"total charge is not an integer in {_frames(np.flatnonzero(fractional).tolist())}")
+        yield Notice("warning", f"total charge is not an integer in {_frames(np.flatnonzero(fractional).tolist())}")
     else:
         tally = ", ".join(f"{_signed(q)} ({int((total == q).sum())})" for q in np.unique(total + 0.0))
-        yield Finding("note", f"total charges (frames): {tally}")
+        yield Notice("note", f"total charges (frames): {tally}")
     if spins is not None and charges is not None:
         unpaired = np.array([_plain(v) for v in spins])
         electrons = np.array([int(atoms.numbers.sum()) for atoms in frames]) - np.round(total)
         if len(odd := np.flatnonzero((electrons - unpaired) % 2 != 0)):
-            yield Finding(
+            yield Notice(
                 "warning", f"charge and spin (2S) do not fit the number of electrons in {_frames(odd.tolist())}"
             )
 

@@ -19,6 +19,7 @@ from farfield.evaluation import Evaluation, evaluate
 from farfield.evaluation.run import fragments_alone
 from farfield.field import refuse_stress
 from farfield.model import Model, build, load
+from farfield.notices import Notice
 from farfield.paradigms.conserving import Conserving
 from farfield.report import RunResult
 from farfield.system import System, concatenate
@@ -44,6 +45,7 @@ class Prepared:
     statistics: Statistics
     model: Model
     name: str  # what it is called in reports
+    notices: tuple[Notice, ...] = ()  # what a person should know before the first epoch
 
 
 def prepare(config: RunConfig, name: str = "") -> Prepared:
@@ -68,7 +70,7 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
         if frame.labels.stress is not None and "polarization" not in model.gives:
             refuse_stress(frame.system, f"{frame.source}: ")
     model = model.to(getattr(torch, config.train.precision))
-    return Prepared(config, splits, statistics, model, name or config.model.paradigm.kind)
+    return Prepared(config, splits, statistics, model, name or config.model.paradigm.kind, splits.notices)
 
 
 def sample_of(frames: list[Frame], atoms: int = 2000) -> System:
