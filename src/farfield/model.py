@@ -19,11 +19,13 @@ from farfield.data.statistics import Statistics, fit_baseline
 from farfield.derive import with_derivatives
 from farfield.errors import InputError
 from farfield.field import refuse_stress
+from farfield.geometry.neighbors import Pairs
 from farfield.paradigms.registry import PARADIGMS
 from farfield.prediction import Prediction
 from farfield.system import System, per_system
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)
 UNITS = {"energy": "eV", "length": "Å", "charge": "e", "stress": "eV/Å³"}
 
 
@@ -38,7 +40,10 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         self.species = tuple(sorted(species))
-        self.baseline = [0.0] * len(self.species)  # eV per atom; python numbers, so that no cast rounds them
+        # python numbers, so that no cast rounds them
+        self.baseline = [0.0] * len(self.species)  # eV per atom
+        self.offset = [0.0] * len(self.species)  # eV per atom, besides, wherever it is not an isolated neutral atom
+        self.isolated = [False] * len(self.species)  # whether the baseline is the energy of the isolated neutral atom
         self.training_summary: dict[str, Any] = {}
         room = PARADIGMS[config.paradigm.kind]
         self.backbone = DensityNetwork(config.backbone, self.species, room.order_of(config.paradigm))
@@ -66,19 +71,21 @@ class Model(nn.Module):
         Raises:
             InputError: the paradigm cannot represent the data, for instance its total charges.
         """
-        self.baseline = statistics.baseline.tolist()
+        self.baseline, self.offset = statistics.baseline.tolist(), statistics.offset.tolist()
+        self.isolated = statistics.isolated.tolist()
         self.backbone.calibrate(self._cast(sample))
         self.paradigm.prepare(statistics)
         self._settle(statistics, sample)
 
     def _settle(self, statistics: Statistics, sample: System) -> None:
-        """Take what the untrained charges already contribute out of the baseline, element by element."""
+        """Take what the untrained charges already contribute out of baseline or offset, element by element."""
         with torch.no_grad():
-            energy = self._predict(self._cast(sample)).energy - self._baseline_of(sample)
+            energy = self._predict(self._cast(sample)).energy - self._constants_of(sample)
         element = torch.nn.functional.one_hot(self.backbone.element_of[sample.numbers], len(self.species))
-        fixed = torch.where(statistics.ion_charge.isnan(), torch.nan, 0.0).double()
+        fixed = torch.where(statistics.pinned, 0.0, torch.nan).double()
         shift, _ = fit_baseline(per_system(element.double(), sample), -energy, fixed)
-        self.baseline = (statistics.baseline + shift).tolist()
+        self.baseline = (statistics.baseline + torch.where(statistics.isolated, 0.0, shift)).tolist()
+        self.offset = (statistics.offset + torch.where(statistics.isolated, shift, 0.0)).tolist()
 
     def reach(self, system: System) -> float:
         """Å: attach neighbours this far (plus a skin) and nothing downstream searches again."""
@@ -114,14 +121,50 @@ class Model(nn.Module):
     def _predict(self, system: System) -> Prediction:
         features = self.backbone(system)
         prediction: Prediction = self.paradigm(system, features)
-        energy = prediction.energy.double() + self._baseline_of(system)
+        energy = prediction.energy.double() + self._constants_of(system)
         if self.repulsion is not None:
             energy = energy + self.repulsion(system, features.pairs)
+        atoms = self._isolated_atoms(system, features.pairs)
+        if len(atoms):
+            prediction, energy = self._as_isolated(system, atoms, prediction, energy)
         return replace(prediction, energy=energy)
 
-    def _baseline_of(self, system: System) -> Tensor:
-        baseline = torch.tensor(self.baseline, dtype=torch.float64, device=system.numbers.device)
-        return per_system(baseline[self.backbone.element_of[system.numbers]], system)
+    def _isolated_atoms(self, system: System, pairs: Pairs) -> Tensor:
+        """Systems that are one neutral atom apart from all others, of an element known as such."""
+        if not any(self.isolated):
+            return system.numbers[:0]
+        known = torch.tensor(self.isolated, device=system.numbers.device)[self.backbone.element_of[system.numbers]]
+        crowded = torch.zeros_like(known).index_fill(0, pairs.i, True)
+        single = (system.atoms_per_system == 1) & (system.charge == 0)
+        if system.fermi_level is not None:
+            single = single & system.fermi_level.isnan()
+        return single.logical_and(per_system((known & ~crowded).long(), system) == 1).nonzero()[:, 0]
+
+    def _as_isolated(
+        self, system: System, which: Tensor, prediction: Prediction, energy: Tensor
+    ) -> tuple[Prediction, Tensor]:
+        """Count the energies of isolated atoms from their own without a field: they are the baseline, exactly.
+
+        What conservation shifts in them says nothing of charges in compounds.
+        """
+        atom = (system.atoms_per_system.cumsum(0) - 1)[which]
+        alone = System(
+            numbers=system.numbers[atom], positions=system.positions[atom], cell=system.cell[which],
+            periodic=system.periodic[which], system_index=torch.arange(len(which), device=atom.device),
+            charge=system.charge[which], spin=system.spin[which],
+        )  # fmt: skip
+        own = self.paradigm(alone, self.backbone(alone)).energy.double()
+        offset = torch.tensor(self.offset, dtype=torch.float64, device=atom.device)
+        energy = energy.index_add(0, which, -own - offset[self.backbone.element_of[alone.numbers]])
+        if prediction.charge_residual is not None:
+            prediction = replace(prediction, charge_residual=prediction.charge_residual.index_fill(0, which, 0.0))
+        return prediction, energy
+
+    def _constants_of(self, system: System) -> Tensor:
+        """Baselines and offsets summed over every system ``(systems,)``, eV."""
+        element = self.backbone.element_of[system.numbers]
+        constants = torch.tensor([self.baseline, self.offset], dtype=torch.float64, device=element.device).sum(0)
+        return per_system(constants[element], system)
 
     def _cast(self, system: System) -> System:
         """The system in the network's type."""
@@ -223,6 +266,8 @@ def contents(model: Model) -> dict[str, Any]:
         "config": to_plain(model.config),
         "species": list(model.species),
         "baseline": list(model.baseline),
+        "offset": list(model.offset),
+        "isolated": list(model.isolated),
         "dtype": str(model.dtype).removeprefix("torch."),
         "weights": {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
         "training": model.training_summary,
@@ -241,8 +286,8 @@ def load(path: Path | str, *, dtype: torch.dtype | None = None, device: str = "c
         raise InputError(f"there is no model at {path}") from missing
     except Exception as broken:
         raise InputError(f"{path} is not a farfield model (model.pt as training wrote it), or is damaged") from broken
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InputError(f"{path} is not a farfield model of format {FORMAT}")
+    if not isinstance(found, dict) or found.get("format") not in _READABLE:
+        raise InputError(f"{path} is not a farfield model of format {FORMAT} or older")
     try:
         model = from_contents(found)
     except (KeyError, RuntimeError, InputError) as broken:
@@ -255,6 +300,8 @@ def from_contents(found: dict[str, Any]) -> Model:
     """The model that ``contents`` described, in float64."""
     model = build(validated(ModelConfig, found["config"], "model"), found["species"])
     model.baseline = list(found["baseline"])
+    model.offset = list(found.get("offset", model.offset))  # format 1 had neither
+    model.isolated = list(found.get("isolated", model.isolated))
     model.training_summary = found["training"]
     model.load_state_dict(found["weights"])
     return model

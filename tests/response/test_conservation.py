@@ -3,8 +3,8 @@ import pytest
 import torch
 
 import farfield as ff
+from farfield.chemistry import formal_charges, likely_charges
 from farfield.errors import InputError
-from farfield.response.formal import formal_charges, likely_charges
 from farfield.system import System
 
 H, C, N, O, CL, K = 1, 6, 7, 8, 17, 19  # noqa: E741

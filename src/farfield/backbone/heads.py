@@ -78,8 +78,8 @@ def _mixed(head: AtomicVector | AtomicTensor, scalars: Tensor, features: Tensor)
 class AtomicEnergy(nn.Module):
     """Short-range energy of each atom, eV: its surroundings' share, and a constant of its element that is learned.
 
-    Where the data has an element as a single atom or ion, its energy is the baseline and the constant stays zero:
-    that atom's energy is exact, and with it what separated ions sum up to.
+    Where the data has what an element is when torn from its compounds, an atom or an ion alone, the constant stays
+    zero: that energy is exact, and with it what separated ions sum up to.
     """
 
     free: Tensor
@@ -91,9 +91,9 @@ class AtomicEnergy(nn.Module):
         self.register_buffer("free", torch.ones(119))
 
     def prepare(self, statistics: Statistics) -> None:
-        """Energies come out in units of the data's forces; elements known as single atoms get no constant."""
+        """Energies come out in units of the data's forces; elements known when torn apart get no constant."""
         self.surroundings.scale.fill_(statistics.force_scale)
-        self.free[list(statistics.species)] = statistics.ion_charge.isnan().to(self.free)
+        self.free[list(statistics.species)] = (~statistics.pinned).to(self.free)
 
     def forward(self, system: System, features: Features) -> Tensor:
         """``(atoms,)`` eV."""

@@ -161,5 +161,7 @@ def _show(console: Console, card: Scorecard, folder: Path) -> None:
         glyph = f"[{style}]{GLYPHS[finding.status]}[/]"  # the rest may quote a program that writes brackets
         table.add_row(finding.law, glyph, *map(escape, (*numbers, finding.explanation)))
     console.print(table)
+    for warning in card.warnings:
+        console.print(f"warning: {warning}", style="bold red", markup=False)
     console.print(summary(card), style="bold red" if card.failed else "bold green", markup=False)
     console.print(f"judged in {clock(card.seconds)}; report: {folder / 'scorecard.html'}", soft_wrap=True, markup=False)

@@ -10,6 +10,7 @@ from rich.table import Table
 from farfield.cli.notices import show_notice
 from farfield.cli.progress import ProgressDisplay, clock
 from farfield.config import read_config, reference, validated
+from farfield.notices import Notice
 from farfield.report import RunResult
 from farfield.report.result import SPLIT_NAMES, headline_split
 from farfield.train.config import RunConfig
@@ -62,6 +63,8 @@ def show(results: list[RunResult], folder: Path) -> None:
     split = headline_split(results)
     if split:
         console.print(_errors(results, split))
+    for warning in dict.fromkeys(warning for result in results for warning in result.warnings):
+        show_notice(Notice("warning", warning))
     for result in results:
         for note in result.notes:
             console.print(f"{result.name}: {note}", style="dim", markup=False)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from farfield.chemistry import COVALENT, USUAL
 from farfield.data.frame import Frame
 from farfield.errors import InputError
 from farfield.geometry.neighbors import pairs_within
+from farfield.system import System
 
 _DEPENDENT = 1e-4
 """Elements whose amounts vary together to within this (relative) in all frames cannot be told apart."""
@@ -16,6 +18,8 @@ _ROBUST = 4.0
 """Energies further off than this many robust standard deviations count linearly instead of squared (Huber 1964)."""
 _NOISE = 1e-4
 """eV per atom; no reference calculation is better than this."""
+LONGEST_BOND = 8.0
+"""Å; in no crystal of one atom a cell are neighbours this far apart: a single atom in such a box is an isolated one."""
 _SMALLEST = 1e-8
 """A scale below this is taken for zero."""
 
@@ -31,18 +35,24 @@ class Statistics:
     energy_scale: float  # eV per atom, rms of the energy left above the baseline, outliers shortened
     force_scale: float  # eV/Å, rms force component; energy_scale / 1 Å where there are no forces
     average_neighbors: float  # neighbours of an atom within the backbone's cutoff
-    ion_charge: Tensor  # (species,) float64, e: of single-atom frames, whose energy is then the baseline; nan if none
-    piece_counts: Tensor  # (pieces, species) float64: compositions of frames and of their fragments, each kind once
-    piece_charge: Tensor  # (pieces,) float64, e: their total charges
+    offset: Tensor  # (species,) float64, eV: of an element in compounds above its baseline; 0 but for isolated atoms
+    isolated: Tensor  # (species,) bool: known as a neutral atom apart from all others, whose energy is the baseline
+    pinned: Tensor  # (species,) bool: what the element has torn from its compounds is known: its atom's or its ion's
+    ion_charge: Tensor  # (species,) float64, e, of single ions; nan where the data has none
+    piece_counts: Tensor  # (pieces, species) float64: compositions of frames and of their fragments, each kind once,
+    piece_charge: Tensor  # (pieces,) float64, e: and total charges; neutral ones of one element are left out
+    silent: int  # frames of one element alone, and neutral: they say nothing of charges in compounds
 
 
 def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
-    """Baseline, scales and coordination of the training frames.
+    """Fit baseline, scales and coordination of the training frames.
 
-    The baseline of an element that occurs as a single atom (of one charge) is that atom's energy. The others' is the
-    least-squares energy per atom, measured from the mean energy per atom and of least norm: elements that only occur
-    together share what cannot be told apart. Frames whose energy is nan are left out of it. Neighbours attached to the
-    frames are used where they reach as far as ``cutoff`` (Å).
+    The baseline of an element that occurs as an isolated atom is that atom's energy (E0), or else that of its single
+    ion. The others' is the least-squares energy per atom, measured from the mean energy per atom and of least norm:
+    elements that only occur together share what cannot be told apart. An element that is neutral alone and an ion in
+    compounds has an ``offset`` besides, fitted likewise, or the difference of ion and atom where both are known. Frames
+    whose energy is nan are left out of it. Neighbours attached to the frames are used where they reach as far as
+    ``cutoff`` (Å).
 
     Raises:
         InputError: no frames.
@@ -55,25 +65,68 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
     counts = torch.zeros(len(frames), len(species), dtype=torch.float64)
     counts.index_put_((owner, column), torch.ones(len(owner), dtype=torch.float64), accumulate=True)
     charge, energy = torch.cat([frame.system.charge for frame in frames]).double(), _energies(frames)
-    ion_charge, ion_energy = _single_atoms(counts, charge, energy)
-    baseline, rest = fit_baseline(counts, energy, ion_energy)
-    energy_scale, force_scale = _scales(rest, _force_components(frames))
+    alone = torch.tensor([is_isolated(frame.system, cutoff) for frame in frames])
+    energies = _fit_energies(tuple(species.tolist()), counts, charge, energy, alone)
+    energy_scale, force_scale = _scales(energies.rest, _force_components(frames))
+    pieces = _pieces(frames, counts, charge, species)
     return Statistics(
         species=tuple(species.tolist()),
         counts=counts,
         charge=charge,
-        baseline=baseline,
+        baseline=energies.baseline,
         energy_scale=energy_scale,
         force_scale=force_scale,
         average_neighbors=sum(len(pairs_within(f.system, cutoff).i) for f in frames) / int(sizes.sum()),
-        ion_charge=ion_charge,
-        piece_counts=(pieces := _pieces(frames, counts, charge, species))[:, :-1],
+        offset=energies.offset,
+        isolated=energies.isolated,
+        pinned=energies.pinned,
+        ion_charge=energies.ion_charge,
+        piece_counts=pieces[:, :-1],
         piece_charge=pieces[:, -1],
+        silent=int((((counts > 0).sum(1) == 1) & (charge == 0)).sum()),
+    )
+
+
+def is_isolated(system: System, cutoff: float = 0.0) -> bool:
+    """Tell a single atom apart from all others from a crystal of one atom a cell: no image is near.
+
+    ``system``: of one structure. ``cutoff`` in Å: farther than it, and than any bond, images have to be.
+    """
+    return system.n_atoms == 1 and len(pairs_within(system, max(cutoff, LONGEST_BOND)).i) == 0
+
+
+@dataclass(frozen=True)
+class _Energies:
+    """What energies say of elements; see ``Statistics``."""
+
+    baseline: Tensor
+    offset: Tensor
+    isolated: Tensor
+    pinned: Tensor
+    ion_charge: Tensor
+    rest: Tensor  # (frames,) eV per atom, above all that
+
+
+def _fit_energies(species: tuple[int, ...], counts: Tensor, charge: Tensor, energy: Tensor, alone: Tensor) -> _Energies:
+    neutral = _energy_alone(counts, energy, alone & (charge == 0))
+    ion_charge = _charge_alone(counts, charge, alone & (charge != 0))
+    ion = torch.where(ion_charge.isnan(), torch.nan, _energy_alone(counts, energy, alone & (charge != 0)))
+    ionic = torch.tensor([z in USUAL and z not in COVALENT for z in species])
+    apart = torch.where(ion.isnan(), torch.where(ionic, torch.nan, neutral), ion)  # what torn compounds leave
+    atoms = alone & (charge == 0) & energy.isfinite()
+    bound, rest = fit_baseline(counts[~atoms], energy[~atoms], apart)
+    baseline = torch.where(neutral.isnan(), bound, neutral)
+    seen = (counts[~atoms] > 0).any(0)  # of others nothing but the atom is known
+    return _Energies(
+        baseline, torch.where(seen, bound - baseline, 0.0), ~neutral.isnan(), ~apart.isnan(), ion_charge, rest
     )
 
 
 def _pieces(frames: Sequence[Frame], counts: Tensor, charge: Tensor, species: Tensor) -> Tensor:
-    """Every kind of frame and of fragment once: its atoms of each element, and its charge in the last column."""
+    """Every kind of frame and of fragment once: its atoms of each element, and its charge in the last column.
+
+    But for neutral ones of one element alone (isolated atoms, metals, Cl₂): charges of zero would meet them exactly.
+    """
     rows = [torch.cat([counts, charge[:, None]], dim=1)]
     for frame in frames:
         if frame.fragments is not None:
@@ -81,21 +134,23 @@ def _pieces(frames: Sequence[Frame], counts: Tensor, charge: Tensor, species: Te
             element = (frame.system.numbers[:, None] == species).double()
             rows.append(torch.cat([member.T @ element, frame.fragments.charges.double()[:, None]], dim=1))
     pieces: Tensor = torch.unique(torch.cat(rows), dim=0)
-    return pieces
+    return pieces[((pieces[:, :-1] > 0).sum(1) > 1) | (pieces[:, -1] != 0)]
 
 
-def _single_atoms(counts: Tensor, charge: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
-    """Charge and energy ``(species,)`` of every element that occurs as a single atom, nan where it does not.
+def _energy_alone(counts: Tensor, energy: Tensor, rows: Tensor) -> Tensor:
+    """Mean energy ``(species,)`` of each element over those ``rows``, eV; nan where there is none."""
+    of_element = counts[rows & energy.isfinite()] > 0
+    return (of_element * energy[rows & energy.isfinite(), None]).sum(0) / of_element.sum(0)
 
-    An element that does in several charges has no one energy of its own: nan, too.
-    """
-    ion_charge, ion_energy = (torch.full((counts.shape[1],), torch.nan, dtype=torch.float64) for _ in range(2))
-    single = (counts.sum(1) == 1) & energy.isfinite()
+
+def _charge_alone(counts: Tensor, charge: Tensor, rows: Tensor) -> Tensor:
+    """Charge ``(species,)`` of each element in those ``rows``, e; nan where there is none, or more than one."""
+    found = torch.full((counts.shape[1],), torch.nan, dtype=torch.float64)
     for element in range(counts.shape[1]):
-        rows = single & (counts[:, element] == 1)
-        if rows.any() and len(torch.unique(charge[rows])) == 1:
-            ion_charge[element], ion_energy[element] = charge[rows][0], energy[rows].mean()
-    return ion_charge, ion_energy
+        charges = torch.unique(charge[rows & (counts[:, element] > 0)])
+        if len(charges) == 1:
+            found[element] = charges[0]
+    return found
 
 
 def fit_baseline(counts: Tensor, energy: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -199,7 +199,8 @@ def _conditions(atoms: ase.Atoms) -> dict[str, Any]:
 def _identity(model: Model, conditions: dict[str, Any]) -> str:
     """Equal for models that predict the same numbers: kind, a hash of configuration and weights, type, a field."""
     found = contents(model)
-    sha = hashlib.sha256(repr([found["config"], found["species"], found["baseline"]]).encode())
+    constants = [found[name] for name in ("baseline", "offset", "isolated") if name == "baseline" or any(found[name])]
+    sha = hashlib.sha256(repr([found["config"], found["species"], *constants]).encode())
     for name, values in found["weights"].items():
         sha.update(name.encode() + values.numpy().tobytes())
     said = [f"{model.config.paradigm.kind} #{sha.hexdigest()[:12]} in {found['dtype']}"]

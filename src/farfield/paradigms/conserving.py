@@ -8,6 +8,7 @@ from torch import Tensor
 
 from farfield.backbone.contract import Widths
 from farfield.backbone.heads import AtomicEnergy
+from farfield.chemistry import ElementCharges, only_total
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
@@ -48,6 +49,11 @@ class Conserving(Paradigm):
         """Scale the energies to the data; fit the elements' charges to the total charges."""
         self.atomic_energy.prepare(statistics)
         self.charges.prepare(statistics)
+        started = self.charges.element_charge.detach()[list(statistics.species)].double()
+        self.element_charges = ElementCharges.of(
+            statistics.species, started, given=self.conserving.formal_charges, ions=statistics.ion_charge,
+            stay=self.conserving.conservation != "shift",
+        )  # fmt: skip
 
     def penalty(self, prediction: Prediction, system: System) -> Tensor | None:
         """Squared shift per atom: charges that need no shift are charges that separated fragments keep."""
@@ -59,4 +65,4 @@ class Conserving(Paradigm):
         """The sum of the formal charges where nothing else is possible (``bond``, ``fixed``)."""
         if self.conserving.conservation == "shift":
             return None
-        return float(self.charges.element_charge[numbers].sum())
+        return only_total(self.charges.element_charge, numbers)

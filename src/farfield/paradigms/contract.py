@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
+from farfield.chemistry import ElementCharges
 from farfield.data.statistics import Statistics
 from farfield.prediction import Prediction
 from farfield.system import System
@@ -39,6 +40,9 @@ class Paradigm(nn.Module, ABC):
 
     reads: ClassVar[frozenset[str]] = frozenset()
     """Labels its training uses where the data has them, besides energy, forces and stress."""
+
+    element_charges: ElementCharges | None = None
+    """The charges that elements start from or stand at, where there are such; ``prepare`` fills it."""
 
     def __init__(self, config: Any, *, widths: Widths, species: tuple[int, ...]) -> None:  # noqa: ARG002
         super().__init__()

@@ -8,10 +8,10 @@ import numpy as np
 from ase.build import molecule as molecule_named
 from ase.data import chemical_symbols
 
+from farfield.chemistry import COVALENT, USUAL
 from farfield.probe.finding import NotApplicable
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats
-from farfield.response.formal import COVALENT, USUAL
 
 _POLAR = ("H2O", "HF", "HCl", "NH3", "CO")
 _SYMMETRIC = ("Cl2", "F2", "H2", "N2", "O2")

@@ -7,8 +7,8 @@ import ase
 import numpy as np
 from ase.data import atomic_masses, chemical_symbols, covalent_radii
 
+from farfield.chemistry import COVALENT, USUAL
 from farfield.probe.subject import Floats, Refused, Subject
-from farfield.response.formal import COVALENT, USUAL
 
 _OCCUPIED = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2
 

@@ -13,6 +13,7 @@ from farfield.probe.finding import Finding, NotApplicable, Status, finding_of
 from farfield.probe.registry import LAWS, Law
 from farfield.probe.stage import Stage, out_of_fields
 from farfield.probe.subject import Refused, Subject, Unphysical
+from farfield.probe.uncharged import uncharged
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Scorecard:
     name: str
     findings: tuple[Finding, ...]
     seconds: float
+    warnings: tuple[str, ...] = ()  # what nobody may miss, whatever the laws say
 
     @property
     def failed(self) -> list[Finding]:
@@ -43,7 +45,12 @@ class Scorecard:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types: name, seconds, and every finding with its checks and what was plotted."""
-        return {"name": self.name, "seconds": self.seconds, "findings": [f.to_plain() for f in self.findings]}
+        return {
+            "name": self.name,
+            "seconds": self.seconds,
+            "warnings": list(self.warnings),
+            "findings": [f.to_plain() for f in self.findings],
+        }
 
 
 def scorecard(
@@ -78,7 +85,7 @@ def scorecard(
         findings.append(_judged(law, stage))
     if on_law is not None:
         on_law("done", len(chosen), len(chosen))
-    return Scorecard(subject.name, tuple(findings), time.perf_counter() - start)
+    return Scorecard(subject.name, tuple(findings), time.perf_counter() - start, uncharged(stage))
 
 
 def chosen_laws(names: Sequence[str]) -> list[Law]:

@@ -75,6 +75,7 @@ def _content(runs: Sequence[RunResult]) -> dict[str, Any]:
         "split": SPLIT_NAMES.get(split, split) if split else "",
         "verdict": headline,
         "sentence": tables.sentence(headline, [run.name for run in runs]),
+        "warnings": list(dict.fromkeys(warning for run in runs for warning in run.warnings)),
         "notes": [(run.name, note) for run in runs for note in run.notes],
         "along_distance": _along_distance(runs),
         "physics": laws(runs),

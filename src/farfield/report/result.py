@@ -26,6 +26,7 @@ class RunResult:
     parameters: int = 0  # trainable numbers
     train_seconds: float = float("nan")
     versions: Mapping[str, str] = field(default_factory=dict)  # of farfield and what it stands on
+    warnings: Sequence[str] = ()  # what nobody may miss
     notes: Sequence[str] = ()  # remarks a reader should see
     statistics: Statistics | None = None  # of the training set
     scorecard: Scorecard | None = None  # the laws of physics it was judged by

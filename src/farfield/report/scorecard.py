@@ -40,7 +40,8 @@ def write_scorecard(path: Path | str, card: Scorecard, *, title: str, notes: tup
     for finding in card.findings:
         chapters.setdefault(LAWS[finding.law].chapter, []).append(_row(finding))
     return render(
-        path, "scorecard.html.j2", title=title, sentence=summary(card), subtitle=f"judged in {duration(card.seconds)}",
+        path, "scorecard.html.j2", title=title, sentence=summary(card), warnings=card.warnings,
+        subtitle=f"judged in {duration(card.seconds)}",
         chapters=list(chapters.items()), failed=card.failed, notes=notes,
         pictures=[(f.title, _picture(f, f.plot)) for f in card.findings if f.plot is not None],
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),

@@ -9,6 +9,8 @@
     construction; wrong where one element stands in separated fragments of different charge per formula.
 ``fixed``
     An element's formal charge.
+
+Where a system is of one element alone (an isolated atom, a metal, Cl₂), formal charges are equal shares of its total.
 """
 
 from dataclasses import dataclass
@@ -21,10 +23,10 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicScalar
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.radial import envelope
+from farfield.chemistry import formal_charges, likely_charges, share_of_elements
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
 from farfield.field import dipole_of_charges, dipole_of_transfers
-from farfield.response.formal import formal_charges, likely_charges
 from farfield.system import System, per_system
 
 Conservation = Literal["shift", "bond", "fixed"]
@@ -74,8 +76,7 @@ class ConservedCharges(nn.Module):
         """
         counts, charge = statistics.piece_counts, statistics.piece_charge
         if self.conservation == "shift":
-            likely = likely_charges(self.species, counts, charge, given=self.given)
-            fitted = torch.where(statistics.ion_charge.isnan(), likely, statistics.ion_charge)
+            fitted = likely_charges(self.species, counts, charge, given=self.given, ions=statistics.ion_charge)
         else:
             fitted = formal_charges(self.species, given=self.given, counts=counts, charge=charge, exact=True)
         with torch.no_grad():
@@ -83,9 +84,9 @@ class ConservedCharges(nn.Module):
 
     def forward(self, system: System, features: Features) -> Conserved:
         """Charges of every atom, and the dipole of every system."""
-        charges = self.element_charge[system.numbers]
         if self.conservation == "shift":
-            return self._shifted(charges + self.local(features), system, features)
+            return self._shifted(self.element_charge[system.numbers] + self.local(features), system, features)
+        charges = share_of_elements(self.element_charge, system)
         dipole = dipole_of_charges(charges, system)
         if self.conservation == "bond":
             handed, pairs = self.transfer(features), features.pairs

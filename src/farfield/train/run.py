@@ -19,11 +19,12 @@ from farfield.evaluation import Evaluation, evaluate
 from farfield.evaluation.run import fragments_alone
 from farfield.field import refuse_stress
 from farfield.model import Model, build, load
-from farfield.notices import Notice
+from farfield.notices import Grade, Notice
 from farfield.paradigms.conserving import Conserving
 from farfield.report import RunResult
 from farfield.system import System, concatenate
 from farfield.train.batches import prepared
+from farfield.train.charges import charge_notices, uncharged
 from farfield.train.checkpoint import Progress
 from farfield.train.config import RunConfig
 from farfield.train.fit import MODEL, Material, fabric_for, fit
@@ -63,14 +64,16 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
             f"{config.model.paradigm.kind} learns nothing from {', '.join(sorted(labels.targets))}, or their "
             "train.weights are 0: give the key of energies or forces"
         )
-    model.prepare(statistics, sample_of(splits.train))
+    sample = sample_of(splits.train)
+    model.prepare(statistics, sample)
+    notices = (*splits.notices, *charge_notices(model, statistics, sample))
     for frame in (*splits.train, *splits.valid, *splits.test):
         for system in (frame.system, *(part.system for part in fragments_alone(frame))):
             model.check(system, f"{frame.source}: ")
         if frame.labels.stress is not None and "polarization" not in model.gives:
             refuse_stress(frame.system, f"{frame.source}: ")
     model = model.to(getattr(torch, config.train.precision))
-    return Prepared(config, splits, statistics, model, name or config.model.paradigm.kind, splits.notices)
+    return Prepared(config, splits, statistics, model, name or config.model.paradigm.kind, notices)
 
 
 def sample_of(frames: list[Frame], atoms: int = 2000) -> System:
@@ -139,6 +142,7 @@ def _judged(job: Prepared, folder: Path, progress: Progress, on_progress: OnProg
         parameters=sum(p.numel() for p in model.parameters()),
         train_seconds=progress.seconds,
         versions=versions(),
+        warnings=[*_messages(job, "warning"), *uncharged(job.name, evaluations.values())],
         notes=notes(job, model, evaluations),
         statistics=job.statistics,
     )
@@ -181,7 +185,11 @@ def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> li
                 f"{np.sqrt(np.nanmean(residual**2)):.4f} e rms, {np.nanmax(np.abs(residual)):.4f} e at most. "
                 f"{meaning}; more epochs or a larger residual_weight lower it."
             )
-    return said + model.paradigm.remarks()
+    return [*said, *model.paradigm.remarks(), *_messages(job, "note")]
+
+
+def _messages(job: Prepared, grade: Grade) -> list[str]:
+    return [notice.message for notice in job.notices if notice.grade == grade]
 
 
 def _data_name(config: RunConfig) -> str:

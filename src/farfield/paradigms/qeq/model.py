@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicEnergy, AtomicScalar
+from farfield.chemistry import ElementCharges, formal_charges, likely_charges, only_total, share_of_elements
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
@@ -34,7 +35,6 @@ from farfield.response import charges_apart, equilibrate
 from farfield.response.conservation import mean_square_shift
 from farfield.response.conserved import Conserved
 from farfield.response.form import ChargeForm
-from farfield.response.formal import formal_charges, likely_charges
 from farfield.response.fragments import fragments_of
 from farfield.response.split_charge import DENSE_UP_TO, split_charges
 from farfield.response.widths import widths_of_elements
@@ -92,10 +92,13 @@ class QEq(Paradigm):
         self.atomic_energy.prepare(statistics)
         given, counts, charge = self.config.formal_charges, statistics.piece_counts, statistics.piece_charge
         if self.split:
-            self._start_from(formal_charges(self.species, given=given, counts=counts, charge=charge, exact=True))
-            return
-        likely = likely_charges(self.species, counts, charge, given=given)
-        self._start_from(torch.where(statistics.ion_charge.isnan(), likely, statistics.ion_charge))
+            started = formal_charges(self.species, given=given, counts=counts, charge=charge, exact=True)
+        else:
+            started = likely_charges(self.species, counts, charge, given=given, ions=statistics.ion_charge)
+        self._start_from(started)
+        self.element_charges = ElementCharges.of(
+            self.species, started, given=given, ions=statistics.ion_charge, stay=self.split
+        )
 
     def _start_from(self, charges: Tensor) -> None:
         with torch.no_grad():
@@ -110,9 +113,14 @@ class QEq(Paradigm):
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy and equilibrated charges."""
         self._check(system)
-        preferred = self.element_preference[system.numbers] + self.preference(features)
+        formal = self.element_preference[system.numbers]
+        if self.split:
+            formal = share_of_elements(self.element_preference, system)
+        preferred = formal + self.preference(features)
         asked = replace(system, external_field=None) if self.reads_charges else system
-        found = self._split(asked, features, preferred) if self.split else self._free(asked, features, preferred)
+        found = (
+            self._split(asked, features, preferred, formal) if self.split else self._free(asked, features, preferred)
+        )
         residual = None if self.split else system.charge - per_system(preferred, system)
         if residual is not None and system.fermi_level is not None:
             residual = torch.where(system.fermi_level.isnan(), residual, 0.0)
@@ -149,7 +157,7 @@ class QEq(Paradigm):
             energy = energy + field_energy(dipole, system.external_field - field_across(system))
         return _Answer(found.charges, dipole, energy)
 
-    def _split(self, system: System, features: Features, preferred: Tensor) -> _Answer:
+    def _split(self, system: System, features: Features, preferred: Tensor, formal: Tensor) -> _Answer:
         """Formal charges and what bonds handed on."""
         hardness, stiffness = self._hardness(system, features)
         field = torch.zeros_like(system.cell[:, 0]) if system.external_field is None else system.external_field
@@ -158,7 +166,6 @@ class QEq(Paradigm):
         form = ChargeForm.of(
             system, -stiffness * preferred, hardness, self.widths[system.numbers], self.coulomb, dense=dense
         )
-        formal = self.element_preference[system.numbers]
         found = split_charges(form, formal, bonds, dense=dense, tolerance=TOLERANCE)
         charges, handed, energy = (x.to(preferred.dtype) for x in (found.charges, found.handed, found.energy))
         of_ions = dipole_of_charges(formal, system)
@@ -191,7 +198,7 @@ class QEq(Paradigm):
 
     def only_charge(self, numbers: Tensor) -> float | None:
         """The sum of the formal charges where charge flows along bonds only."""
-        return float(self.element_preference[numbers].sum()) if self.split else None
+        return only_total(self.element_preference, numbers) if self.split else None
 
     def remarks(self) -> list[str]:
         """The pair of elements that keeps the most charge when torn apart."""
@@ -228,7 +235,7 @@ class QEq(Paradigm):
         if self.config.transfer == "fragments":
             Conserved.of_fragments(system, *fragments_of(system))
         if self.split:
-            missing = (system.charge - per_system(self.element_preference[system.numbers], system)).detach()
+            missing = (system.charge - per_system(share_of_elements(self.element_preference, system), system)).detach()
             if (wrong := missing.abs() > 1e-3).any():
                 first = int(wrong.nonzero()[0])
                 asked = float(system.charge[first])

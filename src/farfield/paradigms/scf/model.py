@@ -21,6 +21,7 @@ from torch import Tensor
 
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicEnergy
+from farfield.chemistry import ElementCharges, formal_charges, likely_charges
 from farfield.conditions import under
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan import Plan
@@ -32,7 +33,6 @@ from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.scf.atoms import VOLT, ResponseHeads
 from farfield.paradigms.scf.config import ScfConfig
 from farfield.response.conservation import mean_square_shift
-from farfield.response.formal import formal_charges, likely_charges
 from farfield.response.self_consistent import Density, Iteration, self_consistent
 from farfield.response.widths import widths_of_elements
 from farfield.system import System, per_system
@@ -69,9 +69,10 @@ class Scf(Paradigm):
     def prepare(self, statistics: Statistics) -> None:
         """Scale the energies; start from likely charges, those of single ions exact."""
         self.atomic_energy.prepare(statistics)
-        counts, charge = statistics.piece_counts, statistics.piece_charge
-        likely = likely_charges(self.species, counts, charge, given=self.config.formal_charges)
-        self._start_from(torch.where(statistics.ion_charge.isnan(), likely, statistics.ion_charge))
+        given, ions = self.config.formal_charges, statistics.ion_charge
+        started = likely_charges(self.species, statistics.piece_counts, statistics.piece_charge, given=given, ions=ions)
+        self._start_from(started)
+        self.element_charges = ElementCharges.of(self.species, started, given=given, ions=ions, stay=False)
 
     def _start_from(self, charges: Tensor) -> None:
         with torch.no_grad():
