@@ -14,7 +14,7 @@ Where a system is of one element alone (an isolated atom, a metal, Cl₂), forma
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,9 @@ class ConservedCharges(nn.Module):
     """Atomic charges that sum to ``system.charge``, by one of the three ways."""
 
     element_charge: Tensor
+    paces: ClassVar = {"element_charge": 0.02}
+    """What an atom carries far from all others is told by few data, and by little in them: it starts where it is likely
+    and leaves slowly; what surroundings change is learned beside it at full pace."""
 
     def __init__(
         self, widths: Widths, species: tuple[int, ...], *, conservation: Conservation, given: dict[str, float] | None

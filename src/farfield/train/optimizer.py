@@ -26,7 +26,9 @@ class MuonWithAdam(torch.optim.Optimizer):
 
     Modules name their linear maps in ``linear_maps``: the last two axes are a matrix, those before count matrices. A
     matrix whose gradient is exactly zero (an element that the batch does not hold) rests, with its momentum: without
-    its size an old momentum would go on pushing at full speed. ``decay`` shrinks the matrices that move by that part
+    its size an old momentum would go on pushing at full speed. Where ``paces`` of a module names one of its parameters,
+    Adam moves it by that part of the learning rate: Adam's steps have the same size whether the data says much of a
+    parameter or next to nothing. ``decay`` shrinks the matrices that move by that part
     of the learning rate, after Loshchilov and Hutter (arXiv:1711.05101).
     """
 
@@ -41,6 +43,7 @@ class MuonWithAdam(torch.optim.Optimizer):
     ) -> None:
         maps = linear_maps(model)
         known = {id(p) for p in maps}
+        self._paces = paces(model)
         others = [p for p in model.parameters() if id(p) not in known]
         groups = [{"params": part, "maps": which} for part, which in ((maps, True), (others, False)) if part]
         super().__init__(groups, {"lr": lr, "decay": decay, "momentum": momentum, "betas": betas})
@@ -87,7 +90,8 @@ class MuonWithAdam(torch.optim.Optimizer):
             state["mean"].lerp_(p.grad, 1 - first)
             state["square"].mul_(second).addcmul_(p.grad, p.grad, value=1 - second)
             size = (state["square"] / (1 - second ** state["steps"])).sqrt_().add_(1e-8)
-            p.addcdiv_(state["mean"], size, value=-group["lr"] / (1 - first ** state["steps"]))
+            rate = group["lr"] * self._paces.get(id(p), 1.0)
+            p.addcdiv_(state["mean"], size, value=-rate / (1 - first ** state["steps"]))
 
 
 def _moving(p: Tensor) -> Tensor:
@@ -100,6 +104,17 @@ def linear_maps(model: nn.Module) -> list[nn.Parameter]:
     """The parameters that map features to features, of a size that Muon is good for."""
     found = [getattr(module, name) for module in model.modules() for name in getattr(module, "linear_maps", ())]
     return [p for p in found if min(p.shape[-2:]) >= SMALLEST]
+
+
+def paces(model: nn.Module) -> dict[int, float]:
+    """Parts of the learning rate by which parameters move that modules name in ``paces``, by id."""
+    named = [(getattr(module, name), pace) for module in model.modules() for name, pace in _named(module).items()]
+    return {id(parameter): pace for parameter, pace in named}
+
+
+def _named(module: nn.Module) -> dict[str, float]:
+    found: dict[str, float] = getattr(module, "paces", {})
+    return found
 
 
 def orthogonalized(
