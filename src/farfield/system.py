@@ -293,22 +293,23 @@ def check_cell(cell: np.ndarray[Any, Any], periodic: np.ndarray[Any, Any], where
     Its vectors may not be missing, flat, or beyond all size; none of the lattice may be so short that atoms lie on top
     of their own images.
     """
-    if not (np.abs(cell[periodic]) <= FARTHEST).all():
-        finite = "has no such lengths" if np.isfinite(cell[periodic]).all() else "is not finite"
+    rows = cell[periodic].astype(np.float64)
+    if not (np.abs(rows) <= FARTHEST).all():
+        finite = "has no such lengths" if np.isfinite(rows).all() else "is not finite"
         raise InputError(f"{where}the cell {finite}: {cell.tolist()}")
-    lengths = np.linalg.norm(cell, axis=1)
-    if missing := ["abc"[k] for k in range(3) if periodic[k] and lengths[k] < 1e-6]:
+    lengths = np.linalg.norm(rows, axis=1)
+    if missing := ["abc"[axis] for axis, length in zip(np.flatnonzero(periodic), lengths) if length < 1e-6]:
         raise InputError(
             f"{where}periodic along {', '.join(missing)} but the cell has no such lattice vector: "
             'give Lattice="..." in the file, or pbc="F F F" for a molecule'
         )
     if not periodic.any():
         return
-    spanned = np.linalg.svd(cell[periodic] / lengths[periodic, None], compute_uv=False)
+    spanned = np.linalg.svd(rows / lengths[:, None], compute_uv=False)
     if spanned.min() < 1e-6:
-        raise InputError(f"{where}the periodic lattice vectors {cell[periodic].tolist()} span no volume")
-    if spanned.min() * lengths[periodic].min() < SHORTEST:  # no vector of the lattice is shorter than this product
-        shortest = _shortest_vector(cell[periodic].astype(np.float64))
+        raise InputError(f"{where}the periodic lattice vectors {rows.tolist()} span no volume")
+    if spanned.min() * lengths.min() < SHORTEST:  # no vector of the lattice is shorter than this product
+        shortest = _shortest_vector(rows)
         if (length := float(np.linalg.norm(shortest))) < SHORTEST:
             raise InputError(
                 f"{where}the lattice has a vector of {length:.2g} Å, {shortest.tolist()}: every atom would lie on its "

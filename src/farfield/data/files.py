@@ -95,13 +95,15 @@ def _frames(path: Path, kind: str, remarks: Remarks, on_progress: OnProgress) ->
 
 
 def _extxyz(path: Path, remarks: Remarks, on_progress: OnProgress) -> Iterator[ase.Atoms]:
-    size = path.stat().st_size
+    size, told = path.stat().st_size, 0
     with lines_of(path) as lines:
         for atoms in extxyz.frames(lines, remarks):
             if lines.latin1:
                 remarks.add("note", "what is no UTF-8 is read as Latin-1")
                 lines.latin1 = False  # said of this frame
-            on_progress(lines.bytes_read(), size)
+            if (read := lines.bytes_read()) > told:  # not at every frame: files are read by the kilobyte
+                on_progress(read, size)
+                told = read
             yield atoms
 
 

@@ -1,4 +1,4 @@
-"""From what a file says to ``ase.Atoms``: everything where ASE puts it, so that nobody need know who read it."""
+"""From what a file says to ``ase.Atoms``, everything where ASE puts it, and back."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
 from ase.outputs import ArrayProperty, all_outputs
+from ase.stress import voigt_6_to_full_3x3_stress
 
 from farfield.errors import InputError
 
@@ -18,6 +19,7 @@ _PER_ATOM = frozenset(
     if name in all_properties and isinstance(shape, ArrayProperty) and shape.shapespec[0] == "natoms"
 )
 _PER_FRAME = frozenset(all_properties) - _PER_ATOM
+_STRUCTURE = frozenset({"numbers", "positions"})
 _SYMMETRIC = 1e-3
 """A stress that differs from its transpose by more than this part of its largest component is kept as it is."""
 
@@ -43,6 +45,30 @@ def hang(atoms: ase.Atoms, arrays: dict[str, Any]) -> ase.Atoms:
     if results:
         atoms.calc = SinglePointCalculator(atoms, **results)
     return atoms
+
+
+def spread(atoms: ase.Atoms) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All that is said of a frame, and all that is said of its atoms: ``info`` and arrays that ``hang`` takes."""
+    info, arrays = dict(atoms.info), {name: a for name, a in atoms.arrays.items() if name not in _STRUCTURE}
+    for name, value in (atoms.calc.results if atoms.calc is not None else {}).items():
+        full = voigt_6_to_full_3x3_stress(value) if name == "stress" and np.shape(value) == (6,) else value
+        of_atoms = name in _PER_ATOM or (name not in _PER_FRAME and np.shape(value)[:1] == (len(atoms),))
+        if value is not None:
+            (arrays if of_atoms else info).setdefault(name, full)
+    if (free := _free(atoms)) is not None:
+        arrays["move_mask"] = free
+    return info, arrays
+
+
+def _free(atoms: ase.Atoms) -> Any | None:
+    """Which coordinates may move ``(atoms, 3)`` or ``(atoms,)``; None if all may."""
+    free = np.ones((len(atoms), 3), dtype=bool)
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms | FixCartesian):
+            free[constraint.index] &= ~np.asarray(getattr(constraint, "mask", True), dtype=bool)
+    if free.all():
+        return None
+    return free[:, 0] if (free == free[:, :1]).all() else free
 
 
 def _is_result(name: str, value: Any) -> bool:

@@ -20,7 +20,7 @@ _PIECE = re.compile(
 )
 _SPECIAL = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 """Keys that are recognised in any case, and their names."""
-_TENSORS = ("stress", "virial")
+TENSORS = ("stress", "virial")
 """Nine numbers of these are a matrix."""
 
 
@@ -49,7 +49,7 @@ def read_comment(line: str) -> Comment:
         given[name] = given.get(name) if value is None else value
     lattice, properties, pbc = (given.pop(name, None) for name in _SPECIAL.values())
     return Comment(
-        info={key: True if value is None else _meaning(key, value) for key, value in given.items()},
+        info={key: True if value is None else meaning(key, value) for key, value in given.items()},
         properties=properties,
         cell=None if lattice is None else _cell(lattice),
         pbc=None if pbc is None else _periodic(pbc),
@@ -94,7 +94,7 @@ def _tokens(line: str) -> Iterator[str | None]:
         yield "".join(word)
 
 
-def _meaning(key: str, text: str) -> Any:
+def meaning(key: str, text: str) -> Any:
     """A number, several, a truth value, several, what JSON says, or else the text itself."""
     if key.lower() == "uid":
         return text
@@ -102,7 +102,7 @@ def _meaning(key: str, text: str) -> Any:
     if not words:
         return text
     if (numbers := _numbers(words)) is not None:
-        if key in _TENSORS and numbers.shape == (9,):
+        if key in TENSORS and numbers.shape == (9,):
             return numbers.reshape((3, 3), order="F")
         return numbers[0] if len(numbers) == 1 else numbers
     if all(word in LOGICAL for word in words):

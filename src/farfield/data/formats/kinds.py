@@ -28,13 +28,17 @@ def kind_of(path: Path) -> str:
         return known
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty")
-    suffixes = [suffix for suffix in path.suffixes if suffix not in _PACKED]
-    suffix = suffixes[-1].lower() if suffixes else ""
-    if suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return "npz"
-    if suffix in _XYZ or _looks_like_xyz(head(path, 3)):
+    if has_xyz_name(path) or _looks_like_xyz(head(path, 3)):
         return "extxyz"
     return _by_ase(path) or dpdata.format_of(path) or _unknown(path)
+
+
+def has_xyz_name(path: Path) -> bool:
+    """Whether the name alone says that it is extended xyz, packed or not."""
+    suffixes = [suffix for suffix in path.suffixes if suffix not in _PACKED]
+    return bool(suffixes) and suffixes[-1].lower() in _XYZ
 
 
 def _by_ase(path: Path) -> str | None:
