@@ -11,6 +11,7 @@ from typing import Any
 import ase
 import ase.db
 import ase.io
+import numpy as np
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
 
 from farfield.data.conversion import ENERGY, LENGTH, EnergyUnit, LengthUnit
@@ -172,7 +173,11 @@ def _into(database: Any, atoms: ase.Atoms) -> None:
     """Arrays of names that ASE's databases do not know go where ``info`` goes: into the data of the row."""
     known = {"numbers", "positions", "initial_magmoms", "initial_charges", "masses", "tags", "momenta"}
     others = {name: array for name, array in atoms.arrays.items() if name not in known}
-    database.write(atoms, data={**atoms.info, **others})
+    said = {key: v.item() if isinstance(v, np.generic) else v for key, v in atoms.info.items()}
+    try:
+        database.write(atoms, data={**said, **others})
+    except Exception as failure:  # sqlite, json and lmdb each have their own
+        raise InputError(f"the database takes no such row: {type(failure).__name__}: {failure}") from failure
 
 
 def _compare(target: Path, written: Written, on_notice: OnNotice) -> None:

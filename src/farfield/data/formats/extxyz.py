@@ -47,7 +47,7 @@ def frames(lines: Lines, remarks: Remarks) -> Iterator[ase.Atoms]:
 
 def _frame(lines: Lines, first: str, where: str, remarks: Remarks) -> ase.Atoms:
     count, begun = _atom_count(first, f"{where}, line {lines.number}"), lines.number
-    text = _next(lines)
+    text = _next(lines, where)
     if text is None:
         raise InputError(_cut_short(where, begun, count, 0))
     try:
@@ -107,7 +107,7 @@ def _rows(lines: Lines, count: int, exact: bool, columns: tuple[Column, ...], wh
     width, begun = columns[-1].start + columns[-1].width, lines.number - 1
     rows: list[list[str]] = []
     while len(rows) < count:
-        line = _next(lines)
+        line = _next(lines, where)
         if line is None:
             raise InputError(_cut_short(where, begun, count, len(rows)))
         row = line.split()
@@ -151,12 +151,12 @@ def _atom_count(line: str, where: str) -> int:
     return int(line)
 
 
-def _next(lines: Lines) -> str | None:
+def _next(lines: Lines, where: str) -> str | None:
     """The next line, which is text."""
     line = lines.next()
     if line is not None and "\0" in line:
         raise InputError(
-            f"{lines.path}, line {lines.number} holds a byte 0, which no text does: if it is UTF-16, save it as UTF-8"
+            f"{where}, line {lines.number} holds a byte 0, which no text does: if it is UTF-16, save it as UTF-8"
         )
     return line
 

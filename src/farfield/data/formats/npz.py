@@ -48,7 +48,7 @@ def frames(path: Path, remarks: Remarks) -> Iterator[ase.Atoms]:
 
 def _arrays(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as failure:  # zip, zlib and numpy each have their own
         raise InputError(f"cannot read {path} as numpy arrays: {type(failure).__name__}: {failure}") from failure
