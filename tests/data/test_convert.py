@@ -68,6 +68,13 @@ def test_open_units_are_asked_for(tmp_path):
     assert spread(load_structures(tmp_path / "a.xyz")[0])[0]["energy"] == pytest.approx(1.0)
 
 
+def test_units_of_a_format_that_has_its_own(tmp_path):
+    ase.io.write(tmp_path / "POSCAR", ase.Atoms("H", cell=[5, 5, 5], pbc=True))
+    with pytest.raises(InputError, match=r"read in eV and Å, whatever the program that wrote it has \(vasp\)"):
+        convert(tmp_path / "POSCAR", tmp_path / "a.xyz", Conversion("hartree"))
+    assert convert(tmp_path / "POSCAR", tmp_path / "a.xyz", Conversion()).frames == 1
+
+
 @pytest.mark.parametrize(
     "rename, says",
     [

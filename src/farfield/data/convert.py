@@ -17,7 +17,7 @@ from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_
 from farfield.data.conversion import ENERGY, LENGTH, EnergyUnit, LengthUnit
 from farfield.data.files import existing, iter_structures, leaves_units_open
 from farfield.data.formats.assembly import hang, spread
-from farfield.data.formats.kinds import DATABASES, has_xyz_name
+from farfield.data.formats.kinds import DATABASES, has_xyz_name, kind_of
 from farfield.data.formats.writing import extxyz_text
 from farfield.data.keys import as_numbers
 from farfield.data.spellings import spells
@@ -62,11 +62,7 @@ def convert(
         InputError: units that nobody knows, a key to rename that is not there or whose new name is taken, a file that
             cannot be read or written.
     """
-    if leaves_units_open(source) and conversion.energy_unit is None:
-        raise InputError(
-            f"{source}: the format says no units. Give --energy-unit (MD17 and its kin: kcal/mol) and, if it is not "
-            "angstrom, --length-unit"
-        )
+    _check_units(source, conversion)
     written, unseen = Written(), set(conversion.rename)
     with _whole(target) as temporary, _writer(temporary, target) as write:
         frames = iter_structures(
@@ -94,6 +90,21 @@ def unit_of(key: str) -> str | None:
     if _ENERGIES.fullmatch(key):
         return "eV"
     return next((unit for name, unit in _UNITS.items() if spells(key, name)), None)
+
+
+def _check_units(source: Path | str, conversion: Conversion) -> None:
+    if leaves_units_open(source) and conversion.energy_unit is None:
+        raise InputError(
+            f"{source}: the format says no units. Give --energy-unit (MD17 and its kin: kcal/mol) and, if it is not "
+            "angstrom, --length-unit"
+        )
+    kind = kind_of(existing(source))
+    others = conversion.energy_unit not in (None, "eV") or conversion.length_unit != "angstrom"
+    if others and kind not in {"extxyz", "npz", "traj"} | DATABASES:
+        raise InputError(
+            f"{source} is read in eV and Å, whatever the program that wrote it has ({kind}): leave --energy-unit and "
+            "--length-unit away"
+        )
 
 
 def _converted(atoms: ase.Atoms, conversion: Conversion, where: str) -> ase.Atoms:
