@@ -61,7 +61,8 @@ def _frame(lines: Lines, first: str, where: str, remarks: Remarks) -> ase.Atoms:
         comment = Comment({"comment": text.strip()}, None, vectors, tuple(bool(row.any()) for row in vectors))
     spare = {len(row) - 4 for row in rows} if comment.properties is None else {0}
     if max(spare) > 0:
-        remarks.add("warning", f"{max(spare)} columns after x y z are in no Properties=: not read")
+        columns_are = f"{max(spare)} columns after x y z are" if max(spare) > 1 else "1 column after x y z is"
+        remarks.add("warning", f"{columns_are} in no Properties=: not read")
     numbered = lambda atom: f"{where}, line {begun + 2 + atom}"  # noqa: E731
     arrays = {column.name: values_of(column, rows, numbered) for column in columns}
     try:
