@@ -65,6 +65,11 @@ def test_ase_arrays_are_copied():
         ({"pbc": (True, True, False), "cell": [[1, 0, 0], [2, 0, 0], [0, 0, 1]]}, "span no volume"),
         ({"pbc": True, "cell": np.diag([5, 5, np.inf])}, "cell is not finite"),
         ({"cell": np.diag([5, 5, np.nan])}, "cell is not finite"),
+        ({"positions": np.full((3, 3), 1e12)}, r"atom 0 \(O\) is at .* no such place"),
+        ({"pbc": True, "cell": np.eye(3) * 1e-3}, r"the lattice has a vector of 0.001 Å.*Is the cell in Å\?"),
+        ({"pbc": (True, False, False), "cell": np.diag([0.1, 5, 5])}, r"a vector of 0.1 Å"),
+        ({"pbc": True, "cell": [[5, 0, 0], [5, 0.01, 0], [0, 0, 5]]}, r"a vector of 0.01 Å, \[.*\]"),
+        ({"pbc": True, "cell": np.eye(3) * 1e300}, "the cell has no such lengths"),
     ],
 )
 def test_bad_structures_are_refused(change, message):

@@ -1,5 +1,6 @@
 """The one thing that travels between rooms: a frozen batch of atoms."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,11 @@ from torch import Tensor
 
 from farfield.conditions import CONDITIONS, check_conditions, join_conditions, read_conditions
 from farfield.errors import InputError
+
+FARTHEST = 1e9
+"""Å; coordinates and lattice vectors beyond this are mistakes, and would lose their digits."""
+SHORTEST = 0.2
+"""Å; lattices with a shorter vector are mistakes: no atom comes so close to another, its image or not."""
 
 
 @dataclass(frozen=True)
@@ -258,6 +264,9 @@ def _check(frame: ase.Atoms, where: str) -> None:
     if not np.isfinite(frame.positions).all():
         atom = int(np.flatnonzero(~np.isfinite(frame.positions).all(1))[0])
         raise InputError(f"{where}position of atom {atom} ({frame.symbols[atom]}) is {frame.positions[atom]}")
+    if np.abs(frame.positions).max() > FARTHEST:
+        atom = int(np.abs(frame.positions).max(1).argmax())
+        raise InputError(f"{where}atom {atom} ({frame.symbols[atom]}) is at {frame.positions[atom]} Å: no such place")
     if frame.numbers.min() < 1 or frame.numbers.max() > 118:
         raise InputError(f"{where}atomic numbers must lie in 1-118, found {sorted(set(frame.numbers.tolist()))}")
     if not np.isfinite(frame.cell.array).all():
@@ -279,17 +288,43 @@ def _number(info: dict[str, Any], name: str) -> float:
 
 
 def check_cell(cell: np.ndarray[Any, Any], periodic: np.ndarray[Any, Any], where: str) -> None:
-    """Raise an InputError, which begins with ``where``, if the periodic lattice vectors are not there or flat."""
-    if not np.isfinite(cell[periodic]).all():
-        raise InputError(f"{where}the cell is not finite: {cell.tolist()}")
-    lengths = np.linalg.norm(cell, axis=1)
-    if missing := ["abc"[k] for k in range(3) if periodic[k] and lengths[k] < 1e-6]:
+    """Raise an InputError, which begins with ``where``, if there is no such periodic lattice.
+
+    Its vectors may not be missing, flat, or beyond all size; none of the lattice may be so short that atoms lie on top
+    of their own images.
+    """
+    rows = cell[periodic].astype(np.float64)
+    if not (np.abs(rows) <= FARTHEST).all():
+        finite = "has no such lengths" if np.isfinite(rows).all() else "is not finite"
+        raise InputError(f"{where}the cell {finite}: {cell.tolist()}")
+    lengths = np.linalg.norm(rows, axis=1)
+    if missing := ["abc"[axis] for axis, length in zip(np.flatnonzero(periodic), lengths) if length < 1e-6]:
         raise InputError(
             f"{where}periodic along {', '.join(missing)} but the cell has no such lattice vector: "
             'give Lattice="..." in the file, or pbc="F F F" for a molecule'
         )
     if not periodic.any():
         return
-    spanned = np.linalg.svd(cell[periodic] / lengths[periodic, None], compute_uv=False)
+    spanned = np.linalg.svd(rows / lengths[:, None], compute_uv=False)
     if spanned.min() < 1e-6:
-        raise InputError(f"{where}the periodic lattice vectors {cell[periodic].tolist()} span no volume")
+        raise InputError(f"{where}the periodic lattice vectors {rows.tolist()} span no volume")
+    if spanned.min() * lengths.min() < SHORTEST:  # no vector of the lattice is shorter than this product
+        shortest = _shortest_vector(rows)
+        if (length := float(np.linalg.norm(shortest))) < SHORTEST:
+            raise InputError(
+                f"{where}the lattice has a vector of {length:.2g} Å, {shortest.tolist()}: every atom would lie on its "
+                "own image. Is the cell in Å?"
+            )
+
+
+def _shortest_vector(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Of a lattice, by Lagrange's and Gauss' reduction of pairs."""
+    changed = True
+    while changed:
+        changed = False
+        for a, b in itertools.permutations(range(len(rows)), 2):
+            shorter = rows[a] - np.rint(rows[a] @ rows[b] / (rows[b] @ rows[b])) * rows[b]
+            if shorter @ shorter < (1 - 1e-9) * (rows[a] @ rows[a]):
+                rows[a], changed = shorter, True
+    found: np.ndarray[Any, Any] = rows[np.linalg.norm(rows, axis=1).argmin()]
+    return found

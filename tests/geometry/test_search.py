@@ -214,6 +214,8 @@ def test_atoms_may_touch_where_that_is_said():
         ([[1.0, 0, 0], [0, 1, 0], [1, 1, 0]], (True, True, True), "span no volume"),
         ([[1.0, 0, 0], [3, 0, 0], [0, 0, 1]], (True, True, False), "span no volume"),
         (np.diag([5.0, np.nan, 5.0]), (True, True, True), "cell is not finite"),
+        (np.eye(3) * 1e-3, (True, True, True), "the lattice has a vector of 0.001 Å"),
+        (np.diag([5.0, 5.0, 1e200]), (True, True, True), "the cell has no such lengths"),
     ],
 )
 def test_cells_that_are_none(cell, periodic, message):

@@ -1,4 +1,4 @@
-"""``farfield data list|get|check``: the sets that come with farfield, and what a file holds."""
+"""``farfield data list|get|check|convert``: the sets that come with farfield, what a file holds, and other formats."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from farfield.cli import convert
 from farfield.data.catalogue import PREFIX, copy_embedded, embedded_sets
 from farfield.data.check import KeyReport, Report, check_file
 
@@ -17,13 +18,13 @@ _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add ``data`` and its three verbs."""
+    """Add ``data`` and its four verbs."""
     parser = subparsers.add_parser(
         "data",
         help="data sets that come with farfield; what a file holds and what is wrong with it",
         description="Data sets that come with farfield, and a look into any file of structures.",
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|get|check")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|get|check|convert")
     verbs.add_parser("list", help="sets that can be used as embedded:NAME").set_defaults(run=run)
     get = verbs.add_parser("get", help="copy a set out as NAME.xyz")
     get.add_argument("name", help="as farfield data list gives it")
@@ -37,6 +38,7 @@ def add_parser(subparsers: Any) -> None:
         "files", nargs="+", metavar="FILE", help="extxyz, ASE database, anything ASE reads, embedded:NAME"
     )
     check.set_defaults(run=run)
+    convert.add_parser(verbs)
 
 
 def run(args: argparse.Namespace) -> int:

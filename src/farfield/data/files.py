@@ -1,51 +1,68 @@
 """From a path to structures, with everything the file says and nothing lost on the way."""
 
 import difflib
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from io import StringIO
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import ase
-import ase.db
-import ase.io
-from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
 
 from farfield.data.catalogue import PREFIX, find_embedded
+from farfield.data.formats import database, dpdata, extxyz, lammps, npz
+from farfield.data.formats.kinds import DATABASES, kind_of
+from farfield.data.formats.other import read_by_ase
+from farfield.data.formats.remarks import Remarks
+from farfield.data.formats.text import lines_of
 from farfield.errors import InputError
 from farfield.notices import OnNotice, unheard
 
-_DATABASES = frozenset({"db", "json", "aselmdb"})
+OnProgress = Callable[[int, int], None]
+"""Hears how much of how much is read."""
 
 
 def load_structures(
     path: Path | str, *, skip_unreadable: bool = False, on_notice: OnNotice = unheard
 ) -> list[ase.Atoms]:
-    """Read every frame of a file: extxyz, an ASE database, anything ASE reads, or ``embedded:NAME``.
+    """Read every frame of a file, or of a folder of DeePMD's: all that ``iter_structures`` gives.
 
-    ``skip_unreadable`` leaves out frames that cannot be read, and says how many; ``on_notice`` hears what was read in
-    another way than it is written.
+    Raises:
+        InputError: as ``iter_structures``.
+    """
+    return list(iter_structures(path, skip_unreadable=skip_unreadable, on_notice=on_notice))
+
+
+def iter_structures(
+    path: Path | str,
+    *,
+    skip_unreadable: bool = False,
+    on_notice: OnNotice = unheard,
+    on_progress: OnProgress = lambda done, total: None,  # noqa: ARG005
+) -> Iterator[ase.Atoms]:
+    """Read frame after frame: extxyz, an ASE database, MD17-style npz, what ASE or dpdata reads, or ``embedded:NAME``.
+
+    Memory holds one frame of extxyz at a time. ``skip_unreadable`` leaves out frames that cannot be read, and says how
+    many; ``on_notice`` hears, after the last frame, what was read in another way than it is written.
 
     Raises:
         InputError: no such file, an empty one, or one that is cut short or malformed (naming frame and line).
     """
     path = existing(path)
-    kind = _kind(path)
-    if kind == "extxyz":
-        frames = [_parsed(path, chunk) for chunk in _chunks(path)]
-    elif kind in _DATABASES:
-        frames = list(_database_rows(path))
-    else:
-        frames = _read_by_ase(path, kind)
-    if not frames:
-        raise InputError(f"{path} holds no structures")
-    return frames
+    remarks, count = Remarks(skip_unreadable), 0
+    for atoms in _frames(path, kind_of(path), remarks, on_progress):
+        count += 1
+        yield atoms
+    remarks.tell(path, count, on_notice)
+    if not count:
+        why = f": {remarks.first_reason}" if remarks.first_reason else ""
+        raise InputError(f"{path} holds no structures{why}")
+
+
+def leaves_units_open(path: Path | str) -> bool:
+    """Whether the format says nothing of units, and habit neither: npz, where MD17 has kcal/mol."""
+    return Path(path).suffix.lower() == ".npz"
 
 
 def existing(path: Path | str) -> Path:
-    """Where the file is; ``embedded:NAME`` is resolved.
+    """Where the file or folder is; ``embedded:NAME`` is resolved.
 
     Raises:
         InputError: no such file; the nearest names in its folder are suggested.
@@ -53,10 +70,8 @@ def existing(path: Path | str) -> Path:
     if str(path).startswith(PREFIX):
         return find_embedded(str(path).removeprefix(PREFIX)).path
     path = Path(path)
-    if path.is_file():
+    if path.is_file() or path.is_dir():
         return path
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, expected a file of structures")
     if not path.parent.is_dir():
         raise InputError(f"{path} does not exist, nor does its folder {path.parent}")
     near = difflib.get_close_matches(path.name, [f.name for f in path.parent.iterdir() if f.is_file()], 3, 0.65)
@@ -64,129 +79,42 @@ def existing(path: Path | str) -> Path:
     raise InputError(f"{path} does not exist. {hint}".rstrip())
 
 
-def _kind(path: Path) -> str:
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty")
+def _frames(path: Path, kind: str, remarks: Remarks, on_progress: OnProgress) -> Iterator[ase.Atoms]:
+    if kind == "extxyz":
+        yield from _extxyz(path, remarks, on_progress)
+    elif kind in DATABASES:
+        yield from database.rows(path, remarks)
+    elif kind == "npz":
+        yield from npz.frames(path, remarks)
+    elif kind == lammps.KIND:
+        yield from lammps.read_dump(path, remarks)
+    elif kind.startswith(dpdata.PREFIX):
+        yield from dpdata.frames(path, kind, remarks)
+    else:
+        yield from _by_ase_or_dpdata(path, kind, remarks)
+
+
+def _extxyz(path: Path, remarks: Remarks, on_progress: OnProgress) -> Iterator[ase.Atoms]:
+    size, told = path.stat().st_size, 0
+    with lines_of(path) as lines:
+        for atoms in extxyz.frames(lines, remarks):
+            if lines.latin1:
+                remarks.add("note", "what is no UTF-8 is read as Latin-1")
+                lines.latin1 = False  # said of this frame
+            if (read := lines.bytes_read()) > told:  # not at every frame: files are read by the kilobyte
+                on_progress(read, size)
+                told = read
+            yield atoms
+
+
+def _by_ase_or_dpdata(path: Path, kind: str, remarks: Remarks) -> Iterator[ase.Atoms]:
+    """What ASE reads; what it gives up on, dpdata may know better."""
     try:
-        kind = str(filetype(str(path)))
-    except UnknownFileTypeError as failure:
-        raise InputError(_unknown_format(path)) from failure
-    except (OSError, EOFError, ValueError) as failure:
-        raise InputError(f"cannot read {path}: {failure}") from failure
-    if kind not in ioformats:
-        raise InputError(_unknown_format(path))
-    return "extxyz" if kind == "xyz" else kind
-
-
-def _unknown_format(path: Path) -> str:
-    return f"{path}: neither its name nor its content tells what format it is; expected extxyz, or a format of ASE's"
-
-
-def _database_rows(path: Path) -> Iterator[ase.Atoms]:
-    """ASE's own reader drops key-value pairs and data; here they become ``info``."""
-    try:
-        with ase.db.connect(str(path)) as database:
-            for row in database.select():
-                atoms = row.toatoms()
-                atoms.info = {**row.key_value_pairs, **row.data}
-                yield atoms
-    except Exception as failure:  # sqlite, json and lmdb each have their own
-        raise InputError(f"cannot read the database {path}: {type(failure).__name__}: {failure}") from failure
-
-
-def _read_by_ase(path: Path, kind: str) -> list[ase.Atoms]:
-    try:
-        frames = ase.io.read(path, index=":", format=kind)
-    except Exception as failure:  # dozens of readers, each with its own way of giving up
-        reason = f"{type(failure).__name__}: {failure}".rstrip(": ")
-        raise InputError(f"cannot read {path} as {kind}: {reason}") from failure
-    return [frames] if isinstance(frames, ase.Atoms) else list(frames)
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """The lines of one frame of an extxyz file."""
-
-    frame: int
-    first_line: int  # counted from 1
-    lines: list[str]
-
-
-def _chunks(path: Path) -> Iterator[_Chunk]:
-    """Cut an extxyz file into frames. ASE stops at a blank line and reads past missing columns; this does not."""
-    lines = _text_lines(path)
-    at = frame = 0
-    while at < len(lines):
-        if not lines[at].strip() and not any(line.strip() for line in lines[at:]):
-            return
-        where = f"{path}, frame {frame}, line {at + 1}"
-        atoms = _atom_count(lines[at], where)
-        end = at + 2 + atoms
-        if end > len(lines):
-            raise InputError(
-                f"{path}, frame {frame}: line {at + 1} announces {atoms} atoms, "
-                f"but the file ends after {max(len(lines) - at - 2, 0)} of them: it was cut short"
-            )
-        while end < len(lines) and lines[end].lstrip().startswith("VEC"):  # cell vectors in ADF's dialect
-            end += 1
-        yield _Chunk(frame, at + 1, lines[at:end])
-        at, frame = end, frame + 1
-
-
-def _text_lines(path: Path) -> list[str]:
-    try:
-        with open_with_compression(str(path)) as file:
-            text: str = file.read()
-    except (OSError, UnicodeDecodeError, EOFError) as failure:
-        raise InputError(f"cannot read {path} as text: {failure}") from failure
-    return text.splitlines()
-
-
-def _atom_count(line: str, where: str) -> int:
-    if not line.strip():
-        raise InputError(f"{where} is blank where the number of atoms of a frame should stand: delete the blank line")
-    try:
-        count = int(line)
-    except ValueError:
-        raise InputError(f"{where}: expected the number of atoms of a frame, found {line.strip()[:60]!r}") from None
-    if count < 1:
-        raise InputError(f"{where}: a frame of {count} atoms")
-    return count
-
-
-def _parsed(path: Path, chunk: _Chunk) -> ase.Atoms:
-    _check_columns(path, chunk)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found: Any = ase.io.read(StringIO("\n".join(chunk.lines) + "\n"), index=0, format="extxyz")
-    except Exception as failure:  # ASE lets KeyError, ValueError, AssertionError and more through
-        reason = f"{type(failure).__name__}: {failure}".rstrip(": ")
-        raise InputError(
-            f"{path}, frame {chunk.frame} (line {chunk.first_line}): cannot be read: {reason}"
-        ) from failure
-    atoms: ase.Atoms = found
-    return atoms
-
-
-def _check_columns(path: Path, chunk: _Chunk) -> None:
-    """Every atom line has as many columns as ``Properties`` says; nothing is shifted or dropped."""
-    declared = _declared_columns(chunk.lines[1])
-    atoms = int(chunk.lines[0])
-    for offset, line in enumerate(chunk.lines[2 : 2 + atoms], 2):
-        found = len(line.split())
-        if found < (declared or 4) or (declared and found > declared):
-            expected = f"{declared} as Properties says" if declared else "at least 4 (element x y z)"
-            raise InputError(
-                f"{path}, frame {chunk.frame}, line {chunk.first_line + offset}: "
-                f"atom {offset - 2} has {found} columns, expected {expected}"
-            )
-
-
-def _declared_columns(comment: str) -> int | None:
-    """Columns that ``Properties=species:S:1:pos:R:3:...`` announces; None where there is no such entry."""
-    _, found, rest = comment.partition("Properties=")
-    if not found or not rest.split():
-        return None
-    widths = rest.split()[0].strip("\"'").split(":")[2::3]
-    return sum(int(w) for w in widths) if all(w.isdigit() for w in widths) else None
+        yield from read_by_ase(path, kind)
+    except InputError as failure:
+        if (other := dpdata.format_of(path)) is None:
+            raise
+        try:
+            yield from dpdata.frames(path, other, remarks)
+        except InputError as again:
+            raise InputError(f"{failure}; {again}") from again

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from farfield.errors import InputError
-from farfield.system import NeighborList, System, check_cell
+from farfield.system import FARTHEST, NeighborList, System, check_cell
 
 if TYPE_CHECKING:
     from farfield.geometry.bins import Batch
@@ -147,11 +147,16 @@ def _check(positions: Array, cells: Array, periodic: Array) -> None:
     if not np.isfinite(positions).all():
         atom = int(np.flatnonzero(~np.isfinite(positions).all(1))[0])
         raise InputError(f"atom {atom} of the batch is at {positions[atom]}: positions must be finite")
+    if len(positions) and np.abs(positions).max() > FARTHEST:
+        atom = int(np.abs(positions).max(1).argmax())
+        raise InputError(f"atom {atom} of the batch is at {positions[atom]} Å: no such place")
     if not periodic.any():
         return
     whole = periodic.all(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fine = np.abs(np.linalg.det(cells)) > 1e-5 * np.linalg.norm(cells, axis=2).prod(1)
+    with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(cells, axis=2)
+        fine = (np.abs(np.linalg.det(cells)) > 1e-5 * lengths.prod(1)) & (lengths > 1).all(1)
+        fine &= np.abs(cells).max((1, 2)) <= FARTHEST
     suspects = np.flatnonzero(np.where(whole, ~fine, periodic.any(1)) | ~np.isfinite(cells).all((1, 2)))
     for k in suspects.tolist():
         check_cell(cells[k], periodic[k], f"structure {k}: " if len(cells) > 1 else "")

@@ -1,0 +1,108 @@
+"""numpy archives in the manner of MD17: arrays of coordinates, elements, energies, forces under usual names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ase
+import numpy as np
+from numpy.typing import NDArray
+
+from farfield.data.formats.remarks import Remarks
+from farfield.errors import InputError
+
+Array = NDArray[Any]
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "positions": ("R", "coords", "coordinates", "coord", "positions", "pos", "xyz"),
+    "numbers": ("z", "Z", "nuclear_charges", "numbers", "atomic_numbers", "species"),
+    "energy": ("E", "energies", "energy"),
+    "forces": ("F", "forces", "force"),
+    "cell": ("cell", "cells", "lattice", "box"),
+    "pbc": ("pbc",),
+}
+"""Names in use for each array, the likeliest first."""
+
+
+def frames(path: Path, remarks: Remarks) -> Iterator[ase.Atoms]:
+    """Read an archive of one composition; energies and forces become ``info["energy"]`` and ``arrays["forces"]``.
+
+    Raises:
+        InputError: no archive of plain arrays, no coordinates or elements, or shapes that do not fit.
+    """
+    arrays = _arrays(path)
+    found = {name: next((key for key in keys if key in arrays), None) for name, keys in NAMES.items()}
+    if absent := [name for name in ("positions", "numbers") if found[name] is None]:
+        wanted = "; ".join(f"{name} as {' or '.join(NAMES[name])}" for name in absent)
+        raise InputError(f"{path} lacks {wanted} (it has: {', '.join(arrays)})")
+    shaped = _shaped(path, {name: arrays[key] for name, key in found.items() if key is not None})
+    said = [f"{key} = {arrays[key]}" for key in ("r_unit", "e_unit", "theory") if key in arrays]
+    spare = [key for key in arrays if key not in found.values() and not key.startswith(("r_unit", "e_unit"))]
+    for k in range(len(shaped["positions"])):
+        if spare:
+            remarks.add("note", "arrays that are not read", spare)
+        if said:
+            remarks.add("note", "the file says", said)
+        yield _atoms({name: array[k] for name, array in shaped.items()})
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as failure:  # zip, zlib and numpy each have their own
+        raise InputError(f"cannot read {path} as numpy arrays: {type(failure).__name__}: {failure}") from failure
+
+
+def _shaped(path: Path, arrays: dict[str, Array]) -> dict[str, Array]:
+    """Every array with a row for every frame."""
+    positions = arrays["positions"]
+    if positions.ndim == 2:
+        positions = positions[None]
+    if positions.ndim != 3 or positions.shape[2] != 3 or not positions.size:
+        raise InputError(f"{path}: coordinates have the shape {arrays['positions'].shape}, expected (frames, atoms, 3)")
+    frames, atoms = positions.shape[:2]
+    numbers = arrays["numbers"]
+    if numbers.dtype.kind not in "iuf" or (numbers != np.rint(numbers)).any() or not 1 <= numbers.min() <= 118:
+        raise InputError(f"{path}: atomic numbers must be integers in 1-118, found {numbers.min()} to {numbers.max()}")
+    of_frames = {"positions": (atoms, 3), "numbers": (atoms,), "energy": (), "forces": (atoms, 3)}
+    return {
+        name: _rows(path, name, array, (frames, *of_frames[name]))
+        if name in of_frames
+        else _boxes(path, name, array, frames)
+        for name, array in arrays.items()
+    }
+
+
+def _rows(path: Path, name: str, array: Array, shape: tuple[int, ...]) -> Array:
+    """The array in the shape wanted; elements may be given once for all frames, axes of length 1 may be spare."""
+    if name == "numbers" and array.shape == shape[1:]:
+        return np.broadcast_to(array, shape)
+    if array.dtype.kind in "iuf" and [n for n in array.shape if n > 1] == [n for n in shape if n > 1]:
+        return array.reshape(shape)
+    raise InputError(f"{path}: {name} has the shape {array.shape} ({array.dtype}), expected {shape}")
+
+
+def _boxes(path: Path, name: str, array: Array, frames: int) -> Array:
+    """Cells or periodicities: one for all frames, or one for each."""
+    one = [(3, 3), (3,)] if name == "cell" else [(3,), ()]
+    if array.dtype.kind in "iufb" and array.shape in [(frames, *shape) for shape in one] and array.shape != (3, 3):
+        return array
+    if array.dtype.kind in "iufb" and array.shape in one:
+        return np.broadcast_to(array, (frames, *array.shape))
+    raise InputError(f"{path}: {name} has the shape {array.shape} ({array.dtype}), expected {one[0]}, for all or each")
+
+
+def _atoms(row: dict[str, Array]) -> ase.Atoms:
+    cell = row.get("cell")
+    atoms = ase.Atoms(
+        row["numbers"].astype(np.int64),
+        positions=row["positions"].astype(np.float64),
+        cell=cell,
+        pbc=row.get("pbc", cell is not None and bool(np.any(cell))),
+    )
+    if "energy" in row:
+        atoms.info["energy"] = float(row["energy"])
+    if "forces" in row:
+        atoms.set_array("forces", row["forces"].astype(np.float64))
+    return atoms
