@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from farfield.cli.notices import show_notice
 from farfield.cli.progress import ProgressDisplay
 from farfield.cli.train import configured, keys_help, run_folder, show
 from farfield.errors import InputError
@@ -36,6 +37,6 @@ def run(args: argparse.Namespace) -> int:
     runs = runs_of(config, kinds)
     with ProgressDisplay() as display:
         jobs = {name: display.job(name) for name in runs}
-        results = compare(runs, folder, workers=args.workers, on_progress=jobs)
+        results = compare(runs, folder, workers=args.workers, on_progress=jobs, on_notice=show_notice)
     show(results, folder)
     return 0

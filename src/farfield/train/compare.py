@@ -16,6 +16,7 @@ import torch
 from farfield.config import to_plain, validated
 from farfield.errors import InputError
 from farfield.model import load
+from farfield.notices import OnNotice, unheard
 from farfield.paradigms.registry import PARADIGMS
 from farfield.report import RunResult
 from farfield.train.config import RunConfig
@@ -68,13 +69,21 @@ def _name(room: Any, rooms: Sequence[Any]) -> str:
 
 
 def compare(
-    runs: dict[str, RunConfig], folder: Path, *, workers: int, on_progress: dict[str, OnProgress]
+    runs: dict[str, RunConfig],
+    folder: Path,
+    *,
+    workers: int,
+    on_progress: dict[str, OnProgress],
+    on_notice: OnNotice = unheard,
 ) -> list[RunResult]:
     """Train every run in ``folder/NAME`` (``workers`` at a time) and write ``folder/report.html``.
 
-    All of them are prepared first, so that what is wrong with any is said before the first epoch of one.
+    All of them are prepared first, so that what is wrong with any is said before the first epoch of one; ``on_notice``
+    hears once what is to be known of all of them.
     """
     jobs = {name: prepare(config, name) for name, config in runs.items()}
+    for notice in dict.fromkeys(notice for job in jobs.values() for notice in job.notices):
+        on_notice(notice)
     if workers == 1:
         found = [train(job, folder / name, on_progress=on_progress[name]) for name, job in jobs.items()]
     else:
