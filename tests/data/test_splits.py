@@ -164,7 +164,7 @@ def test_one_structure_stays_on_one_side(tmp_path, seed):
     splits = split(tmp_path, frames + again, seed=seed, valid_fraction=0.3, test_fraction=0.2)
     sides = [{structure_of(frame) for frame in part} for part in splits.named().values()]
     assert not sides[0] & sides[1] and not sides[0] & sides[2] and not sides[1] & sides[2]
-    assert (len(splits.valid), len(splits.test)) == (4, 3)
+    assert 3 <= len(splits.valid) <= 4 and 2 <= len(splits.test) <= 3
 
 
 def test_another_charge_makes_another_structure(tmp_path):

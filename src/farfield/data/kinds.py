@@ -23,11 +23,11 @@ def is_isolated(system: System) -> bool:
 def structure_of(frame: Frame) -> bytes:
     """The same for frames with the same atoms in the same places, cell and conditions, whatever their labels."""
     system = frame.system
-    parts = [system.numbers, system.periodic, system.positions, system.cell, system.charge, system.spin]
     named = [value for _, value in sorted(system.conditions.items())]
-    # adding 0 makes zeros of both signs one
-    rounded = [np.round(part.numpy(), _DECIMALS) + 0 for part in (*parts, *named)]
-    return repr(sorted(system.conditions)).encode() + b"".join(part.tobytes() for part in rounded)
+    exact = [part.numpy() for part in (system.numbers, system.periodic)]
+    floats = (system.positions, system.cell, system.charge, system.spin, *named)
+    rounded = [np.round(part.numpy(), _DECIMALS) + 0.0 for part in floats]  # adding 0 makes zeros of both signs one
+    return repr(sorted(system.conditions)).encode() + b"".join(part.tobytes() for part in (*exact, *rounded))
 
 
 def elements_of(frame: Frame) -> set[str]:

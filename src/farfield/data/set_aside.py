@@ -58,13 +58,14 @@ def set_aside(pool: Pool, valid: int, test: int) -> Parts:
     label, too, where that leaves enough to set aside. Where there is nothing to mend, the first frames of the
     permutation validate, and the next are the test.
     """
-    bundles = pool.bundles()
+    # what is too large to be set aside comes last, and so trains before what is small
+    bundles = sorted(pool.bundles(), key=lambda bundle: len(bundle) if len(bundle) > max(valid, test) else 0)
     elements = _last([[elements_of(pool.frames[k]) for k in bundle] for bundle in bundles])
     others = _last([[circumstances_of(pool.frames[k]) for k in bundle] for bundle in bundles])
     single = {n for n, bundle in enumerate(bundles) if any(is_isolated(pool.frames[k].system) for k in bundle)}
     parts = _dealt(bundles, single | elements | others, (valid, test))
     if (len(parts.valid), len(parts.test)) != (valid, test):
-        parts = max(parts, _dealt(bundles, single | elements, (valid, test)), key=lambda p: _filled(p))
+        parts = max(parts, _dealt(bundles, single | elements, (valid, test)), key=_filled)
     return parts
 
 

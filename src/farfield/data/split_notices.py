@@ -65,11 +65,12 @@ def torn_groups(pool: list[Frame], config: DataConfig, parts: Parts) -> Iterator
     if config.split_by == "group" or config.group == ANNOTATIONS["group"]:
         return
     learned, aside = ({pool[k].group for k in part} for part in (parts.train, [*parts.valid, *parts.test]))
-    if both := learned & aside:
+    if len(learned | aside) > 1 and (both := learned & aside):
+        groups = f"{len(both)} group{'s' * (len(both) > 1)}"
         yield Notice(
             "note",
-            f'frames of {len(both)} groups ("{config.group}") are in training and set aside, too; split_by: group '
-            "keeps groups whole",
+            f'frames of {groups} ("{config.group}") are in training and set aside, too; split_by: group keeps groups '
+            "whole",
         )
 
 
