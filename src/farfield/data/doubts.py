@@ -9,6 +9,7 @@ import numpy as np
 from farfield.data.config import CONDITIONS, DataConfig
 from farfield.data.frame import Frame
 from farfield.data.keys import Numbers, as_numbers, find_value, results
+from farfield.data.kinds import structure_of
 from farfield.data.spellings import is_multiplicity, overlooked
 from farfield.data.unlabelled import has_label
 from farfield.notices import Notice
@@ -77,7 +78,7 @@ def doubts_of_labels(frames: Sequence[Frame]) -> Iterator[Notice]:
     force = max((_largest(frame) for frame in several), default=0.0)
     for target in sorted({name for frame in several for name in frame.labels.targets}):
         labelled = [frame for frame in several if has_label(frame, target)]
-        if len(labelled) > 1 and (value := _constant(labelled, target)) is not None:
+        if len({structure_of(frame) for frame in labelled}) > 1 and (value := _constant(labelled, target)) is not None:
             beside = f" while forces reach {force:.3g} eV/Å" if force > _PUSHED and target != "forces" else ""
             if beside or target == "forces":
                 yield Notice(
