@@ -234,7 +234,7 @@ def test_virial_is_not_a_stress(read, key):
 
 
 def test_stress_is_not_a_virial(read):
-    with pytest.raises(InputError, match="looks like a stress.*write stress: dft_stress"):
+    with pytest.raises(InputError, match=r"looks like a stress.*write stress: dft_stress"):
         read(FRAME, virial="dft_stress")
 
 

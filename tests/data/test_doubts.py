@@ -36,7 +36,8 @@ def test_conditions_by_another_name(tmp_path):
     frames = pairs()
     frames[1].info["total_charge"] = 1
     _, (said,) = read(tmp_path, frames)
-    assert said.startswith("warning: ") and 'a.xyz: info has "total_charge", 1 in 1 of 4 frames' in said
+    assert said.startswith("warning: ")
+    assert 'a.xyz: info has "total_charge", 1 in 1 of 4 frames' in said
 
 
 @pytest.mark.parametrize("key", ["free_energy", "REF_free_energy", "FreeEnergy"])
@@ -45,7 +46,8 @@ def test_two_energies_of_which_forces_follow_the_other(tmp_path, key):
     for frame in frames:
         frame.info[key] = frame.info["energy"] - 0.2
     _, (said,) = read(tmp_path, frames)
-    assert said.startswith("note") and f'"energy" and "{key}" differ by up to 0.1 eV/atom' in said
+    assert said.startswith("note")
+    assert f'"energy" and "{key}" differ by up to 0.1 eV/atom' in said
     assert said.endswith(f"energy: {key}")
     assert read(tmp_path, frames, energy=key)[1] == []
     assert read(tmp_path, frames, forces=None)[1] == []
@@ -89,9 +91,11 @@ def test_multiplicities(tmp_path):
     for frame in frames:
         frame.info["mult"] = 3
     found, heard = read(tmp_path, frames, spin="mult", spin_unit="multiplicity")
-    assert found[0].system.spin.item() == 2 and not heard
+    assert found[0].system.spin.item() == 2
+    assert not heard
     found, (said,) = read(tmp_path, frames, spin="mult")
-    assert found[0].system.spin.item() == 3 and "spin_unit: multiplicity" in said
+    assert found[0].system.spin.item() == 3
+    assert "spin_unit: multiplicity" in said
     assert read(tmp_path, pairs(), spin_unit="multiplicity")[0][0].system.spin.item() == 0
 
 
@@ -118,8 +122,10 @@ def test_molecules_in_boxes_have_dipoles_once_it_is_said(tmp_path):
     with pytest.raises(InputError, match='molecules in a box, data: pbc: "F F F" says so; if not, dipole: null'):
         read(tmp_path, boxed(), dipole="dipole")
     found, heard = read(tmp_path, boxed(15.0), dipole="dipole", pbc="F F F")
-    assert found[0].labels.dipole.tolist() == [[0, 0, 1.0]] and not heard
-    assert not found[0].system.periodic.any() and found[0].system.volume().item() == 0
+    assert found[0].labels.dipole.tolist() == [[0, 0, 1.0]]
+    assert not heard
+    assert not found[0].system.periodic.any()
+    assert found[0].system.volume().item() == 0
     np.testing.assert_allclose(found[0].system.positions, boxed(15.0)[0].positions)
 
 
@@ -127,7 +133,8 @@ def test_molecules_that_their_box_has_torn_apart(tmp_path):
     frames = boxed()
     frames[2].positions = [[0, 0, 0.5], [0, 0, 29.0]]
     _, (said,) = read(tmp_path, frames, pbc="F F F")
-    assert "pbc: F F F tears apart" in said and "in 1 of 4 frames (first: 2)" in said
+    assert "pbc: F F F tears apart" in said
+    assert "in 1 of 4 frames (first: 2)" in said
 
 
 def test_periodicity_along_some_axes(tmp_path):

@@ -163,8 +163,11 @@ def test_one_structure_stays_on_one_side(tmp_path, seed):
         frame.info["energy"] = 7.0  # another label makes it no other structure
     splits = split(tmp_path, frames + again, seed=seed, valid_fraction=0.3, test_fraction=0.2)
     sides = [{structure_of(frame) for frame in part} for part in splits.named().values()]
-    assert not sides[0] & sides[1] and not sides[0] & sides[2] and not sides[1] & sides[2]
-    assert 3 <= len(splits.valid) <= 4 and 2 <= len(splits.test) <= 3
+    assert not sides[0] & sides[1]
+    assert not sides[0] & sides[2]
+    assert not sides[1] & sides[2]
+    assert 3 <= len(splits.valid) <= 4
+    assert 2 <= len(splits.test) <= 3
 
 
 def test_another_charge_makes_another_structure(tmp_path):
@@ -176,7 +179,7 @@ def test_another_charge_makes_another_structure(tmp_path):
 
 
 def test_nothing_that_could_be_set_aside(tmp_path):
-    with pytest.raises(InputError, match="none of the 3 frames in .* can be set aside for validation"):
+    with pytest.raises(InputError, match=r"none of the 3 frames in .* can be set aside for validation"):
         split(tmp_path, [atom("Na"), atom("Cl"), atom("K")])
     with pytest.raises(InputError, match="can be set aside for validation"):
         split(tmp_path, clusters(1) * 5)

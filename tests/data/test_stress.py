@@ -99,7 +99,7 @@ def test_a_large_stress_whose_unit_is_stated(tmp_path):
     atoms = salt(S=100 * STRESS, W=-100 * VOLUME * STRESS)
     config = {"stress": "S", "stress_unit": "eV/angstrom^3"}
     np.testing.assert_allclose(stress_of(tmp_path, atoms, **config), 100 * STRESS)
-    with pytest.raises(InputError, match="virial = 'W' makes a stress of 3 eV/Å³ = 480.7 GPa.*energy_unit"):
+    with pytest.raises(InputError, match=r"virial = 'W' makes a stress of 3 eV/Å³ = 480.7 GPa.*energy_unit"):
         read(tmp_path, [atoms], virial="W")
     np.testing.assert_allclose(stress_of(tmp_path, atoms, virial="W", energy_unit="eV"), 100 * STRESS)
 
@@ -119,7 +119,7 @@ def test_a_frame_that_has_only_one_of_them_uses_it(tmp_path):
         np.testing.assert_allclose(frame.labels.stress[0], STRESS)
     with pytest.raises(InputError, match=r"stress = 'S' or virial = 'W' is in 3 of 4 frames \(not in frame 3\)"):
         read(tmp_path, [*frames, salt()], stress="S", virial="W")
-    with pytest.raises(InputError, match='has no info "virail".*virial: null'):
+    with pytest.raises(InputError, match=r'has no info "virail".*virial: null'):
         read(tmp_path, frames[:1], stress="S", virial="virail")
 
 
