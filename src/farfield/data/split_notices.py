@@ -20,7 +20,7 @@ def mended(pool: list[Frame], config: DataConfig, wanted: tuple[int, int], parts
         return
     order = Pool(pool, config.seed, by_group=False).permuted()
     aside, rest = order[: sum(wanted)], order[sum(wanted) :]
-    said = [*_kept_back(pool, aside, rest), *_kept_together(pool, order, wanted)]
+    said = [*_kept_back(pool, aside, rest, parts.train), *_kept_together(pool, order, wanted)]
     if said:
         yield Notice("note", "split: " + "; ".join(said))
     if (len(parts.valid), len(parts.test)) != wanted:
@@ -31,12 +31,12 @@ def mended(pool: list[Frame], config: DataConfig, wanted: tuple[int, int], parts
         )
 
 
-def _kept_back(pool: list[Frame], aside: list[int], rest: list[int]) -> Iterator[str]:
-    """Frames that would be set aside, and train."""
+def _kept_back(pool: list[Frame], aside: list[int], rest: list[int], learned: list[int]) -> Iterator[str]:
+    """Frames that would be set aside, beside the ``rest``, and are ``learned``."""
     single = [k for k in aside if is_isolated(pool[k].system)]
     kept = [f"{len(single)} single atom{'s' * (len(single) > 1)}"] if single else []
     trained = {kind for k in (*rest, *single) for kind in _kinds(pool[k])}
-    for kind in sorted({kind for k in aside for kind in _kinds(pool[k])} - trained):
+    for kind in sorted({kind for k in set(aside) & set(learned) for kind in _kinds(pool[k])} - trained):
         count = sum(kind in _kinds(pool[k]) for k in aside)
         kept.append(f"the only frame with {kind}" if count == 1 else f"one of {count} frames with {kind}")
     if kept:
