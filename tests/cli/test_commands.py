@@ -236,3 +236,19 @@ def test_md_says_how_much_the_energy_has_changed_since_the_start(place, capsys):
     assert rows[-1] != rows[0]
     assert main([*command, "--steps", "2", "--ensemble", "nvt", "--out", "warm.traj"]) == 0
     assert "since the start" not in capsys.readouterr().out
+
+
+def test_conditions_by_another_name_are_said_once_by_every_command(place, capsys):
+    frames = ase.io.read("argon.xyz", ":")
+    for frame in frames:
+        frame.info["total_charge"] = 1
+    ase.io.write("argon.xyz", frames, format="extxyz")
+    few = ["--train.epochs", "1"]
+    said = 'argon.xyz: info has "total_charge", 1 in 12 of 12 frames'
+    assert main(["train", "run.yaml", "--out", "run", *few]) == 0
+    assert capsys.readouterr().err.count(said) == 1
+    assert main(["evaluate", "run/model.pt", "argon.xyz"]) == 0
+    assert capsys.readouterr().err.count(said) == 1
+    kinds = ["--paradigms", "short_range,charges", "--probe", "false"]
+    assert main(["compare", "run.yaml", "--out", "both", *kinds, *few]) == 0
+    assert capsys.readouterr().err.count(said) == 1

@@ -13,6 +13,7 @@ from farfield.errors import InputError
 
 HEADER = "Properties=species:S:1:pos:R:3:forces:R:3"
 ATOMS = "O 0 0 0 0.1 0 0\nH 0.96 0 0 -0.1 0 0\n"
+BOX = 'Lattice="5 0 0 0 5 0 0 0 5"'
 FRAME = f"2\n{HEADER} energy=-1.5\n{ATOMS}"
 
 
@@ -213,17 +214,23 @@ def test_forces_of_two_columns(read):
 
 def test_asymmetric_stress(read):
     with pytest.raises(InputError, match=r"not symmetric"):
-        read(frame('energy=1 dft_stress="1 2 0 0 1 0 0 0 1"'), stress="dft_stress")
+        read(frame(f'energy=1 dft_stress="1 2 0 0 1 0 0 0 1" {BOX}'), stress="dft_stress")
 
 
 def test_stress_of_four_numbers(read):
     with pytest.raises(InputError, match=r"expected 9, 3 × 3 or 6 numbers"):
-        read(frame('energy=1 dft_stress="1 2 3 4"'), stress="dft_stress")
+        read(frame(f'energy=1 dft_stress="1 2 3 4" {BOX}'), stress="dft_stress")
 
 
-def test_virial_is_not_a_stress(read):
-    with pytest.raises(InputError, match=r"looks like a virial"):
-        read(FRAME, stress="virial")
+@pytest.mark.parametrize("key", ["virial", "REF_virial", "dft-Virial", "virials"])
+def test_virial_is_not_a_stress(read, key):
+    with pytest.raises(InputError, match=f"looks like a virial.*write virial: {key}"):
+        read(FRAME, stress=key)
+
+
+def test_stress_is_not_a_virial(read):
+    with pytest.raises(InputError, match=r"looks like a stress.*write stress: dft_stress"):
+        read(FRAME, virial="dft_stress")
 
 
 def test_periodic_without_a_cell(read):

@@ -70,3 +70,14 @@ def test_stopped(copper, monkeypatch, capsys):
     assert main(["label", str(copper), "--engine", EMT]) == 130
     assert "kept in" in (said := capsys.readouterr().out)
     assert "cu_labelled.xyz.parts" in said
+
+
+def test_charges_by_another_name_are_said_before_the_first_frame(copper, capsys, monkeypatch):
+    atoms = ase.io.read(copper)
+    atoms.info |= {"total_charge": 1, "spin_multiplicity": 1}
+    ase.io.write(copper, atoms, format="extxyz")
+    monkeypatch.setattr(label, "label_structures", lambda *_, **__: label.Outcome(1, {}))
+    assert main(["label", str(copper), "--engine", EMT]) == 0
+    said = capsys.readouterr().err
+    assert 'cu.xyz: info has "total_charge", 1 in 1 of 1 frames' in said
+    assert "multiplicity" not in said  # of no unpaired electron

@@ -165,9 +165,10 @@ def test_what_a_model_cannot_do_is_said_before_training(tiny, tmp_path, split):
 def test_data_in_a_field_that_a_model_cannot_take_is_said_before_training(tiny, tmp_path, paradigm, said):
     import ase
 
-    atoms = ase.Atoms("Ar2", [[0, 0, 0], [0, 0, 3.8]], cell=[8, 8, 8], pbc=True)
-    atoms.info |= {"energy": 1.0, "stress": np.zeros(9), "external_field": np.array([0, 0, 0.1])}
-    ase.io.write(tmp_path / "field.xyz", [atoms] * 3, format="extxyz")
+    frames = [ase.Atoms("Ar2", [[0, 0, 0], [0, 0, d]], cell=[8, 8, 8], pbc=True) for d in (3.7, 3.8, 3.9)]
+    for atoms in frames:
+        atoms.info |= {"energy": 1.0, "stress": np.zeros(9), "external_field": np.array([0, 0, 0.1])}
+    ase.io.write(tmp_path / "field.xyz", frames, format="extxyz")
     tiny["data"] = {"train": str(tmp_path / "field.xyz"), "forces": None, "stress": "stress"}
     tiny["model"]["paradigm"] = paradigm
     if said is None:

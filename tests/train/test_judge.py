@@ -5,7 +5,7 @@ import torch
 from farfield.config import validated
 from farfield.data.config import DataConfig
 from farfield.data.frame import Frame, Labels
-from farfield.data.read import load_splits
+from farfield.data.splits import load_splits
 from farfield.system import System
 from farfield.train.judge import fragments_of, smallest
 

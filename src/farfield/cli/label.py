@@ -6,9 +6,12 @@ from typing import Any
 
 from rich.console import Console
 
+from farfield.cli.notices import show_notice
 from farfield.cli.progress import ProgressDisplay
 from farfield.data.catalogue import PREFIX
 from farfield.data.files import load_structures
+from farfield.data.spellings import overlooked
+from farfield.notices import Notice
 from farfield.reference.contract import Engine
 from farfield.reference.engines import engine_named
 from farfield.reference.run import Outcome, label_structures, parts_folder
@@ -34,7 +37,9 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label, and say what failed; exit code 1 if any frame did."""
-    frames = load_structures(args.structures)
+    frames = load_structures(args.structures, on_notice=show_notice)
+    for said in overlooked([atoms.info for atoms in frames], {"total_charge": "charge", "spin": "spin"}):
+        show_notice(Notice("warning", f"{args.structures}: {said}"))
     options = {key: value for key in ("functional", "basis") if (value := getattr(args, key))}
     engine = engine_named(args.engine, options)
     out = args.out or _beside(args.structures)

@@ -23,8 +23,8 @@ from farfield.data.conversion import (
     PolarizabilityUnit,
     PolarizationUnit,
     SpinUnit,
-    StressOrder,
     StressUnit,
+    stress_components,
 )
 
 Target = Literal[
@@ -56,7 +56,15 @@ def _axes(value: Any) -> Any:
     raise ValueError('expected periodic axes such as "F F F" or "T T T"')
 
 
+def _order(value: Any) -> Any:
+    """Complain of an order of components that is none, before any file is read."""
+    if isinstance(value, str):
+        stress_components(value)
+    return value
+
+
 Periodicity = Annotated[tuple[bool, bool, bool], BeforeValidator(_axes)]
+StressOrder = Annotated[str, BeforeValidator(_order)]
 Key = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -117,7 +125,7 @@ class DataConfig:
     """Of the stress; eV/angstrom^3 where absent, and then no stress may be larger than any in that unit could be."""
     stress_order: StressOrder | None = None
     """Of six numbers of a stress or virial: voigt is xx yy zz yz xz xy (ASE), taken where absent, and said; vasp is
-    xx yy zz xy yz xz."""
+    xx yy zz xy yz xz; any other is spelt out like these."""
     spin_unit: SpinUnit = "unpaired"
     """Of the spin: the number of unpaired electrons 2S, or the multiplicity 2S + 1."""
     dipole_unit: DipoleUnit = "e*angstrom"
@@ -149,9 +157,11 @@ class DataConfig:
         return as_paths(self.train)
 
     @property
-    def keys(self) -> dict[Target, str]:
-        """Target → key in the file, of every target asked for."""
-        return {name: key for name in TARGETS if (key := getattr(self, name)) is not None}
+    def targets(self) -> dict[Target, dict[str, str]]:
+        """Every target asked for → field of this configuration → key in the file; a stress has two such fields."""
+        fields: dict[Target, tuple[str, ...]] = {name: (name,) for name in TARGETS} | {"stress": ("stress", "virial")}
+        asked = {t: {f: key for f in names if (key := getattr(self, f)) is not None} for t, names in fields.items()}
+        return {target: keys for target, keys in asked.items() if keys}
 
     @property
     def factors(self) -> Factors:

@@ -12,7 +12,6 @@ DipoleUnit = Literal["e*angstrom", "debye", "au"]
 PolarizationUnit = Literal["e/angstrom^2", "C/m^2", "e*angstrom"]
 PolarizabilityUnit = Literal["e^2*angstrom^2/V", "angstrom^3", "au"]
 SpinUnit = Literal["unpaired", "multiplicity"]
-StressOrder = Literal["voigt", "vasp"]
 FieldUnit = Literal["V/angstrom", "V/nm", "au"]
 
 _KJ_PER_MOL = 1 / 96.48533212331002
@@ -38,6 +37,9 @@ POLARIZABILITY: dict[PolarizabilityUnit, float] = {
     "angstrom^3": 1 / COULOMB,
     "au": BOHR**3 / COULOMB,
 }
+VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
+"""Components of a symmetric tensor in the order that ASE means."""
+STRESS_ORDERS = {"voigt": VOIGT, "vasp": ("xx", "yy", "zz", "xy", "yz", "xz")}
 FIELD: dict[FieldUnit, float] = {"V/angstrom": 1.0, "V/nm": 0.1, "au": HARTREE / BOHR}
 
 
@@ -56,6 +58,19 @@ class Factors:
     def forces(self) -> float:
         """eV/Å: forces come in the file's energy over its length."""
         return self.energy / self.length
+
+
+def stress_components(order: str) -> tuple[str, ...]:
+    """Which components six numbers are: of a name in ``STRESS_ORDERS``, or spelt out, ``"xx yy zz xy xz yz"``.
+
+    Raises:
+        ValueError: neither.
+    """
+    named = STRESS_ORDERS.get(order.strip().lower())
+    words = named or tuple("".join(sorted(word)) for word in order.lower().replace(",", " ").split())
+    if sorted(words) != sorted(VOIGT):
+        raise ValueError('expected voigt, vasp, or the six components in their order such as "xx yy zz xy yz xz"')
+    return words
 
 
 def condition_factor(name: str, energy: EnergyUnit | None, field: FieldUnit) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farfield.data.config import Target
+from farfield.errors import InputError
 
 Numbers = NDArray[np.float64]
 
@@ -51,6 +52,32 @@ def as_numbers(value: Any) -> Numbers | None:
         return found.astype(np.float64) if found.dtype.kind in "iuf" else None
     except (TypeError, ValueError):
         return None
+
+
+def numeric(raw: Any, where: str) -> Numbers:
+    """What a file says, as float64.
+
+    Raises:
+        InputError: it is no array of real numbers.
+    """
+    value = as_numbers(raw)
+    if value is None:
+        raise InputError(f"{where} should hold numbers, it holds {str(raw)[:40]!r}")
+    return value
+
+
+def refuse_not_finite(value: Numbers, target: Target, *, optional: bool, where: str) -> None:
+    """Complain of infinities, and of nan unless the target is ``optional``.
+
+    Raises:
+        InputError: naming the atom, where there is a value per atom.
+    """
+    wrong = np.isinf(value) if optional else ~np.isfinite(value)
+    if not wrong.any():
+        return
+    place = f" of atom {int(np.argwhere(wrong)[0, 0])}" if target in PER_ATOM else ""
+    hint = "" if np.isinf(value).any() else f"; where it is undefined on purpose: allow_missing: [{target}]"
+    raise InputError(f"{where}{place} is {value[wrong][0]:g}{hint}")
 
 
 def _atom_value(atoms: ase.Atoms, key: str) -> Any | None:

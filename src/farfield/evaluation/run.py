@@ -148,9 +148,10 @@ def _labels(frames: list[Frame], target: str, predicted: Floats) -> Floats:
     rows = []
     for k, frame in enumerate(frames):
         label = getattr(frame.labels, target)
-        # what this model has of molecules only
+        # what this model has of molecules only, and what there is of crystals only
         molecular = target == "dipole" or (target == "polarizability" and np.isnan(predicted[k]).all())
-        if label is None or (molecular and frame.system.periodic.any()):
+        crystalline, periodic = target in ("stress", "polarization"), frame.system.periodic
+        if label is None or (molecular and periodic.any()) or (crystalline and not periodic.all()):
             n_rows = frame.system.n_atoms if target in PER_ATOM else 1
             rows.append(np.full((n_rows, *_SHAPES[target]), np.nan))
         else:

@@ -78,7 +78,8 @@ def compare(
 ) -> list[RunResult]:
     """Train every run in ``folder/NAME`` (``workers`` at a time) and write ``folder/report.html``.
 
-    All of them are prepared first, so that what is wrong with any is said before the first epoch of one.
+    All of them are prepared first, so that what is wrong with any is said before the first epoch of one; ``on_notice``
+    hears once what is to be known of all of them.
     """
     jobs = {name: prepare(config, name) for name, config in runs.items()}
     for notice in dict.fromkeys(notice for job in jobs.values() for notice in job.notices):

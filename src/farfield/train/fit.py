@@ -156,7 +156,7 @@ class _Run:
             system, labels = on_device(*collate(self.valid[start : start + self.config.batch_size]), self.fabric.device)
             for name, total in averaged(system, labels)[1].items():
                 sums[name] = sums.get(name, 0.0) + total.double()
-        roots = {name: math.sqrt(total[0] / total[2].clamp_min(1)) for name, total in sums.items() if name in COLUMNS}
+        roots = {name: math.sqrt(t[0] / t[2]) for name, t in sums.items() if name in COLUMNS and t[2] > 0}
         loss = float(averaged.loss(sums, averaged.targets(self.valid[0].labels)))
         return {"valid_loss": loss} | {COLUMNS[name]: 1e3 * root for name, root in roots.items()}
 

@@ -12,12 +12,16 @@ import numpy as np
 import yaml
 
 from farfield.atomic_write import write_atomically
-from farfield.data.read import Splits
+from farfield.config import to_plain, validated
+from farfield.data.splits import Splits
 from farfield.errors import InputError
+from farfield.train.config import RunConfig
 
 CONFIG, LOG, SPLITS = "config.yaml", "log.csv", "splits.json"
 _FREE = {"train.threads", "train.device", "train.checkpoint_seconds", "train.tensorboard", "compare", "probe", "out"}
 """Keys that may change between two sittings of one run: they do not change what is computed."""
+_MEANT = {"data.energy_unit": "eV", "data.stress_unit": "eV/angstrom^3"}
+"""What keys mean that are absent, and what earlier versions wrote down for them."""
 
 
 def claim_folder(folder: Path, config: dict[str, Any], splits: Splits) -> None:
@@ -68,13 +72,21 @@ def fingerprint(splits: Splits) -> str:
 
 
 def _compare_configuration(folder: Path, config: dict[str, Any]) -> None:
-    before, now = _flat(_read(folder / CONFIG)), _flat(config)
+    before, now = (_flat(plain) for plain in (_in_full(_read(folder / CONFIG)), config))
     changed = sorted(k for k in before.keys() | now.keys() if k not in _FREE and before.get(k) != now.get(k))
     if changed:
         lines = "\n".join(f"  {k}: was {before.get(k)}, is {now.get(k)}" for k in changed[:10])
         raise InputError(
             f"{folder} holds a run of another configuration:\n{lines}\nChoose another --out, or remove the folder"
         )
+
+
+def _in_full(plain: dict[str, Any]) -> dict[str, Any]:
+    """A configuration that an earlier version wrote down, with the keys that have come since."""
+    try:
+        return to_plain(validated(RunConfig, plain, ""))
+    except InputError:  # with keys that have gone since: compared as it stands
+        return plain
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -114,7 +126,13 @@ def board(folder: Path) -> Any:
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys → values; a unit left open is the one it means."""
     out: dict[str, Any] = {}
     for key, value in config.items():
-        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        name = prefix + key
+        out |= (
+            _flat(value, f"{name}.")
+            if isinstance(value, dict)
+            else {name: _MEANT.get(name) if value is None else value}
+        )
     return out

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from farfield.config import to_plain
 from farfield.data.config import DataConfig
 from farfield.data.frame import Frame
-from farfield.data.read import Splits, load_splits
+from farfield.data.splits import Splits, load_splits
 from farfield.data.statistics import Statistics, fit_statistics
 from farfield.errors import InputError
 from farfield.evaluation import Evaluation, evaluate
@@ -155,8 +155,9 @@ def _evaluation(model: Model, name: str, frames: list[Frame], on_progress: OnPro
 def keys_of(data: DataConfig) -> dict[str, Any]:
     """Keys and units of the data as the model should remember them: whoever uses it has such files."""
     plain = to_plain(data)
-    places = {"train", "valid", "test", "valid_fraction", "test_fraction", "seed", "allow_missing"}
-    return {key: value for key, value in plain.items() if key not in places}
+    places = {"train", "valid", "test", "valid_fraction", "test_fraction", "split_by", "seed"}
+    gaps = {"allow_missing", "skip_unreadable"}
+    return {key: value for key, value in plain.items() if key not in places | gaps}
 
 
 def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> list[str]:

@@ -1,0 +1,48 @@
+"""What a frame is, as far as a split must know: which structure, of which kinds, a single atom or not."""
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from farfield.conditions import under
+from farfield.data.frame import Frame
+from farfield.data.unlabelled import has_label
+from farfield.geometry.neighbors import pairs_within
+from farfield.system import System
+
+_ALONE = 8.0
+"""Å; an atom whose images are no nearer is alone in its box."""
+_DECIMALS = 6
+"""Of Å, e, …: structures that agree in so many are one."""
+
+
+def is_isolated(system: System) -> bool:
+    """Whether it is a single atom without an image nearby."""
+    return system.n_atoms == 1 and not (system.periodic.any() and len(pairs_within(system, _ALONE).i))
+
+
+def structure_of(frame: Frame) -> bytes:
+    """The same for frames with the same atoms in the same places, cell and conditions, whatever their labels."""
+    system = frame.system
+    named = [value for _, value in sorted(system.conditions.items())]
+    exact = [part.numpy() for part in (system.numbers, system.periodic)]
+    floats = (system.positions, system.cell, system.charge, system.spin, *named)
+    rounded = [np.round(part.numpy(), _DECIMALS) + 0.0 for part in floats]  # adding 0 makes zeros of both signs one
+    return repr(sorted(system.conditions)).encode() + b"".join(part.tobytes() for part in (*exact, *rounded))
+
+
+def elements_of(frame: Frame) -> set[str]:
+    """Symbols of its elements."""
+    return {chemical_symbols[z] for z in frame.system.numbers.tolist()}
+
+
+def circumstances_of(frame: Frame) -> set[str]:
+    """What else a model should have seen, in words: its charge and spin, conditions that it is under, labels.
+
+    Charges and spins that are no integers are many, and none of them is a kind of its own.
+    """
+    system, targets = frame.system, frame.labels.targets
+    charge, spin = float(system.charge[0]), float(system.spin[0])
+    found = {f"total charge {charge:+g}"} if charge == round(charge) else set()
+    found |= {f"{spin:g} unpaired electrons"} if spin == round(spin) else set()
+    found |= {name.replace("_", " ") for name, value in system.conditions.items() if bool(under(name, value).any())}
+    return found | {f"{target.replace('_', ' ')} labels" for target in targets if has_label(frame, target)}

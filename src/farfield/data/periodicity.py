@@ -1,0 +1,50 @@
+"""Periodicity by the configuration, whatever the files say: molecules that were written in a box, and the like."""
+
+import ase
+import numpy as np
+
+from farfield.data.config import DataConfig
+from farfield.errors import InputError
+from farfield.geometry.neighbors import pairs_within
+from farfield.notices import Notice, OnNotice
+from farfield.system import System
+
+_BOND = 2.0
+"""Å; atoms this near through the boundary of a cell belong together."""
+
+
+def with_periodicity(frames: list[ase.Atoms], config: DataConfig, file: str, on_notice: OnNotice) -> list[ase.Atoms]:
+    """The frames, periodic along the axes of ``config.pbc`` only; without any, without a cell.
+
+    Positions stay as they are: what was wrapped into the cell is in pieces then, and ``on_notice`` hears of it.
+    """
+    assert config.pbc is not None
+    found = [_with(atoms, config.pbc) for atoms in frames]
+    torn = [k for k, (a, b) in enumerate(zip(frames, found)) if _bonds(a, config) > _bonds(b, config)]
+    if torn:
+        axes = " ".join("FT"[axis] for axis in config.pbc)
+        message = (
+            f"{file}: pbc: {axes} tears apart what is nearer than {_BOND:g} Å only through the boundary of the cell, "
+            f"in {len(torn)} of {len(frames)} frames (first: {torn[0]}): put these molecules together in the file"
+        )
+        on_notice(Notice("warning", message))
+    return found
+
+
+def _with(atoms: ase.Atoms, pbc: tuple[bool, bool, bool]) -> ase.Atoms:
+    other = atoms.copy()
+    other.calc = atoms.calc
+    other.pbc = pbc
+    if not any(pbc):
+        other.cell = np.zeros((3, 3))
+    return other
+
+
+def _bonds(atoms: ase.Atoms, config: DataConfig) -> int:
+    """Pairs of atoms within reach of a bond, images included; 0 where they make no system."""
+    length = config.factors.length
+    bare = ase.Atoms(atoms.numbers, length * atoms.positions, cell=length * atoms.cell.array, pbc=atoms.pbc)
+    try:
+        return len(pairs_within(System.from_ase(bare), _BOND).i)
+    except InputError:  # said by whoever reads the frame
+        return 0
