@@ -1,0 +1,57 @@
+"""Values that are no numbers where numbers should stand, and gaps."""
+
+import re
+from collections.abc import Iterator
+
+from farfield.data.checking.draft import Draft
+from farfield.data.checking.keys import KeyReport
+from farfield.data.checking.names import sounds_like, unfit
+from farfield.data.config import CONDITIONS, TARGETS
+from farfield.data.spellings import spells
+from farfield.notices import Grade, Notice
+
+_NUMBER_AND_UNIT = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?\s*([A-Za-zÅ].*)")
+_UNIT_KEYS = {"energy": "energy_unit", "stress": "stress_unit", "virial": "energy_unit", "dipole": "dipole_unit"}
+
+
+def text_findings(draft: Draft) -> Iterator[Notice]:
+    """Text among numbers; numbers with a unit behind them."""
+    for key in draft.content.keys:
+        if not key.text:
+            continue
+        frame, value = next(iter(key.text.items()))
+        name = next((n for n in (*TARGETS, *CONDITIONS) if _meant(draft, key, n)), None)
+        if key.numeric:
+            more = f" ({len(key.text)} such frames)" if len(key.text) > 1 else ""
+            grade: Grade = "note" if name is None else "error"
+            yield Notice(grade, f"{key.name} is no number in frame {frame}: {value!r}{more}")
+        elif name is not None and (found := _NUMBER_AND_UNIT.match(value)):
+            unit = f", and its unit as {_UNIT_KEYS[name]}: {found[3].strip()}" if name in _UNIT_KEYS else ""
+            yield Notice("error", f"{key.name} is no number in frame {frame}: {value!r}: write the number alone{unit}")
+        elif (name == "energy" and spells(key.name, name)) or key.name in CONDITIONS.values():
+            yield Notice("error", f"{key.name} is no number in frame {frame}: {value!r} ({len(key.text)} such frames)")
+
+
+def _meant(draft: Draft, key: KeyReport, name: str) -> bool:
+    per_atom = name in ("forces", "charges", "born_charges")
+    if draft.chosen.get(name) is key:
+        return True
+    return (key.place == "atom") == per_atom and sounds_like(key.name, name) and not unfit(key.name, name)
+
+
+def gap_findings(draft: Draft) -> Iterator[Notice]:
+    """Keys in some frames only: an error where reading stops at them, a warning in a target, a note elsewhere."""
+    frames = len(draft.content.frames)
+    targets = {(k.place, k.name) for name, k in draft.chosen.items() if name in TARGETS}
+    conditions = {draft.config.get(name, usual) for name, usual in CONDITIONS.items()}
+    for key in draft.content.keys:
+        used = (key.place, key.name) in targets
+        gap: Grade = "warning" if used else "note"
+        if key.frames < frames:
+            stops = key.place == "frame" and key.name in conditions
+            hint = f": write {key.name}=0 in the others if that is meant" if stops else ""
+            yield Notice("error" if stops else gap, f"{key.name} is in only {key.frames} of {frames} frames{hint}")
+        if key.undefined:
+            yield Notice(gap, f"{key.name} is nan in {key.undefined} frames")
+        if key.infinite:
+            yield Notice("error" if used else gap, f"{key.name} is infinite in {key.infinite} frames")

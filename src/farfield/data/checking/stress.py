@@ -1,0 +1,220 @@
+"""Which keys are the stress and the virial, and whether unit, order and sign of their numbers are certain."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from farfield.data.checking.draft import Draft
+from farfield.data.checking.keys import KeyReport
+from farfield.data.conversion import STRESS, StressOrder, StressUnit
+from farfield.data.keys import Numbers
+from farfield.data.spellings import unit_in_name, words
+
+_POSSIBLE = 1.0
+"""eV/Å³ (160 GPa); a larger stress is in another unit."""
+_UNUSUAL = 0.1
+"""eV/Å³ (16 GPa); data sets are seldom squeezed as hard."""
+_USUAL = 0.02
+"""eV/Å³; of a rattled or strained crystal."""
+_AGREE = 0.02
+"""Part of its size by which a stress may miss the virial, rounding included."""
+_ORDERS: dict[StressOrder, tuple[int, ...]] = {
+    "voigt": (0, 5, 4, 5, 1, 3, 4, 3, 2),
+    "vasp": (0, 3, 5, 3, 1, 4, 5, 4, 2),
+}
+"""Where the nine components stand among six numbers."""
+_WRITTEN: dict[StressOrder, str] = {"voigt": "xx yy zz yz xz xy", "vasp": "xx yy zz xy yz xz"}
+
+
+@dataclass(frozen=True)
+class _Relation:
+    """Stress = factor × (-virial / volume), or times the volume besides."""
+
+    factor: float
+    order: StressOrder
+    without_volume: bool
+
+
+def propose_stress(draft: Draft) -> None:
+    """Take a stress, or else a virial, of the frames that are crystals."""
+    found: list[KeyReport] = []
+    for name in ("stress", "virial"):
+        keys = _of_crystals(draft, draft.candidates(name))
+        found += list(_calculated(draft, keys))
+    stresses = [key for key in found if "virial" not in words(key.name) or "stress" in words(key.name)]
+    virials = [key for key in found if key not in stresses]
+    if stresses and virials:
+        _with_virial(draft, stresses, virials)
+    elif virials:
+        draft.take_first("virial", virials)
+        _say_order(draft, virials[0], "voigt")
+    elif stresses and _certain(draft, stresses[0]):
+        draft.take_first("stress", stresses)
+
+
+def _of_crystals(draft: Draft, keys: list[KeyReport]) -> list[KeyReport]:
+    """Those that some crystal has; the others are left, and said."""
+    kept = []
+    for key in keys:
+        have = np.array([value is not None for value in key.values])
+        if (have & draft.crystals).any():
+            kept.append(key)
+            continue
+        draft.leave(key, "no frame is periodic along a, b and c")
+        if key.largest > 0:
+            draft.say(
+                "note", f"{key.name} is left away: no frame is periodic along three axes, and others have no stress"
+            )
+    if kept and (open_frames := int((~draft.crystals).sum())):
+        draft.say(
+            "note", f"{kept[0].name} means nothing in the {open_frames} frames that are not periodic along three axes"
+        )
+    return kept
+
+
+def _calculated(draft: Draft, keys: list[KeyReport]) -> Iterator[KeyReport]:
+    for key in keys:
+        values = [v for v, crystal in zip(key.values, draft.crystals) if v is not None and crystal]
+        if any(np.any(v != 0) for v in values):
+            yield key
+        else:
+            draft.leave(key, "0 in all frames")
+            draft.say("warning", f"{key.name} is 0 in all frames: taken for never calculated, not proposed")
+
+
+def _certain(draft: Draft, key: KeyReport) -> bool:
+    """Whether unit and order of a stress are known; otherwise it is left, with what to write."""
+    unit = unit_in_name(key.name, STRESS)
+    size = _size(draft, key)
+    order_open = 6 in key.widths and "virial" in words(key.name) and _sheared(key)
+    if unit is None and (size > _POSSIBLE or order_open):
+        _ask(draft, key, size)
+        return False
+    if unit is not None and unit != "eV/angstrom^3":
+        draft.config["stress_unit"] = unit
+        draft.say("note", f"stress_unit: {unit}, because of the name {key.name}")
+    elif size > _UNUSUAL:
+        draft.say(
+            "warning",
+            f"{key.name} is mostly beyond {size:.2g} eV/Å³ ({size / STRESS['GPa']:.0f} GPa): if it is in GPa, "
+            "stress_unit: GPa; if in kbar, stress_unit: kbar",
+        )
+    _say_order(draft, key, "voigt")
+    return True
+
+
+def _size(draft: Draft, key: KeyReport) -> float:
+    """Median over the crystals of the largest component; the largest of all where that is beyond what can be."""
+    peaks = [
+        float(np.abs(v).max())
+        for v, crystal in zip(key.values, draft.crystals)
+        if v is not None and crystal and np.isfinite(v).all()
+    ]
+    middle, most = (float(np.median(peaks)), max(peaks)) if peaks else (0.0, 0.0)
+    return most if most > _POSSIBLE else middle
+
+
+def _sheared(key: KeyReport) -> bool:
+    return any(v is not None and v.size == 6 and np.any(v.ravel()[3:] != 0) for v in key.values)
+
+
+def _ask(draft: Draft, key: KeyReport, size: float) -> None:
+    """Say exactly what to write where unit or order of a stress are open."""
+    lines = [f"stress: {key.name}"]
+    reasons = []
+    if size > _POSSIBLE:
+        units: tuple[StressUnit, StressUnit] = ("kbar", "GPa")
+        likely, other = sorted(units, key=lambda u: abs(np.log(size * STRESS[u] / _USUAL)))
+        lines.append(f"stress_unit: {likely} (or {other})")
+        reasons.append(f"{size:.3g} is too large for eV/Å³")
+    if 6 in key.widths and _sheared(key):
+        usual: tuple[StressOrder, StressOrder] = ("vasp", "voigt") if size > _POSSIBLE else ("voigt", "vasp")
+        lines.append(f"stress_order: {usual[0]} ({_WRITTEN[usual[0]]}) or {usual[1]} ({_WRITTEN[usual[1]]})")
+        reasons.append("the order of its six numbers is open")
+    draft.leave(key, "unit and order open" if len(reasons) == 2 else reasons[0])
+    draft.say(
+        "warning",
+        f"{key.name} looks like a stress, but {' and '.join(reasons)}. To use it, write {'; '.join(lines)}",
+    )
+
+
+def _say_order(draft: Draft, key: KeyReport, order: StressOrder) -> None:
+    """Write the order down where six numbers need one, but for ASE's own key, which ASE itself puts in order."""
+    if 6 in key.widths and _sheared(key) and key.name != "stress":
+        draft.config["stress_order"] = order
+        draft.say("note", f"the six numbers of {key.name} are taken for {_WRITTEN[order]} (stress_order: {order})")
+
+
+def _with_virial(draft: Draft, stresses: list[KeyReport], virials: list[KeyReport]) -> None:
+    """Both are given: what relates them tells the unit, or that one of them is wrong."""
+    stress, virial = stresses[0], virials[0]
+    relation = _related(draft, stress, virial)
+    unit = None if relation is None else _unit_of(relation)
+    if relation is not None and unit is not None:
+        draft.take_first("stress", stresses)
+        for other in virials:
+            draft.leave(other, f"{stress.name} says the same")
+        if unit != "eV/angstrom^3":
+            draft.config["stress_unit"] = unit
+            draft.say("note", f"{stress.name} is -{virial.name} / volume in {unit}: stress_unit: {unit}")
+        _say_order(draft, stress, relation.order)
+        if relation.order == "vasp":
+            draft.config["stress_order"] = "vasp"
+        return
+    for key in (stress, virial):
+        draft.leave(key, "stress and virial contradict each other")
+    draft.say("warning", _contradiction(stress, virial, relation))
+
+
+def _unit_of(relation: _Relation) -> StressUnit | None:
+    if relation.without_volume:
+        return None
+    return next((unit for unit, worth in STRESS.items() if abs(relation.factor * worth - 1) < _AGREE), None)
+
+
+def _contradiction(stress: KeyReport, virial: KeyReport, relation: _Relation | None) -> str:
+    expected = f"{stress.name} should be -{virial.name} / volume"
+    choose = f"look which is right, and write stress: {stress.name} or virial: {virial.name}"
+    if relation is None:
+        return f"{expected} and is not related to it: {choose}"
+    factor = abs(relation.factor)
+    unit = next((u for u, worth in STRESS.items() if abs(factor * worth - 1) < _AGREE), None)
+    over = "" if relation.without_volume else " / volume"
+    sign = "+" if relation.factor < 0 else "-"
+    scaled = "" if unit == "eV/angstrom^3" else f" in {unit}" if unit else f" × {factor:.4g}"
+    wrong = [
+        *(["one of the two has the wrong sign"] if relation.factor < 0 else []),
+        *([f"{stress.name} is not divided by the volume"] if relation.without_volume else []),
+    ]
+    return f"{expected} and is {sign}{virial.name}{over}{scaled} ({' and '.join(wrong) or 'an unknown unit'}): {choose}"
+
+
+def _related(draft: Draft, stress: KeyReport, virial: KeyReport) -> _Relation | None:
+    """The factor between the two over all crystals that have both, in whichever order; None where there is none."""
+    usable = [
+        (s.ravel(), v.ravel(), volume)
+        for s, v, volume, crystal in zip(stress.values, virial.values, draft.content.volumes, draft.crystals)
+        if s is not None and v is not None and crystal and volume > 0 and np.isfinite([*s.ravel(), *v.ravel()]).all()
+    ]
+    for order in _ORDERS:
+        for without_volume in (False, True):
+            pairs = [(_full(s, order), -_full(v, order) / (1 if without_volume else vol)) for s, v, vol in usable]
+            factor = _factor(pairs)
+            if factor is not None:
+                return _Relation(factor, order, without_volume)
+    return None
+
+
+def _full(value: Numbers, order: StressOrder) -> Numbers:
+    return value[list(_ORDERS[order])] if value.size == 6 else value
+
+
+def _factor(pairs: list[tuple[Numbers, Numbers]]) -> float | None:
+    if not pairs:
+        return None
+    stress, other = (np.concatenate(column) for column in zip(*pairs))
+    square = float(other @ other)
+    factor = float(stress @ other) / square if square > 0 else 0.0
+    missed = float(np.linalg.norm(stress - factor * other))
+    return factor if factor != 0 and missed < _AGREE * float(np.linalg.norm(stress)) else None
