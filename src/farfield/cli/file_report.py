@@ -19,7 +19,7 @@ def show_report(console: Console, report: Report) -> None:
         _show_content(console, report)
     for finding in report.findings:
         console.print(f"[{STYLES[finding.grade]}]{finding.grade:>7}[/]  {escape(finding.message)}", soft_wrap=True)
-    if report.frames and not report.failed:
+    if report.teaches and not report.failed:
         lines = yaml.safe_dump(report.config, sort_keys=False, allow_unicode=True, width=1000)
         console.print("\nTo train on it:\n[green]data:[/green]")
         console.print("\n".join(f"  {escape(line)}" for line in lines.splitlines()), style="green", soft_wrap=True)

@@ -19,6 +19,7 @@ from farfield.data.checking.outliers import energy_findings, force_findings
 from farfield.data.checking.proposal import drafted
 from farfield.data.checking.repeats import repeat_findings
 from farfield.data.checking.responses import response_findings
+from farfield.data.config import TARGETS
 from farfield.data.files import load_structures
 from farfield.errors import InputError
 from farfield.notices import Notice
@@ -46,6 +47,11 @@ class Report:
     def failed(self) -> bool:
         """Whether there is an error among the findings."""
         return any(finding.grade == "error" for finding in self.findings)
+
+    @property
+    def teaches(self) -> bool:
+        """Whether the configuration asks for any target."""
+        return any(self.config.get(target) is not None for target in TARGETS)
 
 
 def check_file(path: Path | str) -> Report:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
 from farfield.data.checking.names import sounds_like, unfit
@@ -10,7 +12,7 @@ from farfield.data.config import CONDITIONS, TARGETS
 from farfield.data.spellings import spells
 from farfield.notices import Grade, Notice
 
-_NUMBER_AND_UNIT = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?\s*([A-Za-zÅ].*)")
+_NUMBER_AND_UNIT = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*((?![dDeE][-+]?\d)[A-Za-zÅ].*)")
 _UNIT_KEYS = {"energy": "energy_unit", "stress": "stress_unit", "virial": "energy_unit", "dipole": "dipole_unit"}
 
 
@@ -42,16 +44,27 @@ def _meant(draft: Draft, key: KeyReport, name: str) -> bool:
 def gap_findings(draft: Draft) -> Iterator[Notice]:
     """Keys in some frames only: an error where reading stops at them, a warning in a target, a note elsewhere."""
     frames = len(draft.content.frames)
-    targets = {(k.place, k.name) for name, k in draft.chosen.items() if name in TARGETS}
+    targets = {(k.place, k.name): name for name, k in draft.chosen.items() if name in TARGETS}
     conditions = {draft.config.get(name, usual) for name, usual in CONDITIONS.items()}
     for key in draft.content.keys:
-        used = (key.place, key.name) in targets
-        gap: Grade = "warning" if used else "note"
+        target = targets.get((key.place, key.name))
+        gap: Grade = "note" if target is None else "warning"
         if key.frames < frames:
             stops = key.place == "frame" and key.name in conditions
             hint = f": write {key.name}=0 in the others if that is meant" if stops else ""
-            yield Notice("error" if stops else gap, f"{key.name} is in only {key.frames} of {frames} frames{hint}")
+            grade = "error" if stops else "note" if target is None or _nothing_lost(draft, key, target) else gap
+            yield Notice(grade, f"{key.name} is in only {key.frames} of {frames} frames{hint}")
         if key.undefined:
             yield Notice(gap, f"{key.name} is nan in {key.undefined} frames")
         if key.infinite:
-            yield Notice("error" if used else gap, f"{key.name} is infinite in {key.infinite} frames")
+            yield Notice("note" if target is None else "error", f"{key.name} is infinite in {key.infinite} frames")
+
+
+def _nothing_lost(draft: Draft, key: KeyReport, target: str) -> bool:
+    """Whether the frames that lack a label could not have had one that teaches anything."""
+    lacking = np.array([value is None for value in key.values])
+    if target in ("stress", "virial", "polarization"):
+        return not (lacking & draft.crystals).any()
+    if target == "dipole":
+        return not (lacking & ~draft.content.periodic.any(1)).any()
+    return target == "forces" and not (lacking & (draft.content.sizes > 1)).any()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from farfield.data.checking.content import Content
-from farfield.data.checking.draft import Draft, differing
+from farfield.data.checking.draft import Draft, difference
 from farfield.data.checking.keys import KeyReport
 from farfield.data.checking.phrases import listed_frames, signed
 from farfield.data.keys import Numbers
@@ -39,7 +39,7 @@ def propose_charges(draft: Draft) -> None:
 
 
 def _open(start: KeyReport, labels: KeyReport) -> bool:
-    return labels.name.lower() in _UNSPECIFIC and differing(start, labels) != "the same numbers"
+    return labels.name.lower() in _UNSPECIFIC and difference(start, labels) != 0
 
 
 def _say_both(draft: Draft, start: KeyReport, labels: KeyReport) -> None:
@@ -47,7 +47,7 @@ def _say_both(draft: Draft, start: KeyReport, labels: KeyReport) -> None:
         draft.leave(key, "two keys could be the charges")
     draft.say(
         "warning",
-        f"{start.name} and {labels.name} could both be the charges ({differing(start, labels)} e): neither is "
+        f"{start.name} and {labels.name} could both be the charges, and differ: neither is "
         f"proposed; write charges: {labels.name}, or charges: {start.name}",
     )
 
@@ -60,8 +60,12 @@ def propose_total_charge(draft: Draft) -> None:
     draft.take("total_charge", found[0])
     for other in found[1:]:
         draft.leave(other, f"{found[0].name} is read")
-        if (apart := differing(found[0], other)) != "the same numbers":
-            draft.say("warning", f"{found[0].name} and {other.name} disagree ({apart} e): {found[0].name} is proposed")
+        if apart := difference(found[0], other):
+            draft.say(
+                "warning",
+                f"{found[0].name} and {other.name} disagree about the total charge by up to {apart:.3g} e: "
+                f"{found[0].name} is read",
+            )
 
 
 def propose_spin(draft: Draft) -> None:
@@ -88,7 +92,7 @@ def propose_spin(draft: Draft) -> None:
         if multiplicity:
             draft.say("note", f"{key.name} is the multiplicity 2S + 1 (2S, frames: {shown})")
         return
-    taken = "spin_unit: multiplicity" if multiplicity else "2S"
+    taken = "the multiplicity 2S + 1" if multiplicity else "2S"
     why = "only so it fits the number of electrons" if multiplicity else "a multiplicity is 1 or more"
     draft.say("warning", f"{key.name} is taken for {taken}: {why} (2S, frames: {shown})")
 
@@ -134,9 +138,9 @@ def electron_findings(draft: Draft) -> Iterator[Notice]:
 def charge_sum_findings(draft: Draft) -> Iterator[Notice]:
     """Atomic charges of any name that do not add up to the total charge."""
     totals, stated = total_charges(draft), "total_charge" in draft.chosen
-    for key in draft.content.keys:
-        if key.place != "atom" or key.widths != {1} or not _charge_like(key.name) or not key.largest:
-            continue
+    keys = [k for k in draft.content.keys if k.place == "atom" and k.widths == {1} and _charge_like(k.name)]
+    labels = [key for key in keys if key.name != "initial_charges" and key.largest]
+    for key in labels or keys:
         summed = _sums(key.values)
         off = np.nan_to_num(np.abs(summed - totals))
         if off.max(initial=0.0) <= 0.01:

@@ -37,8 +37,7 @@ class Content:
     @cached_property
     def crystals(self) -> Flags:
         """Frames periodic along three axes ``(frames,)``."""
-        found: Flags = self.periodic.all(1)
-        return found
+        return self.periodic[:, 0] & self.periodic[:, 1] & self.periodic[:, 2]
 
     @cached_property
     def volumes(self) -> Numbers:

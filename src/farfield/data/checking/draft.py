@@ -33,6 +33,8 @@ _SHAPES: dict[str, tuple[Place, frozenset[int]]] = {
 }
 """Where the numbers of each field stand, and how many there are."""
 
+_UNITS = {"energy": " eV", "forces": " eV/Å", "charges": " e"}
+
 
 @dataclass
 class Draft:
@@ -106,8 +108,8 @@ class Draft:
             return
         self.take(name, found[0])
         for other in found[1:]:
-            self.leave(other, f"{found[0].name} is likelier")
-            self.say("note", f"also looks like {_article(name)}: {other.name} ({differing(found[0], other)})")
+            self.leave(other, f"{found[0].name} is proposed")
+            self.say("note", f"also looks like {_article(name)}: {other.name} ({_compared(name, found[0], other)})")
 
     def _never_calculated(self, key: KeyReport) -> bool:
         """Whether it is 0 wherever there is more than one atom."""
@@ -121,22 +123,27 @@ class Draft:
                 self.leave(key, why)
 
 
-def differing(key: KeyReport, other: KeyReport) -> str:
-    """How far the numbers of two keys are apart, in words."""
+def difference(key: KeyReport, other: KeyReport) -> float | None:
+    """Largest difference between the numbers of two keys; None where no frame has both."""
     pairs = [
         float(np.abs(a.ravel() - b.ravel()).max())
         for a, b in zip(key.values, other.values)
         if a is not None and b is not None and a.size == b.size and np.isfinite(a).all() and np.isfinite(b).all()
     ]
-    if not pairs:
+    return max(pairs, default=None)
+
+
+def _compared(name: str, key: KeyReport, other: KeyReport) -> str:
+    apart = difference(key, other)
+    if apart is None:
         return "in other frames"
-    return "the same numbers" if max(pairs) == 0 else f"differs by up to {max(pairs):.3g}"
+    return f"differs by up to {apart:.3g}{_UNITS.get(name, '')}" if apart else "the same numbers"
 
 
 def _reasons(key: KeyReport) -> Iterator[str]:
     sounding = [name for name in _SHAPES if sounds_like(key.name, name)]
     here = [name for name in sounding if _SHAPES[name][0] == key.place]
-    yield from (why for name in here if (why := unfit(key.name, name)))
+    yield from (why for name in here or sounding if (why := unfit(key.name, name)))
     if here and key.kind == "text":
         yield "text"
     for name in here:

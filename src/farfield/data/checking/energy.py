@@ -4,7 +4,7 @@ import numpy as np
 
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
-from farfield.data.checking.names import is_free_energy
+from farfield.data.checking.names import is_free_energy, sounds_like
 from farfield.data.checking.units import all_electron_unit
 from farfield.data.conversion import ENERGY
 from farfield.data.keys import Numbers
@@ -27,12 +27,9 @@ def propose_forces(draft: Draft) -> None:
     if not found:
         draft.config["forces"] = None
         gradients = [k.name for k in draft.content.keys if "grad" in k.name.lower() and k.widths == {3}]
-        others = [
-            k.name for k in draft.content.keys if draft.uses.get((k.place, k.name), "").startswith("not proposed")
-        ]
         if gradients:
             draft.say("warning", f"{gradients[0]} is a gradient, minus the forces: write the forces to train on them")
-        elif not others:
+        elif not any(sounds_like(k.name, "forces") and _left(draft, k) for k in draft.content.keys):
             draft.say("note", "nothing looks like forces: training on energies alone needs many more frames")
 
 
@@ -43,8 +40,16 @@ def propose_energy(draft: Draft) -> None:
     if plain is not None and free is not None:
         found = _with_free_energy(draft, plain, free, found)
     draft.take_first("energy", found)
-    if not found and not any("energy" in k.name.lower() for k in draft.content.keys if k.text):
+    if found:
+        return
+    if "forces" in draft.chosen:
+        draft.config["energy"] = None
+    if not any(sounds_like(k.name, "energy") and (k.text or _left(draft, k)) for k in draft.content.keys):
         draft.say("warning", "nothing looks like an energy: give its key, data: energy: KEY")
+
+
+def _left(draft: Draft, key: KeyReport) -> bool:
+    return (key.place, key.name) in draft.uses
 
 
 def propose_energy_unit(draft: Draft, *, left_open: bool) -> None:
@@ -55,7 +60,7 @@ def propose_energy_unit(draft: Draft, *, left_open: bool) -> None:
     if (named := unit_in_name(energy.name, ENERGY)) is not None:
         if named != "eV":
             draft.config["energy_unit"] = named
-            draft.say("note", f"energy_unit: {named}, because of the name {energy.name}; forces are read in it, too")
+            draft.say("warning", f"energy_unit: {named}, because of the name {energy.name}; forces are read in it, too")
     elif left_open:
         told = all_electron_unit(draft.content.frames, energies(energy))
         draft.config["energy_unit"] = told or "kcal/mol"
@@ -106,7 +111,7 @@ def _with_free_energy(draft: Draft, plain: KeyReport, free: KeyReport, found: li
         draft.say("warning", f"{differ}, and {free.name} is the higher one: no free energy of electrons, not proposed")
         return [plain, *rest]
     if "forces" not in draft.chosen or free.frames < plain.frames:
-        draft.leave(free, f"{plain.name} is likelier")
+        draft.leave(free, f"{plain.name} is proposed")
         draft.say("note", f"{differ}; forces would be the slope of {free.name}")
         return [plain, *rest]
     draft.leave(plain, f"forces are the slope of {free.name}")

@@ -74,7 +74,7 @@ def _batches(which: Sequence[int], frames: Sequence[ase.Atoms]) -> Iterator[list
 
 
 def _closest(frames: Sequence[ase.Atoms], reach: float) -> list[Closest | None]:
-    system = System.from_ase([ase.Atoms(a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc) for a in frames])
+    system = _batch(frames)
     pairs = find_neighbors(system, reach, may_touch=True)
     owner = system.system_index[pairs.i]
     vector = system.positions[pairs.j] - system.positions[pairs.i]
@@ -89,6 +89,20 @@ def _closest(frames: Sequence[ase.Atoms], reach: float) -> list[Closest | None]:
         radii = float(covalent_radii[frames[k].numbers[[i, j]]].sum())
         found[k] = Closest(i, j, float(distance[pair]), float(distance[pair]) / radii)
     return found
+
+
+def _batch(frames: Sequence[ase.Atoms]) -> System:
+    """Frames that are known to be sound, without what else they carry."""
+    sizes = torch.tensor([len(atoms) for atoms in frames])
+    return System(
+        numbers=torch.from_numpy(np.concatenate([atoms.numbers for atoms in frames]).astype(np.int64)),
+        positions=torch.from_numpy(np.concatenate([atoms.positions for atoms in frames])),
+        cell=torch.from_numpy(np.stack([atoms.cell.array for atoms in frames])),
+        periodic=torch.from_numpy(np.stack([atoms.pbc for atoms in frames])),
+        system_index=torch.repeat_interleave(torch.arange(len(frames)), sizes),
+        charge=torch.zeros(len(frames), dtype=torch.float64),
+        spin=torch.zeros(len(frames), dtype=torch.float64),
+    )
 
 
 def geometry_findings(closest: Sequence[Closest | None]) -> Iterator[Notice]:

@@ -72,14 +72,15 @@ def _unit(draft: Draft) -> float:
 def _deviations(content: Content, energy: Numbers, charges: Numbers) -> Numbers:
     """How far outlying energies stand out, eV per atom; 0 for all others.
 
-    Among frames of one formula and total charge where there are enough, from a sum over elements where there are not.
+    Among frames of one formula, total charge and periodicity where there are enough, from a sum over elements where
+    there are not.
     """
     counts = _composition(content)
     baseline, _ = fit_baseline(torch.from_numpy(counts), torch.from_numpy(energy))
     rest: Numbers = (energy - counts @ baseline.numpy()) / content.sizes
-    alike: dict[tuple[str, float], list[int]] = {}
+    alike: dict[tuple[str, float, bytes], list[int]] = {}
     for k, formula in enumerate(content.formulas):
-        alike.setdefault((formula, float(charges[k])), []).append(k)
+        alike.setdefault((formula, float(charges[k]), content.periodic[k].tobytes()), []).append(k)
     enough = [group for group in alike.values() if len(group) >= _ALIKE]
     lonely = [k for group in alike.values() if len(group) < _ALIKE for k in group]
     off = np.zeros(len(energy))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -35,15 +36,18 @@ class _Relation:
     order: StressOrder
     without_volume: bool
 
+    @property
+    def unit(self) -> StressUnit | None:
+        """That the factor means, whatever its sign."""
+        return next((unit for unit, worth in STRESS.items() if abs(abs(self.factor) * worth - 1) < _AGREE), None)
+
 
 def propose_stress(draft: Draft) -> None:
     """Take a stress, or else a virial, of the frames that are crystals."""
-    found: list[KeyReport] = []
-    for name in ("stress", "virial"):
-        keys = _of_crystals(draft, draft.candidates(name))
-        found += list(_calculated(draft, keys))
-    stresses = [key for key in found if "virial" not in words(key.name) or "stress" in words(key.name)]
-    virials = [key for key in found if key not in stresses]
+    stresses, virials = draft.candidates("stress"), draft.candidates("virial")
+    stresses = [key for key in stresses if "stress" in key.name.lower() or key not in virials]
+    virials = [key for key in virials if key not in stresses]
+    stresses, virials = (list(_calculated(draft, _of_crystals(draft, keys))) for keys in (stresses, virials))
     if stresses and virials:
         _with_virial(draft, stresses, virials)
     elif virials:
@@ -66,10 +70,12 @@ def _of_crystals(draft: Draft, keys: list[KeyReport]) -> list[KeyReport]:
             draft.say(
                 "note", f"{key.name} is left away: no frame is periodic along three axes, and others have no stress"
             )
-    if kept and (open_frames := int((~draft.crystals).sum())):
-        draft.say(
-            "note", f"{kept[0].name} means nothing in the {open_frames} frames that are not periodic along three axes"
-        )
+    if kept:
+        idle = sum(v is not None and not crystal for v, crystal in zip(kept[0].values, draft.crystals))
+        if idle:
+            draft.say(
+                "note", f"{kept[0].name} means nothing in the {idle} frames that are not periodic along three axes"
+            )
     return kept
 
 
@@ -97,7 +103,7 @@ def _certain(draft: Draft, key: KeyReport) -> bool:
     elif size > _UNUSUAL:
         draft.say(
             "warning",
-            f"{key.name} is mostly beyond {size:.2g} eV/Å³ ({size / STRESS['GPa']:.0f} GPa): if it is in GPa, "
+            f"{key.name} is beyond {size:.2g} eV/Å³ ({size / STRESS['GPa']:.0f} GPa) in half of the frames: if in GPa, "
             "stress_unit: GPa; if in kbar, stress_unit: kbar",
         )
     _say_order(draft, key, "voigt")
@@ -135,7 +141,7 @@ def _ask(draft: Draft, key: KeyReport, size: float) -> None:
     draft.leave(key, "unit and order open" if len(reasons) == 2 else reasons[0])
     draft.say(
         "warning",
-        f"{key.name} looks like a stress, but {' and '.join(reasons)}. To use it, write {'; '.join(lines)}",
+        f"{key.name} is no stress yet: {' and '.join(reasons)}. To use it, write {'; '.join(lines)}",
     )
 
 
@@ -150,14 +156,13 @@ def _with_virial(draft: Draft, stresses: list[KeyReport], virials: list[KeyRepor
     """Both are given: what relates them tells the unit, or that one of them is wrong."""
     stress, virial = stresses[0], virials[0]
     relation = _related(draft, stress, virial)
-    unit = None if relation is None else _unit_of(relation)
-    if relation is not None and unit is not None:
+    if relation is not None and relation.unit is not None and relation.factor > 0 and not relation.without_volume:
         draft.take_first("stress", stresses)
         for other in virials:
             draft.leave(other, f"{stress.name} says the same")
-        if unit != "eV/angstrom^3":
-            draft.config["stress_unit"] = unit
-            draft.say("note", f"{stress.name} is -{virial.name} / volume in {unit}: stress_unit: {unit}")
+        if relation.unit != "eV/angstrom^3":
+            draft.config["stress_unit"] = relation.unit
+            draft.say("note", f"{stress.name} is -{virial.name} / volume in {relation.unit}, so stress_unit is set")
         _say_order(draft, stress, relation.order)
         if relation.order == "vasp":
             draft.config["stress_order"] = "vasp"
@@ -167,22 +172,15 @@ def _with_virial(draft: Draft, stresses: list[KeyReport], virials: list[KeyRepor
     draft.say("warning", _contradiction(stress, virial, relation))
 
 
-def _unit_of(relation: _Relation) -> StressUnit | None:
-    if relation.without_volume:
-        return None
-    return next((unit for unit, worth in STRESS.items() if abs(relation.factor * worth - 1) < _AGREE), None)
-
-
 def _contradiction(stress: KeyReport, virial: KeyReport, relation: _Relation | None) -> str:
     expected = f"{stress.name} should be -{virial.name} / volume"
     choose = f"look which is right, and write stress: {stress.name} or virial: {virial.name}"
     if relation is None:
         return f"{expected} and is not related to it: {choose}"
-    factor = abs(relation.factor)
-    unit = next((u for u, worth in STRESS.items() if abs(factor * worth - 1) < _AGREE), None)
+    unit = relation.unit
     over = "" if relation.without_volume else " / volume"
     sign = "+" if relation.factor < 0 else "-"
-    scaled = "" if unit == "eV/angstrom^3" else f" in {unit}" if unit else f" × {factor:.4g}"
+    scaled = "" if unit == "eV/angstrom^3" else f" in {unit}" if unit else f" × {abs(relation.factor):.4g}"
     wrong = [
         *(["one of the two has the wrong sign"] if relation.factor < 0 else []),
         *([f"{stress.name} is not divided by the volume"] if relation.without_volume else []),
@@ -197,13 +195,12 @@ def _related(draft: Draft, stress: KeyReport, virial: KeyReport) -> _Relation | 
         for s, v, volume, crystal in zip(stress.values, virial.values, draft.content.volumes, draft.crystals)
         if s is not None and v is not None and crystal and volume > 0 and np.isfinite([*s.ravel(), *v.ravel()]).all()
     ]
-    for order in _ORDERS:
-        for without_volume in (False, True):
-            pairs = [(_full(s, order), -_full(v, order) / (1 if without_volume else vol)) for s, v, vol in usable]
-            factor = _factor(pairs)
-            if factor is not None:
-                return _Relation(factor, order, without_volume)
-    return None
+    found = []
+    for order, without_volume in product(_ORDERS, (False, True)):
+        pairs = [(_full(s, order), -_full(v, order) / (1 if without_volume else vol)) for s, v, vol in usable]
+        if (factor := _factor(pairs)) is not None:
+            found.append(_Relation(factor, order, without_volume))
+    return next((relation for relation in found if relation.unit is not None), found[0] if found else None)
 
 
 def _full(value: Numbers, order: StressOrder) -> Numbers:
