@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import ase
+import numpy as np
 
 from farfield.data.checking.bad_values import gap_findings, text_findings
 from farfield.data.checking.charges import charge_sum_findings, electron_findings
@@ -77,6 +78,11 @@ def _without_unreadable(path: str, wrong: str) -> Report:
 
 
 def _checked(path: str, frames: list[ase.Atoms], heard: list[Notice], *, skip_unreadable: bool = False) -> Report:
+    with np.errstate(all="ignore"):  # files hold nan, inf and 1e308
+        return _looked_through(path, frames, heard, skip_unreadable=skip_unreadable)
+
+
+def _looked_through(path: str, frames: list[ase.Atoms], heard: list[Notice], *, skip_unreadable: bool) -> Report:
     content = Content(path, frames, tuple(key_reports(frames)))
     draft = drafted(content, skip_unreadable=skip_unreadable)
     broken = broken_frames(frames)

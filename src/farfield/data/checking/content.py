@@ -42,7 +42,7 @@ class Content:
     @cached_property
     def volumes(self) -> Numbers:
         """Å³ ``(frames,)``, of the cells."""
-        found: Numbers = np.abs(np.linalg.det(np.array([atoms.cell.array for atoms in self.frames])))
+        found: Numbers = np.nan_to_num(np.abs(np.linalg.det(np.array([atoms.cell.array for atoms in self.frames]))))
         return found
 
     @cached_property
@@ -59,8 +59,7 @@ class Content:
     @cached_property
     def single(self) -> Flags:
         """Frames of one atom, not periodic or alone in a box more than 8 Å wide ``(frames,)``."""
-        found: Flags = (self.sizes == 1) & (~self.periodic.any(1) | (self.vacuum > _ALONE))
-        return found
+        return np.array([len(a) == 1 and (not a.pbc.any() or _vacuum(a) > _ALONE) for a in self.frames], dtype=bool)
 
 
 _ALONE = 8.0

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import ase
 import numpy as np
 
 from farfield.data.checking.draft import Draft
 from farfield.data.config import CONDITIONS
+from farfield.data.keys import as_numbers
 from farfield.data.spellings import spells
 from farfield.notices import Notice
 
@@ -68,8 +70,14 @@ def _repeats(draft: Draft) -> Iterator[tuple[int, int]]:
 
 def _identity(atoms: ase.Atoms, under: list[str]) -> bytes:
     parts = (atoms.numbers, np.round(atoms.positions, 6) + 0.0, np.round(atoms.cell.array, 6) + 0.0, atoms.pbc)
-    conditions = repr([np.asarray(atoms.info.get(name)).tolist() for name in under if name in atoms.info])
+    conditions = repr([_plain(atoms.info[name]) for name in under if name in atoms.info])
     return b"".join(part.tobytes() for part in parts) + conditions.encode()
+
+
+def _plain(value: Any) -> Any:
+    """The same for a number and an array of it."""
+    found = as_numbers(value)
+    return value if found is None else found.tolist()
 
 
 def _compared(draft: Draft, first: int, again: int) -> _Pair:
