@@ -54,15 +54,13 @@ def _left(draft: Draft, key: KeyReport) -> bool:
 
 def propose_energy_unit(draft: Draft, *, left_open: bool) -> None:
     """Take the unit from the key's name; guess it, and say so, where the format leaves it open."""
-    energy = draft.chosen.get("energy")
-    if energy is None:
-        return
-    if (named := unit_in_name(energy.name, ENERGY)) is not None:
-        if named != "eV":
-            draft.config["energy_unit"] = named
-            draft.say("warning", f"energy_unit: {named}, because of the name {energy.name}; forces are read in it, too")
-    elif left_open:
-        told = all_electron_unit(draft.content.frames, energies(energy))
+    key = draft.chosen.get("energy")
+    named = None if key is None else unit_in_name(key.name, ENERGY)
+    if key is not None and named is not None and (left_open or named != "eV"):
+        draft.config["energy_unit"] = named
+        draft.say("warning", f"energy_unit: {named}, because of the name {key.name}; forces are read in it, too")
+    elif named is None and left_open and (key is not None or "forces" in draft.chosen):
+        told = None if key is None else all_electron_unit(draft.content.frames, energies(key))
         draft.config["energy_unit"] = told or "kcal/mol"
         why = "by its size, all electrons counted" if told else "by habit of such files"
         draft.say(

@@ -8,7 +8,7 @@ import numpy as np
 
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
-from farfield.data.conversion import STRESS, StressOrder, StressUnit
+from farfield.data.conversion import STRESS, StressUnit
 from farfield.data.keys import Numbers
 from farfield.data.spellings import unit_in_name, words
 
@@ -20,12 +20,12 @@ _USUAL = 0.02
 """eV/Å³; of a rattled or strained crystal."""
 _AGREE = 0.02
 """Part of its size by which a stress may miss the virial, rounding included."""
-_ORDERS: dict[StressOrder, tuple[int, ...]] = {
+_ORDERS: dict[str, tuple[int, ...]] = {
     "voigt": (0, 5, 4, 5, 1, 3, 4, 3, 2),
     "vasp": (0, 3, 5, 3, 1, 4, 5, 4, 2),
 }
 """Where the nine components stand among six numbers."""
-_WRITTEN: dict[StressOrder, str] = {"voigt": "xx yy zz yz xz xy", "vasp": "xx yy zz xy yz xz"}
+_WRITTEN: dict[str, str] = {"voigt": "xx yy zz yz xz xy", "vasp": "xx yy zz xy yz xz"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class _Relation:
     """Stress = factor × (-virial / volume), or times the volume besides."""
 
     factor: float
-    order: StressOrder
+    order: str
     without_volume: bool
 
     @property
@@ -135,7 +135,7 @@ def _ask(draft: Draft, key: KeyReport, size: float) -> None:
         lines.append(f"stress_unit: {likely} (or {other})")
         reasons.append(f"{size:.3g} is too large for eV/Å³")
     if 6 in key.widths and _sheared(key):
-        usual: tuple[StressOrder, StressOrder] = ("vasp", "voigt") if size > _POSSIBLE else ("voigt", "vasp")
+        usual: tuple[str, str] = ("vasp", "voigt") if size > _POSSIBLE else ("voigt", "vasp")
         lines.append(f"stress_order: {usual[0]} ({_WRITTEN[usual[0]]}) or {usual[1]} ({_WRITTEN[usual[1]]})")
         reasons.append("the order of its six numbers is open")
     draft.leave(key, "unit and order open" if len(reasons) == 2 else reasons[0])
@@ -145,7 +145,7 @@ def _ask(draft: Draft, key: KeyReport, size: float) -> None:
     )
 
 
-def _say_order(draft: Draft, key: KeyReport, order: StressOrder) -> None:
+def _say_order(draft: Draft, key: KeyReport, order: str) -> None:
     """Write the order down where six numbers need one, but for ASE's own key, which ASE itself puts in order."""
     if 6 in key.widths and _sheared(key) and key.name != "stress":
         draft.config["stress_order"] = order
@@ -203,7 +203,7 @@ def _related(draft: Draft, stress: KeyReport, virial: KeyReport) -> _Relation | 
     return next((relation for relation in found if relation.unit is not None), found[0] if found else None)
 
 
-def _full(value: Numbers, order: StressOrder) -> Numbers:
+def _full(value: Numbers, order: str) -> Numbers:
     return value[list(_ORDERS[order])] if value.size == 6 else value
 
 
