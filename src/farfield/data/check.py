@@ -9,7 +9,7 @@ from typing import Any
 import ase
 import numpy as np
 
-from farfield.data.checking.bad_values import gap_findings, text_findings
+from farfield.data.checking.bad_values import condition_findings, gap_findings, text_findings
 from farfield.data.checking.charges import charge_sum_findings, electron_findings
 from farfield.data.checking.content import Content
 from farfield.data.checking.draft import Draft
@@ -73,8 +73,9 @@ def _without_unreadable(path: str, wrong: str) -> Report:
         frames = load_structures(path, skip_unreadable=True, on_notice=heard.append)
     except InputError:
         return Report(path, findings=(Notice("error", wrong),))
-    advice = f"{wrong}. The other {len(frames)} frames can be read with skip_unreadable: true"
-    return _checked(path, frames, [Notice("error", advice), *heard], skip_unreadable=True)
+    advice = f"{wrong} (skip_unreadable: true would read the other {len(frames)} frames)"
+    others = [notice for notice in heard if wrong not in notice.message]
+    return _checked(path, frames, [Notice("error", advice), *others], skip_unreadable=True)
 
 
 def _checked(path: str, frames: list[ase.Atoms], heard: list[Notice], *, skip_unreadable: bool = False) -> Report:
@@ -88,10 +89,11 @@ def _looked_through(path: str, frames: list[ase.Atoms], heard: list[Notice], *, 
     broken = broken_frames(frames)
     closest = closest_pairs(frames, broken)
     findings = [
-        *heard,
+        *(replace(notice, message=notice.message.removeprefix(f"{path}: ")) for notice in heard),
         *_counted(broken, len(frames)),
         *text_findings(draft),
         *draft.findings,
+        *condition_findings(draft),
         *gap_findings(draft),
         *geometry_findings(closest),
         *repeat_findings(draft),

@@ -82,7 +82,7 @@ def propose_spin(draft: Draft) -> None:
     multiplicity = named
     if not named and (values >= 1).all() and _parity_fits(draft, values - 1) and not _parity_fits(draft, values):
         multiplicity = True
-    if named and (values < 1).any():
+    if named and ((values < 1) | (values != np.round(values))).any():
         multiplicity = False
     if multiplicity:
         draft.config["spin"], draft.config["spin_unit"] = key.name, "multiplicity"
@@ -93,7 +93,7 @@ def propose_spin(draft: Draft) -> None:
             draft.say("note", f"{key.name} is the multiplicity 2S + 1 (2S, frames: {shown})")
         return
     taken = "the multiplicity 2S + 1" if multiplicity else "2S"
-    why = "only so it fits the number of electrons" if multiplicity else "a multiplicity is 1 or more"
+    why = "only so it fits the number of electrons" if multiplicity else "a multiplicity is 1, 2, 3, …"
     draft.say("warning", f"{key.name} is taken for {taken}: {why} (2S, frames: {shown})")
 
 

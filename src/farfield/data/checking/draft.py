@@ -14,7 +14,7 @@ from farfield.data.spellings import preference
 from farfield.notices import Grade, Notice
 
 _DEFAULTS = CONDITIONS | ANNOTATIONS
-_SHAPES: dict[str, tuple[Place, frozenset[int]]] = {
+SHAPES: dict[str, tuple[Place, frozenset[int]]] = {
     "energy": ("frame", frozenset({1})),
     "forces": ("atom", frozenset({3})),
     "stress": ("frame", frozenset({6, 9})),
@@ -76,7 +76,7 @@ class Draft:
 
     def candidates(self, name: str) -> list[KeyReport]:
         """Keys that could be meant, the likeliest first; those in far fewer frames than the rest come last."""
-        place, widths = _SHAPES[name]
+        place, widths = SHAPES[name]
         fitting = [
             key
             for key in self.content.keys
@@ -141,14 +141,14 @@ def _compared(name: str, key: KeyReport, other: KeyReport) -> str:
 
 
 def _reasons(key: KeyReport) -> Iterator[str]:
-    sounding = [name for name in _SHAPES if sounds_like(key.name, name)]
-    here = [name for name in sounding if _SHAPES[name][0] == key.place]
+    sounding = [name for name in SHAPES if sounds_like(key.name, name)]
+    here = [name for name in sounding if SHAPES[name][0] == key.place]
     yield from (why for name in here or sounding if (why := unfit(key.name, name)))
     if here and key.kind == "text":
         yield "text"
     for name in here:
-        if not key.widths <= _SHAPES[name][1]:
-            wanted = " or ".join(map(str, sorted(_SHAPES[name][1])))
+        if not key.widths <= SHAPES[name][1]:
+            wanted = " or ".join(map(str, sorted(SHAPES[name][1])))
             yield f"{name.replace('_', ' ')} has {wanted} number{'s' * (wanted != '1')}"
     if sounding and not here:
         yield f"one value {'an atom' if key.place == 'atom' else 'a frame'}"

@@ -1,5 +1,6 @@
 """The keys of a file: where they stand, what they hold, in how many frames."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +16,7 @@ _IGNORED = STRUCTURE | {"tags", "masses", "momenta"}
 _OF_ATOMS = frozenset({"charges", "forces", "energies", "stresses", "magmoms", "born_effective_charges"})
 """Results of ASE's calculators that are a value an atom."""
 _OF_FRAMES = ("stress", "virial", "dipole", "polarization", "polarizability")
+_BEGINS_WITH_NUMBER = re.compile(r"\s*[-+]?\.?\d")
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,9 @@ class KeyReport:
 
     @property
     def numeric(self) -> bool:
-        """Whether it holds numbers in most of the frames that have it."""
-        return len(self.text) * 2 < self.frames
+        """Whether it holds numbers, or text that begins with one, in most of the frames that have it."""
+        other = [text for text in self.text.values() if not _BEGINS_WITH_NUMBER.match(text)]
+        return len(other) * 2 < self.frames
 
 
 def key_reports(frames: Sequence[ase.Atoms]) -> Iterator[KeyReport]:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from farfield.data.checking.charges import propose_charges, propose_spin, propose_total_charge
 from farfield.data.checking.content import Content
 from farfield.data.checking.draft import Draft
@@ -88,8 +86,8 @@ def _missing(draft: Draft, target: str) -> bool:
     key = draft.chosen.get(target)
     if key is None:
         return False
-    lacking = np.array([value is None for value in key.values])
-    return bool(lacking.any()) or key.undefined > 0 or target in draft.skipped
+    lacking = any(value is None and k not in key.text for k, value in enumerate(key.values))
+    return lacking or key.undefined > 0 or target in draft.skipped
 
 
 def _in_order(config: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ _USUAL = 0.02
 """eV/Å³; of a rattled or strained crystal."""
 _AGREE = 0.02
 """Part of its size by which a stress may miss the virial, rounding included."""
+_SYMMETRIC = 1e-3
+"""A stress may differ from its transpose by this part of its largest component."""
 _ORDERS: dict[str, tuple[int, ...]] = {
     "voigt": (0, 5, 4, 5, 1, 3, 4, 3, 2),
     "vasp": (0, 3, 5, 3, 1, 4, 5, 4, 2),
@@ -50,11 +52,30 @@ def propose_stress(draft: Draft) -> None:
     stresses, virials = (list(_calculated(draft, _of_crystals(draft, keys))) for keys in (stresses, virials))
     if stresses and virials:
         _with_virial(draft, stresses, virials)
-    elif virials:
+    elif virials and _possible(draft, virials[0]):
         draft.take_first("virial", virials)
         _say_order(draft, virials[0], "voigt")
     elif stresses and _certain(draft, stresses[0]):
         draft.take_first("stress", stresses)
+
+
+def _possible(draft: Draft, key: KeyReport) -> bool:
+    """Whether a virial makes stresses as there can be; otherwise it is left, and said."""
+    sizes = [
+        float(np.abs(v).max()) / volume
+        for v, volume, crystal in zip(key.values, draft.content.volumes, draft.crystals)
+        if v is not None and crystal and volume > 0 and np.isfinite(v).all()
+    ]
+    largest = max(sizes, default=0.0)
+    if largest > _POSSIBLE and "energy_unit" not in draft.config:
+        draft.leave(key, "too large for a virial in eV")
+        draft.say(
+            "warning",
+            f"{key.name} is not proposed: over the volume it is up to {largest:.3g} eV/Å³ "
+            f"({largest / STRESS['GPa']:.0f} GPa), so it is in another unit than eV, or a stress (stress: {key.name}, with its stress_unit)",
+        )
+        return False
+    return True
 
 
 def _of_crystals(draft: Draft, keys: list[KeyReport]) -> list[KeyReport]:
@@ -66,10 +87,9 @@ def _of_crystals(draft: Draft, keys: list[KeyReport]) -> list[KeyReport]:
             kept.append(key)
             continue
         draft.leave(key, "no frame is periodic along a, b and c")
-        if key.largest > 0:
-            draft.say(
-                "note", f"{key.name} is left away: no frame is periodic along three axes, and others have no stress"
-            )
+        draft.say(
+            "note", f"{key.name} is not proposed: no frame is periodic along three axes, and others have no stress"
+        )
     if kept:
         idle = sum(v is not None and not crystal for v, crystal in zip(kept[0].values, draft.crystals))
         if idle:
@@ -82,11 +102,18 @@ def _of_crystals(draft: Draft, keys: list[KeyReport]) -> list[KeyReport]:
 def _calculated(draft: Draft, keys: list[KeyReport]) -> Iterator[KeyReport]:
     for key in keys:
         values = [v for v, crystal in zip(key.values, draft.crystals) if v is not None and crystal]
-        if any(np.any(v != 0) for v in values):
+        if any(v.size == 9 and _skew(v.reshape(3, 3)) for v in values):
+            draft.leave(key, "not symmetric")
+            draft.say("warning", f"{key.name} is not proposed: its nine numbers are not symmetric")
+        elif any(np.any(v != 0) for v in values):
             yield key
         else:
             draft.leave(key, "0 in all frames")
             draft.say("warning", f"{key.name} is 0 in all frames: taken for never calculated, not proposed")
+
+
+def _skew(tensor: Numbers) -> bool:
+    return bool(np.abs(tensor - tensor.T).max() > _SYMMETRIC * np.abs(tensor).max())
 
 
 def _certain(draft: Draft, key: KeyReport) -> bool:
@@ -141,13 +168,14 @@ def _ask(draft: Draft, key: KeyReport, size: float) -> None:
     draft.leave(key, "unit and order open" if len(reasons) == 2 else reasons[0])
     draft.say(
         "warning",
-        f"{key.name} is no stress yet: {' and '.join(reasons)}. To use it, write {'; '.join(lines)}",
+        f"{key.name} looks like a stress and is not proposed: {' and '.join(reasons)}. "
+        f"To use it, write {'; '.join(lines)}",
     )
 
 
 def _say_order(draft: Draft, key: KeyReport, order: str) -> None:
-    """Write the order down where six numbers need one, but for ASE's own key, which ASE itself puts in order."""
-    if 6 in key.widths and _sheared(key) and key.name != "stress":
+    """Write the order down where six numbers need one, but for results of ASE's, which are in order."""
+    if any(np.size(atoms.info.get(key.name)) == 6 for atoms in draft.content.frames) and _sheared(key):
         draft.config["stress_order"] = order
         draft.say("note", f"the six numbers of {key.name} are taken for {_WRITTEN[order]} (stress_order: {order})")
 
