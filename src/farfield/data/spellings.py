@@ -86,7 +86,11 @@ def preference(key: str, name: str) -> int | None:
 
 def words(key: str) -> list[str]:
     """The words of a key, in lower case: ``["tot", "energy"]`` of TotEnergy, tot-energy, TOTENERGY and tot_energy."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", key.replace("GPa", "gpa")).lower()
+    apart = re.sub(
+        r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])",
+        " ",
+        key.replace("GPa", "gpa").replace("(t)", "t").replace("(T)", "t"),
+    ).lower()
     return [word for word in re.split(r"[^a-z0-9]+", _QUANTITY.sub(r" \1 ", apart)) if word]
 
 

@@ -72,7 +72,8 @@ def _possible(draft: Draft, key: KeyReport) -> bool:
         draft.say(
             "warning",
             f"{key.name} is not proposed: over the volume it is up to {largest:.3g} eV/Å³ "
-            f"({largest / STRESS['GPa']:.0f} GPa), so it is in another unit than eV, or a stress (stress: {key.name}, with its stress_unit)",
+            f"({largest / STRESS['GPa']:.0f} GPa), so it is in another unit than eV, or a stress "
+            f"(stress: {key.name}, with its stress_unit)",
         )
         return False
     return True
