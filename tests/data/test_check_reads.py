@@ -116,7 +116,7 @@ def test_every_key_has_its_use_on_the_terminal(tmp_path, capsys):
     ase.io.write(tmp_path / "a.xyz", frames, format="extxyz")
     assert main(["data", "check", str(tmp_path / "a.xyz")]) == 0
     shown = capsys.readouterr().out
-    assert "proposed as" in shown
+    assert "taken as" in shown
     assert "not proposed:" in shown
 
 

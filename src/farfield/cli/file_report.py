@@ -39,24 +39,22 @@ def _show_content(console: Console, report: Report) -> None:
         if fact is not None:
             console.print(f"{name:>9}  {escape(fact)}", soft_wrap=True)
     console.print(_key_table(report.keys, report.frames))
+    for key in report.keys:
+        use, _, why = key.use.partition(": ")
+        if why:
+            console.print(f"{use}  {escape(key.name)}: {escape(why)}", soft_wrap=True)
 
 
 def _key_table(keys: Sequence[KeyReport], frames: int) -> Table:
     table = Table()
-    for column in ("key", "per", "holds", "frames", "lowest", "highest", "proposed as"):
-        table.add_column(
-            column, justify="right" if column in ("frames", "lowest", "highest") else "left", overflow="fold"
-        )
+    for column in ("key", "per", "holds", "frames", "lowest", "highest", "taken as"):
+        number = column in ("frames", "lowest", "highest")
+        table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=column == "key")
     for key in keys:
         ends = ("" if end is None else f"{end:.6g}" for end in (key.lowest, key.highest))
-        table.add_row(
-            escape(key.name),
-            key.place,
-            key.kind,
-            "all" if key.frames == frames else str(key.frames),
-            *ends,
-            escape(key.use),
-        )
+        count = "all" if key.frames == frames else str(key.frames)
+        use = key.use.partition(": ")[0].replace("not proposed", "no")
+        table.add_row(escape(key.name), key.place, key.kind, count, *ends, escape(use))
     return table
 
 
