@@ -117,7 +117,7 @@ def test_every_key_has_its_use_on_the_terminal(tmp_path, capsys):
     assert main(["data", "check", str(tmp_path / "a.xyz")]) == 0
     shown = capsys.readouterr().out
     assert "taken as" in shown
-    assert "not proposed:" in shown
+    assert "not proposed  kinetic_energy: an energy of motion" in shown
 
 
 def test_a_file_with_an_error_exits_with_1(tmp_path, capsys):
