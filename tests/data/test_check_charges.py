@@ -211,3 +211,11 @@ def test_the_same_structure_with_other_forces(check):
 def test_the_same_structure_under_other_conditions_is_no_repeat(check, key):
     frames = [*waters(1, **{key: 0}), *waters(1, **{key: 1})]
     assert "again" not in said(check(frames), "warning")
+
+
+def test_fragments_are_read_without_a_line(check):
+    frames = waters(fragment=np.array([0, 0, 1]))
+    for atoms in frames:
+        atoms.info |= {"fragment_charges": np.array([0.0, 0.0]), "fragment_energies": np.array([-1.0, -2.0])}
+    found = uses(check(frames))
+    assert found["fragment"] == found["fragment_charges"] == found["fragment_energies"] == "fragments"

@@ -1,5 +1,6 @@
 """What to write under ``data:`` to learn from a file, and what every key of it is taken for."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ _OTHERS = {
     "energies": "energies of atoms are not learned",
     "stresses": "stresses of atoms are not learned",
 }
+_FRAGMENTS = re.compile(r"fragment(_charges|_energies)?|(energy|charge|index)[A-Z]")
 _LINES = ("train", *TARGETS, *(name for name in DataConfig.__dataclass_fields__ if name not in TARGETS))
 
 
@@ -38,6 +40,7 @@ def drafted(content: Content, *, skip_unreadable: bool) -> Draft:
     propose_polarization(draft)
     propose_responses(draft)
     _propose_annotations(draft)
+    _name_fragments(draft)
     _say_what_is_not_learned(draft)
     draft.name_the_rest()
     if missing := [name for name in TARGETS if _missing(draft, name)]:
@@ -69,6 +72,13 @@ def _propose_annotations(draft: Draft) -> None:
         usual = next((key for key in USUAL[name] if key in keys), None)
         if usual is not None and ("frame", usual) not in draft.uses:
             draft.take(name, keys[usual])
+
+
+def _name_fragments(draft: Draft) -> None:
+    """Keys that say what parts of a frame carry are read without a line."""
+    keys = [key for key in draft.content.keys if _FRAGMENTS.fullmatch(key.name)]
+    if {"fragment", "fragment_charges"} <= {key.name for key in keys} or "indexB" in {key.name for key in keys}:
+        draft.uses |= {(key.place, key.name): "fragments" for key in keys}
 
 
 def _annotates(name: str, kind: str) -> bool:
