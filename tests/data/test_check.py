@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 import yaml
 
+import farfield.data.check
 from farfield.data.check import check_file
 from farfield.data.config import DataConfig
 from farfield.data.read import read_frames
+from farfield.data.spellings import USUAL
+from farfield.errors import InputError
+from farfield.notices import Notice
 
 
 def waters(count=12, seed=0, energy=-14.2):
@@ -250,3 +254,58 @@ def test_polarization_that_is_a_dipole_of_the_cell(check):
     report = check(frames)
     assert report.config["polarization"] == "polarization"
     assert "polarization_unit: e*angstrom" in said(report, "warning")
+
+
+def test_what_is_said_while_reading_is_a_finding(monkeypatch):
+    def load(path, *, skip_unreadable=False, on_notice):
+        on_notice(Notice("warning", f"{path}: 3 columns are not read"))
+        return waters()
+
+    monkeypatch.setattr(farfield.data.check, "load_structures", load)
+    assert "3 columns are not read" in [finding.message for finding in check_file("a.xyz").findings]
+
+
+def test_frames_that_cannot_be_read_are_an_error_and_the_others_are_looked_at(monkeypatch):
+    def load(path, *, skip_unreadable=False, on_notice):
+        if not skip_unreadable:
+            raise InputError("a.xyz, frame 8, line 51: '********' is no number")
+        return waters(11)
+
+    monkeypatch.setattr(farfield.data.check, "load_structures", load)
+    report = check_file("a.xyz")
+    assert report.failed
+    assert "frame 8, line 51" in said(report, "error")
+    assert "skip_unreadable: true would read the other 11 frames" in said(report, "error")
+    assert report.frames == 11
+    assert report.config["skip_unreadable"] is True
+
+
+def _odd_values(atoms):
+    n = len(atoms)
+    return [
+        None, "x", "", "-8 eV", "****", np.nan, np.inf, True, 10**40, 1e300, 1j, {"a": 1}, [1, [2]], b"bytes", "1 2 3",
+        np.zeros(3), np.ones((3, 3)), np.arange(6.0), np.full(9, np.nan), np.array([]),
+        np.array([None, 1], dtype=object),
+        np.zeros((n, 3)), np.full((n, 3), 1e308), np.zeros((n, 3, 3)), np.zeros((0, 3)), np.array(["a"] * n),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_stands_under_the_usual_names_raises_nothing(monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    names = [name for usual in USUAL.values() for name in usual]
+    keys = [names[k] for k in rng.integers(len(names), size=8)]
+    frames = []
+    for _ in range(4):
+        n = int(rng.choice([1, 2, 3, 6, 9]))
+        atoms = ase.Atoms(
+            numbers=rng.integers(0, 119, n), positions=rng.normal(size=(n, 3)) * rng.choice([1e-9, 3, 50])
+        )
+        atoms.pbc = rng.random(3) < 0.5
+        atoms.cell = rng.choice([0.0, 10.0, np.nan, 1e7]) * np.eye(3)
+        for key in keys:
+            values = _odd_values(atoms)
+            atoms.info[key] = values[rng.integers(len(values))]
+        frames.append(atoms)
+    monkeypatch.setattr(farfield.data.check, "load_structures", lambda path, **_: frames)
+    assert check_file("a.xyz").frames == 4

@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from farfield.cli import convert
+from farfield.cli.file_report import show_report
 from farfield.data.catalogue import PREFIX, copy_embedded, embedded_sets
-from farfield.data.check import KeyReport, Report, check_file
-
-_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+from farfield.data.check import check_file
 
 
 def add_parser(subparsers: Any) -> None:
@@ -74,47 +72,5 @@ def _check(console: Console, files: Sequence[str]) -> int:
     for file in files:
         with console.status(f"reading {escape(file)}"):
             reports.append(check_file(file))
-        _show(console, reports[-1])
+        show_report(console, reports[-1])
     return int(any(report.failed for report in reports))
-
-
-def _show(console: Console, report: Report) -> None:
-    console.print(f"\n[bold]{escape(report.path)}[/bold]")
-    if report.frames:
-        _show_content(console, report)
-    for finding in report.findings:
-        console.print(f"[{_COLOURS[finding.grade]}]{finding.grade:>7}[/]  {escape(finding.message)}", soft_wrap=True)
-    if report.frames and not report.failed:
-        lines = yaml.safe_dump(report.config, sort_keys=False, allow_unicode=True, width=1000)
-        console.print("\nTo train on it:\n[green]data:[/green]")
-        console.print("\n".join(f"  {escape(line)}" for line in lines.splitlines()), style="green", soft_wrap=True)
-
-
-def _show_content(console: Console, report: Report) -> None:
-    common = list(report.formulas.items())
-    formulas = ", ".join(f"{name} ({count})" for name, count in common[:6]) + (", …" if len(common) > 6 else "")
-    facts = {
-        "frames": f"{report.frames} of {_range(*report.atoms)} atoms: {', '.join(report.elements)}",
-        "formulas": formulas,
-        "periodic": ", ".join(f"{axes} ({count})" for axes, count in report.periodicity.items()),
-        "volume": f"{_range(*report.volume)} Å³" if report.volume else None,
-        "closest": f"{report.closest:.3f} Å" if report.closest is not None else None,
-    }
-    for name, fact in facts.items():
-        if fact is not None:
-            console.print(f"{name:>9}  {escape(fact)}", soft_wrap=True)
-    console.print(_key_table(report.keys, report.frames))
-
-
-def _key_table(keys: Sequence[KeyReport], frames: int) -> Table:
-    table = Table()
-    for column in ("key", "per", "holds", "frames", "lowest", "highest"):
-        table.add_column(column, justify="right" if column in ("frames", "lowest", "highest") else "left")
-    for key in keys:
-        ends = ("" if end is None else f"{end:.6g}" for end in (key.lowest, key.highest))
-        table.add_row(escape(key.name), key.place, key.kind, "all" if key.frames == frames else str(key.frames), *ends)
-    return table
-
-
-def _range(low: float, high: float) -> str:
-    return f"{low:.6g}" if low == high else f"{low:.6g}-{high:.6g}"

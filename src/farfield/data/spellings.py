@@ -1,23 +1,37 @@
 """The names under which files carry labels and conditions, and conditions that go by another name than the one read."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 USUAL: dict[str, tuple[str, ...]] = {
-    "energy": ("energy", "REF_energy", "dft_energy", "total_energy", "free_energy", "E"),
-    "forces": ("forces", "REF_forces", "dft_forces", "force"),
-    "stress": ("stress", "REF_stress", "dft_stress"),
-    "virial": ("virial", "REF_virial", "dft_virial"),
-    "charges": ("charges", "mbis_charges", "q_mbis", "q_ref", "hirshfeld_charges", "q_mulliken"),
-    "dipole": ("dipole", "REF_dipole", "dft_dipole", "mu"),
-    "polarization": ("polarization", "REF_polarization"),
-    "born_charges": ("born_charges", "born_effective_charges", "apt", "REF_born_charges", "bec"),
-    "polarizability": ("polarizability", "REF_polarizability", "alpha"),
+    "energy": ("energy", "REF_energy", "dft_energy", "total_energy", "free_energy", "E", "energies", "tot_energy",
+               "potential_energy", "etot", "toten", "e_tot", "e_total", "e_pot", "epot", "PotEng", "pe", "e_0_energy",
+               "e_wo_entrp",
+               "e_fr_energy", "total_free_energy", "uncorrected_total_energy", "corrected_total_energy",
+               "corrected_energy", "ePBE0+MBD", "ePBE0", "U0"),
+    "forces": ("forces", "REF_forces", "dft_forces", "force", "F", "total_forces", "tot_forces", "atomic_forces", "frc",
+               "totFOR", "pbe0FOR"),
+    "stress": ("stress", "REF_stress", "dft_stress", "stresses", "stress_tensor", "total_stress", "cauchy_stress",
+               "virial_stress"),
+    "virial": ("virial", "REF_virial", "dft_virial", "virials", "virial_tensor", "total_virial"),
+    "charges": ("charges", "mbis_charges", "q_mbis", "q_ref", "hirshfeld_charges", "q_mulliken", "mulliken_charges",
+                "bader_charges", "cm5_charges", "ddec_charges", "ddec6_charges", "npa_charges", "nbo_charges",
+                "resp_charges", "esp_charges", "chelpg_charges", "loewdin_charges", "lowdin_charges", "i_pi_charges",
+                "mbis_charge", "q_hirshfeld", "q_bader", "q_cm5", "q_ddec", "q_npa", "q_nbo", "q_resp", "q_esp",
+                "partial_charges", "atomic_charges", "atom_charges", "charge", "q", "qs", "hCHG"),
+    "dipole": ("dipole", "REF_dipole", "dft_dipole", "mu", "dipoles", "dipole_moment", "total_dipole", "tot_dipole",
+               "molecular_dipole", "vDIP"),
+    "polarization": ("polarization", "REF_polarization", "polarisation", "total_polarization", "berry_polarization"),
+    "born_charges": ("born_charges", "born_effective_charges", "apt", "REF_born_charges", "bec", "becs", "apts",
+                     "zstar", "z_star", "atomic_polar_tensors", "born"),
+    "polarizability": ("polarizability", "REF_polarizability", "alpha", "polarizability_tensor", "polarisability",
+                       "total_polarizability"),
     "total_charge": ("charge", "total_charge", "Q", "net_charge", "tot_charge", "charge_total", "q_total", "qtot",
-                     "system_charge", "molecular_charge", "mol_charge"),
+                     "q_tot", "system_charge", "molecular_charge", "mol_charge", "molecule_charge"),
     "spin": ("spin", "uhf", "total_spin", "unpaired_electrons", "n_unpaired", "spin_multiplicity", "multiplicity",
              "mult"),
     "external_field": ("external_field", "efield", "electric_field", "e_field", "applied_field"),
@@ -29,16 +43,65 @@ USUAL: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Names in use for each key of the configuration, the likeliest first."""
 
-_SOURCES = frozenset({"ref", "reference", "dft", "qm", "true", "target", "scf"})
+_SOURCES = frozenset({"ref", "reference", "dft", "qm", "true", "target", "scf", "label", "labels", "calc", "calculated",
+                      "vasp", "cp2k", "orca", "psi4", "qe", "aims", "castep", "gaussian", "pyscf", "abacus", "siesta",
+                      "turbomole", "ase", "gpaw"})  # fmt: skip
 """Words around a name that say where a number is from, not what it is."""
+_METHOD = re.compile(
+    r"lda|pbe0?|pbesol|revpbe0?|rpbe|pw91|r2?scan0?|b3lyp|blyp|w?b97[a-z0-9]*|m06[a-z0-9]*|hse|hse0\d|hf|r?mp2|ri|dlpno|"
+    r"ccsdt?|cbs|fci|xtb|g?fn\d|gfn\d?xtb|dftb\d?|def2|[dtq]zv?p*|t?svpd?|tzvpp?d?|avtz|avqz|rhf|uhf|uks|rks|hybrid|gga"
+)
+"""Words that say how it was calculated."""
+_UNITS: dict[str, tuple[str, ...]] = {
+    "eV": ("ev",),
+    "meV": ("mev",),
+    "hartree": ("hartree", "ha", "eh", "au", "hartrees"),
+    "rydberg": ("ry", "rydberg"),
+    "kcal/mol": ("kcal", "kcalmol", "kcalpermol"),
+    "kJ/mol": ("kj", "kjmol", "kjpermol"),
+    "GPa": ("gpa",),
+    "kbar": ("kbar", "kb"),
+    "debye": ("debye",),
+}
+_UNIT_WORDS = {word: unit for unit, words in _UNITS.items() for word in words}
+_QUANTITY = re.compile(r"(energ(?:y|ies)|forces?|stress(?:es)?|virials?|charges?|dipoles?)")
 
 
 def spells(key: str, name: str) -> bool:
-    """Whether ``key`` of a file is one of the usual names of ``name``, in any case, with or without REF, dft and such.
+    """Whether ``key`` of a file is one of the usual names of ``name``, in any case, with or without REF, PBE, eV, ….
 
-    ``spells("E_REF", "energy")`` and ``spells("Total-Charge", "total_charge")`` are true.
+    ``spells("E_REF", "energy")``, ``spells("TotEnergy", "energy")`` and ``spells("Total-Charge", "total_charge")`` are
+    true.
     """
-    return _bare(key) in {_bare(usual) for usual in USUAL[name]}
+    return preference(key, name) is not None
+
+
+def preference(key: str, name: str) -> int | None:
+    """Place of ``key`` among the usual names of ``name``, the likeliest first; None if it is none of them."""
+    if key in USUAL[name]:
+        return USUAL[name].index(key)
+    bare = _bare_usual(name)
+    return len(bare) + bare.index(_bare(key)) if _bare(key) in bare else None
+
+
+def words(key: str) -> list[str]:
+    """The words of a key, in lower case: ``["tot", "energy"]`` of TotEnergy, tot-energy, TOTENERGY and tot_energy."""
+    apart = re.sub(
+        r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z])",
+        " ",
+        key.replace("GPa", "gpa").replace("(t)", "t").replace("(T)", "t"),
+    ).lower()
+    return [word for word in re.split(r"[^a-z0-9]+", _QUANTITY.sub(r" \1 ", apart)) if word]
+
+
+def names_a_method(word: str) -> bool:
+    """Whether a word of a key says how it was calculated, as pbe and wb97x do."""
+    return _METHOD.fullmatch(word) is not None
+
+
+def unit_in_name(key: str, units: Collection[str]) -> str | None:
+    """The one of ``units`` that a key names behind the quantity, as ``energy_hartree`` does; None without one."""
+    return next((u for word in words(key)[1:] if (u := _UNIT_WORDS.get(word)) in units), None)
 
 
 def is_multiplicity(key: str) -> bool:
@@ -71,9 +134,19 @@ def overlooked(infos: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> l
     return said
 
 
+@cache
+def _bare_usual(name: str) -> tuple[str, ...]:
+    return tuple(_bare(usual) for usual in USUAL[name])
+
+
+@cache
 def _bare(key: str) -> str:
-    words = [word for word in re.split(r"[^a-z0-9+]+", key.lower()) if word]
-    return "".join(word for word in words if word not in _SOURCES) or key.lower()
+    """Without the words that say where it is from, how it was calculated and in what unit."""
+    found = words(key)
+    kept = [word for word in found if word not in _SOURCES and not names_a_method(word)]
+    if len(kept) > 1:
+        kept = [kept[0], *(word for word in kept[1:] if word not in _UNIT_WORDS and word != "mol")]
+    return "".join(kept) or "".join(found)
 
 
 def _means_nothing(value: Any, key: str) -> bool:

@@ -1,11 +1,12 @@
 """Signs that labels of the response to a field are not what they seem: findings of ``check_file``."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-import ase
 import numpy as np
 
-from farfield.data.suspicion import Values
+from farfield.data.checking.charges import total_charges
+from farfield.data.checking.draft import Draft
+from farfield.data.keys import Numbers
 from farfield.notices import Notice
 
 _SUM = 0.05
@@ -16,16 +17,21 @@ _SYMMETRIC = 0.01
 """A polarizability may differ from its transpose by this part of its largest component."""
 
 
-def response_findings(frames: Sequence[ase.Atoms], labels: Mapping[str, Values]) -> Iterator[Notice]:
+def propose_responses(draft: Draft) -> None:
+    """Take Born charges and polarizabilities."""
+    for name in ("born_charges", "polarizability"):
+        draft.take_first(name, draft.sound(name))
+
+
+def response_findings(draft: Draft) -> Iterator[Notice]:
     """Sum rule of Born charges, symmetry of polarizabilities, unit of polarizations."""
-    if (born := labels["born_charges"]) is not None:
-        yield from _sum_rule(born, labels["total_charge"])
-    if (polarizability := labels["polarizability"]) is not None:
+    if (born := draft.values("born_charges")) is not None:
+        yield from _sum_rule(born, total_charges(draft))
+    if (polarizability := draft.values("polarizability")) is not None:
         yield from _asymmetry(polarizability)
-    if (polarization := labels["polarization"]) is not None and all(atoms.pbc.all() for atoms in frames):
-        largest = max(
-            (float(np.abs(p).max()) for p in polarization if p is not None and np.isfinite(p).all()), default=0.0
-        )
+    if (polarization := draft.values("polarization")) is not None:
+        known = [p for p, crystal in zip(polarization, draft.crystals) if p is not None and crystal]
+        largest = max((float(np.abs(p).max()) for p in known if np.isfinite(p).all()), default=0.0)
         if largest > _LARGE:
             yield Notice(
                 "warning",
@@ -34,13 +40,11 @@ def response_findings(frames: Sequence[ase.Atoms], labels: Mapping[str, Values])
             )
 
 
-def _sum_rule(values: Values, totals: Values) -> Iterator[Notice]:
+def _sum_rule(values: Sequence[Numbers | None], totals: Numbers) -> Iterator[Notice]:
     off: dict[int, float] = {}
-    for k, born in enumerate(values or ()):
-        total = None if totals is None else totals[k]
-        charge = 0.0 if total is None else float(total.reshape(()))
+    for k, born in enumerate(values):
         if born is not None and np.isfinite(born).all():
-            summed = born.reshape(len(born), 3, 3).sum(0) - charge * np.eye(3)
+            summed = born.reshape(len(born), 3, 3).sum(0) - totals[k] * np.eye(3)
             off[k] = float(np.abs(summed).max()) / len(born)
     if off and max(off.values()) > _SUM:
         worst = max(off, key=lambda k: off[k])
@@ -51,9 +55,9 @@ def _sum_rule(values: Values, totals: Values) -> Iterator[Notice]:
         )
 
 
-def _asymmetry(values: Values) -> Iterator[Notice]:
+def _asymmetry(values: Sequence[Numbers | None]) -> Iterator[Notice]:
     off: dict[int, float] = {}
-    for k, value in enumerate(values or ()):
+    for k, value in enumerate(values):
         if value is not None and np.isfinite(value).all() and np.abs(value).max() > 0:
             tensor = value.reshape(3, 3)
             off[k] = float(np.abs(tensor - tensor.T).max() / np.abs(tensor).max())

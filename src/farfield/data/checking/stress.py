@@ -1,0 +1,179 @@
+"""Which keys are the stress and the virial, and whether unit, order and sign of their numbers are certain."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from farfield.data.checking.draft import Draft
+from farfield.data.checking.keys import KeyReport
+from farfield.data.checking.stress_and_virial import contradiction, related
+from farfield.data.conversion import STRESS, StressUnit
+from farfield.data.keys import Numbers
+from farfield.data.spellings import unit_in_name, words
+
+_POSSIBLE = 1.0
+"""eV/Å³ (160 GPa); a larger stress is in another unit."""
+_UNUSUAL = 0.1
+"""eV/Å³ (16 GPa); data sets are seldom squeezed as hard."""
+_USUAL = 0.02
+"""eV/Å³; of a rattled or strained crystal."""
+_SYMMETRIC = 1e-3
+"""A stress may differ from its transpose by this part of its largest component."""
+_WRITTEN: dict[str, str] = {"voigt": "xx yy zz yz xz xy", "vasp": "xx yy zz xy yz xz"}
+
+
+def propose_stress(draft: Draft) -> None:
+    """Take a stress, or else a virial, of the frames that are crystals."""
+    stresses, virials = draft.candidates("stress"), draft.candidates("virial")
+    stresses = [key for key in stresses if "stress" in key.name.lower() or key not in virials]
+    virials = [key for key in virials if key not in stresses]
+    stresses, virials = (list(_calculated(draft, _of_crystals(draft, keys))) for keys in (stresses, virials))
+    if stresses and virials:
+        _with_virial(draft, stresses, virials)
+    elif virials and _possible(draft, virials[0]):
+        draft.take_first("virial", virials)
+        _say_order(draft, virials[0], "voigt")
+    elif stresses and _certain(draft, stresses[0]):
+        draft.take_first("stress", stresses)
+
+
+def _possible(draft: Draft, key: KeyReport) -> bool:
+    """Whether a virial makes stresses as there can be; otherwise it is left, and said."""
+    sizes = [
+        float(np.abs(v).max()) / volume
+        for v, volume, crystal in zip(key.values, draft.content.volumes, draft.crystals)
+        if v is not None and crystal and volume > 0 and np.isfinite(v).all()
+    ]
+    largest = max(sizes, default=0.0)
+    if largest > _POSSIBLE and "energy_unit" not in draft.config:
+        draft.leave(key, "too large for a virial in eV")
+        draft.say(
+            "warning",
+            f"{key.name} is not proposed: over the volume it is up to {largest:.3g} eV/Å³ "
+            f"({largest / STRESS['GPa']:.0f} GPa), so it is in another unit than eV, or a stress "
+            f"(stress: {key.name}, with its stress_unit)",
+        )
+        return False
+    return True
+
+
+def _of_crystals(draft: Draft, keys: list[KeyReport]) -> list[KeyReport]:
+    """Those that some crystal has; the others are left, and said."""
+    kept = []
+    for key in keys:
+        have = np.array([value is not None for value in key.values])
+        if (have & draft.crystals).any():
+            kept.append(key)
+            continue
+        draft.leave(key, "no frame is periodic along a, b and c")
+        draft.say(
+            "note", f"{key.name} is not proposed: no frame is periodic along three axes, and others have no stress"
+        )
+    if kept:
+        idle = sum(v is not None and not crystal for v, crystal in zip(kept[0].values, draft.crystals))
+        if idle:
+            draft.say(
+                "note", f"{kept[0].name} means nothing in the {idle} frames that are not periodic along three axes"
+            )
+    return kept
+
+
+def _calculated(draft: Draft, keys: list[KeyReport]) -> Iterator[KeyReport]:
+    for key in keys:
+        values = [v for v, crystal in zip(key.values, draft.crystals) if v is not None and crystal]
+        if any(v.size == 9 and _skew(v.reshape(3, 3)) for v in values):
+            draft.leave(key, "not symmetric")
+            draft.say("warning", f"{key.name} is not proposed: its nine numbers are not symmetric")
+        elif any(np.any(v != 0) for v in values):
+            yield key
+        else:
+            draft.leave(key, "0 in all frames")
+            draft.say("warning", f"{key.name} is 0 in all frames: taken for never calculated, not proposed")
+
+
+def _skew(tensor: Numbers) -> bool:
+    return bool(np.abs(tensor - tensor.T).max() > _SYMMETRIC * np.abs(tensor).max())
+
+
+def _certain(draft: Draft, key: KeyReport) -> bool:
+    """Whether unit and order of a stress are known; otherwise it is left, with what to write."""
+    unit = unit_in_name(key.name, STRESS)
+    size = _size(draft, key)
+    order_open = 6 in key.widths and "virial" in words(key.name) and _sheared(key)
+    if unit is None and (size > _POSSIBLE or order_open):
+        _ask(draft, key, size)
+        return False
+    if unit is not None and unit != "eV/angstrom^3":
+        draft.config["stress_unit"] = unit
+        draft.say("note", f"stress_unit: {unit}, because of the name {key.name}")
+    elif size > _UNUSUAL:
+        draft.say(
+            "warning",
+            f"{key.name} is beyond {size:.2g} eV/Å³ ({size / STRESS['GPa']:.0f} GPa) in half of the frames: if in GPa, "
+            "stress_unit: GPa; if in kbar, stress_unit: kbar",
+        )
+    _say_order(draft, key, "voigt")
+    return True
+
+
+def _size(draft: Draft, key: KeyReport) -> float:
+    """Median over the crystals of the largest component; the largest of all where that is beyond what can be."""
+    peaks = [
+        float(np.abs(v).max())
+        for v, crystal in zip(key.values, draft.crystals)
+        if v is not None and crystal and np.isfinite(v).all()
+    ]
+    middle, most = (float(np.median(peaks)), max(peaks)) if peaks else (0.0, 0.0)
+    return most if most > _POSSIBLE else middle
+
+
+def _sheared(key: KeyReport) -> bool:
+    return any(v is not None and v.size == 6 and np.any(v.ravel()[3:] != 0) for v in key.values)
+
+
+def _ask(draft: Draft, key: KeyReport, size: float) -> None:
+    """Say exactly what to write where unit or order of a stress are open."""
+    lines = [f"stress: {key.name}"]
+    reasons = []
+    if size > _POSSIBLE:
+        units: tuple[StressUnit, StressUnit] = ("kbar", "GPa")
+        likely, other = sorted(units, key=lambda u: abs(np.log(size * STRESS[u] / _USUAL)))
+        lines.append(f"stress_unit: {likely} (or {other})")
+        reasons.append(f"{size:.3g} is too large for eV/Å³")
+    if 6 in key.widths and _sheared(key):
+        usual: tuple[str, str] = ("vasp", "voigt") if size > _POSSIBLE else ("voigt", "vasp")
+        lines.append(f"stress_order: {usual[0]} ({_WRITTEN[usual[0]]}) or {usual[1]} ({_WRITTEN[usual[1]]})")
+        reasons.append("the order of its six numbers is open")
+    draft.leave(key, "unit and order open" if len(reasons) == 2 else reasons[0])
+    draft.say(
+        "warning",
+        f"{key.name} looks like a stress and is not proposed: {' and '.join(reasons)}. "
+        f"To use it, write {'; '.join(lines)}",
+    )
+
+
+def _say_order(draft: Draft, key: KeyReport, order: str) -> None:
+    """Write the order down where six numbers need one, but for results of ASE's, which are in order."""
+    if any(np.size(atoms.info.get(key.name)) == 6 for atoms in draft.content.frames) and _sheared(key):
+        draft.config["stress_order"] = order
+        draft.say("note", f"the six numbers of {key.name} are taken for {_WRITTEN[order]} (stress_order: {order})")
+
+
+def _with_virial(draft: Draft, stresses: list[KeyReport], virials: list[KeyReport]) -> None:
+    """Both are given: what relates them tells the unit, or that one of them is wrong."""
+    stress, virial = stresses[0], virials[0]
+    relation = related(draft, stress, virial)
+    if relation is not None and relation.unit is not None and relation.factor > 0 and not relation.without_volume:
+        draft.take_first("stress", stresses)
+        for other in virials:
+            draft.leave(other, f"{stress.name} says the same")
+        if relation.unit != "eV/angstrom^3":
+            draft.config["stress_unit"] = relation.unit
+            draft.say("note", f"{stress.name} is -{virial.name} / volume in {relation.unit}, so stress_unit is set")
+        _say_order(draft, stress, relation.order)
+        if relation.order == "vasp":
+            draft.config["stress_order"] = "vasp"
+        return
+    for key in (stress, virial):
+        draft.leave(key, "stress and virial contradict each other")
+    draft.say("warning", contradiction(stress, virial, relation))
