@@ -15,8 +15,10 @@ from farfield.data.config import CONDITIONS
 from farfield.data.conversion import condition_factor
 from farfield.data.files import load_structures
 from farfield.deploy.ase import FarfieldCalculator
+from farfield.deploy.constraints import check_constraints
 from farfield.deploy.md import MDOptions, run_md
 from farfield.deploy.restart import log_of
+from farfield.deploy.velocities import temperature_of
 from farfield.errors import InputError
 from farfield.notices import Notice
 
@@ -42,7 +44,10 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--ensemble", choices=("nve", "nvt", "npt"), default=defaults.ensemble)
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--timestep", type=float, default=defaults.timestep, help="fs (%(default)s)")
-    parser.add_argument("--temperature", type=float, default=defaults.temperature, help="K (%(default)s)")
+    parser.add_argument(
+        "--temperature", type=float,
+        help=f"K, of the first velocities, unless the file has some, and of the thermostat ({defaults.temperature})",
+    )  # fmt: skip
     parser.add_argument("--pressure", type=float, default=defaults.pressure, help="GPa, npt (%(default)s)")
     parser.add_argument("--friction", type=float, default=defaults.friction, help="1/fs, nvt (%(default)s)")
     parser.add_argument(
@@ -60,13 +65,15 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run and say how it went."""
-    names = MDOptions.__dataclass_fields__
-    options = MDOptions(**{name: getattr(args, name) for name in names})
+    given = {name: getattr(args, name) for name in MDOptions.__dataclass_fields__}
+    options = MDOptions(**{name: value for name, value in given.items() if value is not None})
     frames = load_structures(args.structure)
     if not -len(frames) <= args.frame < len(frames):
         raise InputError(f"{args.structure} has {len(frames)} frames; there is no frame {args.frame}")
     calculator = FarfieldCalculator(args.model, device=args.device, dtype=args.dtype)
-    atoms, notes = frames[args.frame], _without_effect(options)
+    atoms = frames[args.frame]
+    check_constraints(atoms, options.ensemble)
+    notes = _without_effect(options) + _velocities(atoms, options, args.temperature)
     notes += take_conditions(atoms, calculator.model.training_summary.get("keys", {}))
     if args.external_field is not None:
         atoms.info["external_field"] = args.external_field  # so that every stored frame says in which field it was
@@ -123,6 +130,16 @@ def _without_effect(options: MDOptions) -> list[str]:
         for name, reader in (("pressure", "npt"), ("friction", "nvt"))
         if options.ensemble != reader and getattr(options, name) != getattr(defaults, name)
     ]
+
+
+def _velocities(atoms: ase.Atoms, options: MDOptions, asked: float | None) -> list[str]:
+    """Whose velocities the run begins with, where the file has some; ``asked`` is the temperature on the line, K."""
+    if not atoms.get_momenta().any():
+        return []
+    said = f"the first velocities of the run are those of the file ({temperature_of(atoms):.0f} K)"
+    if options.ensemble != "nve":
+        return [f"{said}; --temperature {options.temperature:g} is the thermostat's"]
+    return [said if asked is None else f"{said}; --temperature {asked:g} is not used in nve"]
 
 
 def _summary(rows: list[dict[str, float]], out: Path, ensemble: str) -> None:
