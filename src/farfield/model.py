@@ -18,7 +18,8 @@ from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics, fit_baseline
 from farfield.derive import with_derivatives
 from farfield.errors import InputError
-from farfield.field import refuse_stress
+from farfield.field import field_energy, polarization_of, refuse_stress
+from farfield.geometry.home import Home
 from farfield.paradigms.registry import PARADIGMS
 from farfield.prediction import Prediction
 from farfield.system import System, per_system
@@ -67,14 +68,14 @@ class Model(nn.Module):
             InputError: the paradigm cannot represent the data, for instance its total charges.
         """
         self.baseline = statistics.baseline.tolist()
-        self.backbone.calibrate(self._cast(sample))
+        self.backbone.calibrate(Home.of(sample, self.dtype).system)
         self.paradigm.prepare(statistics)
         self._settle(statistics, sample)
 
     def _settle(self, statistics: Statistics, sample: System) -> None:
         """Take what the untrained charges already contribute out of the baseline, element by element."""
         with torch.no_grad():
-            energy = self._predict(self._cast(sample)).energy - self._baseline_of(sample)
+            energy = self(sample, ("energy",)).energy - self._baseline_of(sample)
         element = torch.nn.functional.one_hot(self.backbone.element_of[sample.numbers], len(self.species))
         fixed = torch.where(statistics.ion_charge.isnan(), torch.nan, 0.0).double()
         shift, _ = fit_baseline(per_system(element.double(), sample), -energy, fixed)
@@ -82,7 +83,7 @@ class Model(nn.Module):
 
     def reach(self, system: System) -> float:
         """Å: attach neighbours this far (plus a skin) and nothing downstream searches again."""
-        return max(self.backbone.cutoff, self.paradigm.reach(system))
+        return max(self.backbone.cutoff, self.paradigm.reach(system.to(dtype=self.dtype)))
 
     def forward(self, system: System, want: Iterable[str] = ("energy", "forces")) -> Prediction:
         """Predict what ``want`` names of a batch.
@@ -102,14 +103,16 @@ class Model(nn.Module):
             refuse_stress(system)
         variables = [system.positions, *system.conditions.values()]
         graph = torch.is_grad_enabled() and (self.training or any(x.requires_grad for x in variables))
-        return with_derivatives(
+        home = Home.of(system, self.dtype, keep_origin=bool(wanted & {"born_charges", "polarizability"}))
+        prediction = with_derivatives(
             self._predict,
-            self._cast(system),
+            home.system,
             wanted,
             single_valued=single_valued,
             cells_polarize=self.paradigm.cells_polarize,
             create_graph=graph,
         )
+        return _where_they_are(prediction, system, home)
 
     def _predict(self, system: System) -> Prediction:
         features = self.backbone(system)
@@ -122,10 +125,6 @@ class Model(nn.Module):
     def _baseline_of(self, system: System) -> Tensor:
         baseline = torch.tensor(self.baseline, dtype=torch.float64, device=system.numbers.device)
         return per_system(baseline[self.backbone.element_of[system.numbers]], system)
-
-    def _cast(self, system: System) -> System:
-        """The system in the network's type."""
-        return system if system.positions.dtype == self.dtype else system.to(dtype=self.dtype)
 
     def check(self, system: System, where: str = "") -> None:
         """Complain of a system it could not predict, before anybody waits for it.
@@ -163,6 +162,24 @@ class Model(nn.Module):
             names = ", ".join(sorted({chemical_symbols[z] for z in strangers.tolist()}))
             known = ", ".join(chemical_symbols[z] for z in self.species)
             raise InputError(f"{where}this model knows {known}; it was not trained on {names}")
+
+
+def _where_they_are(prediction: Prediction, system: System, home: Home) -> Prediction:
+    """The prediction of atoms where they are, of what was found at home: d = d' + Σ z n·A + Q c, F = E - d·E."""
+    carried = prediction.charges if prediction.ion_charges is None else prediction.ion_charges
+    if home.wrapped is None or home.centre is None or carried is None:
+        return prediction
+    along, total = per_system(carried.double()[:, None] * home.wrapped, system), system.charge
+    if (fermi := system.fermi_level) is not None and prediction.charges is not None:
+        total = torch.where(fermi.isnan(), total, per_system(prediction.charges.double(), system))
+    gained = along + total[:, None] * home.centre
+    felt = gained if fermi is None else torch.where(fermi.isnan()[:, None], gained, along)
+    moved: dict[str, Any] = {"energy": prediction.energy + field_energy(felt, system.external_field)}
+    if prediction.dipole is not None:
+        moved["dipole"] = prediction.dipole + gained
+    if prediction.polarization is not None:
+        moved["polarization"] = prediction.polarization + polarization_of(gained, system)
+    return replace(prediction, **moved)
 
 
 def _takers(condition: str) -> str:

@@ -105,7 +105,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         if found.born_charges is not None:
             self.results["born_effective_charges"] = _numpy(found.born_charges)
         if found.polarizability is not None:
-            system = System.from_ase(self.atoms).to(self.device, self.model.dtype)
+            system = System.from_ase(self.atoms).to(self.device)
             self.results["dielectric_tensor"] = _numpy(dielectric_tensor(found.polarizability, system)[0])
         elif "dielectric_tensor" in self.implemented_properties and self.atoms.pbc.all():
             self.results["dielectric_tensor"] = np.eye(3)  # nothing but atoms answers to a field
@@ -119,9 +119,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
 
     def _predict(self, atoms: ase.Atoms, properties: frozenset[str]) -> Prediction:
         atoms = self._with_field(atoms)
-        system = System.from_ase(atoms)
-        if (system.positions.dtype, self.device) != (self.model.dtype, "cpu"):
-            system = system.to(self.device, self.model.dtype)
+        system = System.from_ase(atoms).to(self.device)  # in all digits: the model knows how to round them
         want = {"energy", "forces", "charges", "dipole"} & self.model.gives
         has_stress = atoms.pbc.all() and ("polarization" in self.model.gives or not along_lattice(system).any())
         if has_stress or "stress" in properties:  # which says why there is none

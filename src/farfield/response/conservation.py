@@ -37,6 +37,7 @@ class Conserved:
     charges: Tensor  # (atoms,), e
     residual: Tensor  # (systems,), e, of the total, that had to be shifted away
     dipole: Tensor  # (systems, 3), e·Å about the origin; of a crystal single-valued (but for e·a) with bond and fixed
+    ions: Tensor | None = None  # (atoms,), e, formal charges, by which that dipole grows as atoms are wrapped
 
 
 def mean_square_shift(residual: Tensor, system: System) -> Tensor:
@@ -83,7 +84,7 @@ class ConservedCharges(nn.Module):
 
     def forward(self, system: System, features: Features) -> Conserved:
         """Charges of every atom, and the dipole of every system."""
-        charges = self.element_charge[system.numbers]
+        charges = ions = self.element_charge[system.numbers]
         if self.conservation == "shift":
             return self._shifted(charges + self.local(features), system, features)
         dipole = dipole_of_charges(charges, system)
@@ -93,7 +94,7 @@ class ConservedCharges(nn.Module):
             dipole = dipole + dipole_of_transfers(handed, pairs.vector, pairs.i, system)
         residual = system.charge - per_system(charges, system)
         self._check(system, residual.detach())
-        return Conserved(charges, residual, dipole)
+        return Conserved(charges, residual, dipole, ions)
 
     def _shifted(self, charges: Tensor, system: System, features: Features) -> Conserved:
         residual = system.charge - per_system(charges, system)
