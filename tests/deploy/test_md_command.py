@@ -123,3 +123,24 @@ def test_npt_of_fixed_atoms_is_refused_in_words(place, capsys):
     assert main([*ARGUMENTS, "--ensemble", "npt"]) == 2
     assert "constraints (FixAtoms): run nve or nvt" in " ".join(capsys.readouterr().err.split())
     assert not list(place.glob("md.*"))
+
+
+def test_a_charge_by_another_name_is_a_warning(place, capsys):
+    """Before the first step, and once: the calculator would say it too."""
+    save_model({"total_charge": "charge"})
+    assert main(ARGUMENTS) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count('warning: info has "Q", 1 in 1 of 1 frames; total_charge is read from "charge"') == 1
+    assert "FarfieldWarning" not in said
+    save_model({"total_charge": "Q"})
+    assert main([*ARGUMENTS, "--out", "other.traj"]) == 0
+    assert "warning:" not in capsys.readouterr().err
+
+
+def test_a_multiplicity_of_the_training_data_becomes_2s():
+    for key in ("spin", "mult"):
+        atoms = ase.Atoms("Na", info={key: 2})
+        said = take_conditions(atoms, {"spin": key, "spin_unit": "multiplicity"})
+        assert atoms.info["spin"] == 1
+        assert f'spin = 1, from "{key}" as in training' in said
+    assert take_conditions(ase.Atoms("Na"), {"spin": "spin", "spin_unit": "multiplicity"}) == []

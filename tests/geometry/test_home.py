@@ -124,7 +124,7 @@ def test_pairs_are_the_same_and_positions_small(kind):
 
 
 def test_nothing_moves_where_nothing_is_rounded():
-    exact, rounded = models("short_range")
+    exact, _ = models("short_range")
     system = far_away(crystal(exact))
     assert Home.of(system, torch.float64).system is system
     narrow = system.to(dtype=torch.float32)
@@ -183,7 +183,8 @@ def test_energy_is_conserved_as_atoms_cross_a_cell_far_from_the_origin(external_
     for dtype, away in (("float64", 0), ("float32", 300)):
         atoms = ase.Atoms("NaClNaCl", [[0.1, 0, 1.0], [2.8, 0.2, 0], [0, 2.8, 5.3], [2.7, 2.9, 3.0]], cell=[5.6] * 3)
         atoms.pbc = True
-        atoms.positions += away * 5.6 * np.array([[1, -1, 1], [1, 0, 0], [0, -1, 1], [1, 1, 1]])
+        cells = away * np.array([[1, -1, 1], [1, 0, 0], [0, -1, 1], [1, 1, 1]])
+        atoms.positions += 5.6 * cells
         atoms.calc = FarfieldCalculator(model, dtype=dtype, external_field=external_field)
         atoms.set_velocities(np.full((4, 3), 0.04))
         start, motion = atoms.get_total_energy(), VelocityVerlet(atoms, 0.5 * ase.units.fs)
@@ -193,7 +194,7 @@ def test_energy_is_conserved_as_atoms_cross_a_cell_far_from_the_origin(external_
             energies.append(atoms.get_total_energy() - start)
             lists.add(id(atoms.calc.kept.known))
         totals.append(energies)
-        places.append(atoms.get_scaled_positions(wrap=False) - away * np.array([[1, -1, 1], [1, 0, 0], [0, -1, 1], [1] * 3]))
+        places.append(atoms.get_scaled_positions(wrap=False) - cells)
         assert len(lists) < 6  # an atom that is wrapped makes no new list
     assert np.floor(places[0][2, 2]) > 0
     np.testing.assert_allclose(places[1], places[0], atol=1e-5)

@@ -2,6 +2,8 @@
 
 import argparse
 import csv
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ from farfield.cli.progress import ProgressDisplay
 from farfield.data.config import CONDITIONS
 from farfield.data.conversion import condition_factor
 from farfield.data.files import load_structures
+from farfield.data.spellings import overlooked
 from farfield.deploy.ase import FarfieldCalculator
 from farfield.deploy.constraints import check_constraints
 from farfield.deploy.md import MDOptions, run_md
 from farfield.deploy.restart import log_of
 from farfield.deploy.velocities import temperature_of
-from farfield.errors import InputError
+from farfield.errors import FarfieldWarning, InputError
 from farfield.notices import Notice
 
 
@@ -74,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     atoms = frames[args.frame]
     check_constraints(atoms, options.ensemble)
     notes = _without_effect(options) + _velocities(atoms, options, args.temperature)
-    notes += take_conditions(atoms, calculator.model.training_summary.get("keys", {}))
+    keys = calculator.model.training_summary.get("keys", {})
+    notes += take_conditions(atoms, keys)
     if args.external_field is not None:
         atoms.info["external_field"] = args.external_field  # so that every stored frame says in which field it was
     if atoms.pbc.any() and atoms.info.get("external_field") is not None and calculator.model.charge_flows:
@@ -84,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         )
     for said in notes:
         show_notice(Notice("note", said))
+    for said in overlooked_in(atoms, keys):
+        show_notice(Notice("warning", said))
     rows: list[dict[str, float]] = []
     with ProgressDisplay() as display:
         step = display.job(options.ensemble)
@@ -95,7 +101,9 @@ def run(args: argparse.Namespace) -> int:
         def note(said: str) -> None:
             show_notice(Notice("note", said))
 
-        run_md(atoms, calculator, args.out, options, on_step=keep, on_note=note)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FarfieldWarning)  # said above
+            run_md(atoms, calculator, args.out, options, on_step=keep, on_note=note)
     _summary(rows, args.out, options.ensemble)
     return 0
 
@@ -103,16 +111,15 @@ def run(args: argparse.Namespace) -> int:
 def take_conditions(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
     """Total charge, spin, field, … from where the training data had them into ``info``; what was done, in words.
 
-    ``keys`` is what the model was trained with, for instance ``{"total_charge": "Q"}``.
+    ``keys`` is what the model was trained with, for instance ``{"total_charge": "Q", "spin_unit": "multiplicity"}``.
     """
     said = []
-    units = keys.get("energy_unit", "eV"), keys.get("field_unit", "V/angstrom")
     for label, name in CONDITIONS.items():
-        key, factor = keys.get(label), condition_factor(name, *units)
-        if key is None or (key == name and (factor == 1 or name not in atoms.info)):
+        key, own = keys.get(label), _in_own_units(name, keys)
+        if key is None or (key == name and (own is None or name not in atoms.info)):
             continue
         if key in atoms.info:
-            atoms.info[name] = atoms.info[key] if factor == 1 else factor * np.asarray(atoms.info[key])
+            atoms.info[name] = atoms.info[key] if own is None else own(np.asarray(atoms.info[key]))
             said.append(f'{label} = {atoms.info[name]}, from "{key}" as in training')
         else:
             said.append(
@@ -120,6 +127,20 @@ def take_conditions(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
                 "which this structure does not have"
             )
     return said
+
+
+def _in_own_units(name: str, keys: dict[str, Any]) -> Callable[[Any], Any] | None:
+    """What makes a condition of the training data's one in farfield's units; None where they are the same."""
+    if name == "spin":
+        return (lambda multiplicity: multiplicity - 1) if keys.get("spin_unit") == "multiplicity" else None
+    factor = condition_factor(name, keys.get("energy_unit"), keys.get("field_unit", "V/angstrom"))
+    return None if factor == 1 else lambda value: factor * value
+
+
+def overlooked_in(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
+    """Conditions under other names than those that ``take_conditions`` has read, a sentence each."""
+    read = {label: keys.get(label) or name for label, name in CONDITIONS.items() if atoms.info.get(name) is None}
+    return overlooked([atoms.info], read)
 
 
 def _without_effect(options: MDOptions) -> list[str]:

@@ -56,7 +56,7 @@ class Home:
 
 
 def _whole(system: System, lattice: Tensor) -> tuple[Tensor, Tensor]:
-    """n ``(atoms, 3)`` and c ``(systems, 3)``."""
+    """The n ``(atoms, 3)`` and c ``(systems, 3)`` of the formula."""
     index, lattice = system.system_index, lattice.nan_to_num(0.0, 0.0, 0.0)  # who searches pairs will complain
     fractional = torch.einsum("na,nab->nb", system.positions, torch.linalg.pinv(lattice)[index])
     across = system.positions - torch.einsum("na,nab->nb", fractional, lattice[index])
