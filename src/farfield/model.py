@@ -83,7 +83,8 @@ class Model(nn.Module):
 
     def reach(self, system: System) -> float:
         """Å: attach neighbours this far (plus a skin) and nothing downstream searches again."""
-        return max(self.backbone.cutoff, self.paradigm.reach(system.to(dtype=self.dtype)))
+        rounded = system if system.positions.dtype == self.dtype else system.to(dtype=self.dtype)
+        return max(self.backbone.cutoff, self.paradigm.reach(rounded))
 
     def forward(self, system: System, want: Iterable[str] = ("energy", "forces")) -> Prediction:
         """Predict what ``want`` names of a batch.
