@@ -74,8 +74,9 @@ class Model(nn.Module):
 
     def _settle(self, statistics: Statistics, sample: System) -> None:
         """Take what the untrained charges already contribute out of the baseline, element by element."""
+        home = Home.of(sample, self.dtype)
         with torch.no_grad():
-            energy = self(sample, ("energy",)).energy - self._baseline_of(sample)
+            energy = _where_they_are(self._predict(home.system), sample, home).energy - self._baseline_of(sample)
         element = torch.nn.functional.one_hot(self.backbone.element_of[sample.numbers], len(self.species))
         fixed = torch.where(statistics.ion_charge.isnan(), torch.nan, 0.0).double()
         shift, _ = fit_baseline(per_system(element.double(), sample), -energy, fixed)
