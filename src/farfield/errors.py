@@ -11,3 +11,7 @@ class InputError(FarfieldError, ValueError):
 
 class ConvergenceError(FarfieldError, RuntimeError):
     """An iteration or a solve stopped short of its tolerance."""
+
+
+class FarfieldWarning(UserWarning):
+    """Something that a caller from Python should know, and that will probably spoil what is made of it."""

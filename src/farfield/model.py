@@ -18,7 +18,8 @@ from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics, fit_baseline
 from farfield.derive import with_derivatives
 from farfield.errors import InputError
-from farfield.field import refuse_stress
+from farfield.field import field_energy, polarization_of, refuse_stress
+from farfield.geometry.home import Home
 from farfield.geometry.neighbors import Pairs
 from farfield.paradigms.registry import PARADIGMS
 from farfield.prediction import Prediction
@@ -73,23 +74,28 @@ class Model(nn.Module):
         """
         self.baseline, self.offset = statistics.baseline.tolist(), statistics.offset.tolist()
         self.isolated = statistics.isolated.tolist()
-        self.backbone.calibrate(self._cast(sample))
+        self.backbone.calibrate(Home.of(sample, self.dtype).system)
         self.paradigm.prepare(statistics)
         self._settle(statistics, sample)
 
     def _settle(self, statistics: Statistics, sample: System) -> None:
         """Take what the untrained charges already contribute out of baseline or offset, element by element."""
+        home = Home.of(sample, self.dtype)
         with torch.no_grad():
-            energy = self._predict(self._cast(sample)).energy - self._constants_of(sample)
+            energy = _where_they_are(self._predict(home.system), sample, home).energy - self._constants_of(sample)
         element = torch.nn.functional.one_hot(self.backbone.element_of[sample.numbers], len(self.species))
         fixed = torch.where(statistics.pinned, 0.0, torch.nan).double()
-        shift, _ = fit_baseline(per_system(element.double(), sample), -energy, fixed)
+        known = torch.tensor(self.isolated)[self.backbone.element_of[sample.numbers]].long()
+        lone = (sample.atoms_per_system == 1) & (sample.charge == 0) & (per_system(known, sample) > 0)
+        counts = per_system(element.double(), sample)[~lone]  # isolated atoms have their energies already
+        shift, _ = fit_baseline(counts, -energy[~lone], fixed)
         self.baseline = (statistics.baseline + torch.where(statistics.isolated, 0.0, shift)).tolist()
         self.offset = (statistics.offset + torch.where(statistics.isolated, shift, 0.0)).tolist()
 
     def reach(self, system: System) -> float:
         """Å: attach neighbours this far (plus a skin) and nothing downstream searches again."""
-        return max(self.backbone.cutoff, self.paradigm.reach(system))
+        rounded = system if system.positions.dtype == self.dtype else system.to(dtype=self.dtype)
+        return max(self.backbone.cutoff, self.paradigm.reach(rounded))
 
     def forward(self, system: System, want: Iterable[str] = ("energy", "forces")) -> Prediction:
         """Predict what ``want`` names of a batch.
@@ -109,14 +115,16 @@ class Model(nn.Module):
             refuse_stress(system)
         variables = [system.positions, *system.conditions.values()]
         graph = torch.is_grad_enabled() and (self.training or any(x.requires_grad for x in variables))
-        return with_derivatives(
+        home = Home.of(system, self.dtype, keep_origin=bool(wanted & {"born_charges", "polarizability"}))
+        prediction = with_derivatives(
             self._predict,
-            self._cast(system),
+            home.system,
             wanted,
             single_valued=single_valued,
             cells_polarize=self.paradigm.cells_polarize,
             create_graph=graph,
         )
+        return _where_they_are(prediction, system, home)
 
     def _predict(self, system: System) -> Prediction:
         features = self.backbone(system)
@@ -166,10 +174,6 @@ class Model(nn.Module):
         constants = torch.tensor([self.baseline, self.offset], dtype=torch.float64, device=element.device).sum(0)
         return per_system(constants[element], system)
 
-    def _cast(self, system: System) -> System:
-        """The system in the network's type."""
-        return system if system.positions.dtype == self.dtype else system.to(dtype=self.dtype)
-
     def check(self, system: System, where: str = "") -> None:
         """Complain of a system it could not predict, before anybody waits for it.
 
@@ -206,6 +210,24 @@ class Model(nn.Module):
             names = ", ".join(sorted({chemical_symbols[z] for z in strangers.tolist()}))
             known = ", ".join(chemical_symbols[z] for z in self.species)
             raise InputError(f"{where}this model knows {known}; it was not trained on {names}")
+
+
+def _where_they_are(prediction: Prediction, system: System, home: Home) -> Prediction:
+    """The prediction of atoms where they are, of what was found at home: d = d' + Σ z n·A + Q c, F = E - d·E."""
+    carried = prediction.charges if prediction.ion_charges is None else prediction.ion_charges
+    if home.wrapped is None or home.centre is None or carried is None:
+        return prediction
+    along, total = per_system(carried.double()[:, None] * home.wrapped, system), system.charge
+    if (fermi := system.fermi_level) is not None and prediction.charges is not None:
+        total = torch.where(fermi.isnan(), total, per_system(prediction.charges.double(), system))
+    gained = along + total[:, None] * home.centre
+    felt = gained if fermi is None else torch.where(fermi.isnan()[:, None], gained, along)
+    moved: dict[str, Any] = {"energy": prediction.energy + field_energy(felt, system.external_field)}
+    if prediction.dipole is not None:
+        moved["dipole"] = prediction.dipole + gained
+    if prediction.polarization is not None:
+        moved["polarization"] = prediction.polarization + polarization_of(gained, system)
+    return replace(prediction, **moved)
 
 
 def _takers(condition: str) -> str:

@@ -13,6 +13,7 @@ class Prediction:
     forces: Tensor | None = None  # (atoms, 3) eV/Å
     stress: Tensor | None = None  # (systems, 3, 3) eV/Å³, in a field at fixed E·a
     charges: Tensor | None = None  # (atoms,) e
+    ion_charges: Tensor | None = None  # (atoms,) e, what a cell's dipole gains per Å of a wrapped atom; None: charges
     dipole: Tensor | None = None  # (systems, 3) e·Å about the origin; nan where periodic (rooms: of the cell)
     dipoles: Tensor | None = None  # (atoms, 3) e·Å, of atoms, beside what their charges make
     energy_coulomb: Tensor | None = None  # (systems,) eV, the electrostatic part of energy

@@ -2,6 +2,7 @@ import ase
 import ase.io
 import pytest
 import torch
+from ase.constraints import FixAtoms
 
 import farfield as ff
 from farfield.cli.main import main
@@ -87,3 +88,59 @@ def test_a_field_from_where_training_had_it():
     assert atoms.info["external_field"].tolist() == pytest.approx([0, 0, 0.514220675])
     assert 'from "E" as in training' in said[0]
     assert take_conditions(atoms, {"external_field": "external_field", "field_unit": "V/angstrom"}) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--temperature", "300"], "--temperature 300 is not used in nve"),
+        ([], "the first velocities of the run are those of the file ("),
+        (["--ensemble", "nvt", "--temperature", "250"], "--temperature 250 is the thermostat's"),
+        (["--ensemble", "nvt"], "--temperature 300 is the thermostat's"),
+    ],
+)
+def test_velocities_of_the_file_count(place, more, said, capsys):
+    pair = ase.io.read("pair.xyz")
+    pair.set_momenta([[0, 0, 0.3], [0, 0, -0.2]])
+    ase.io.write("pair.xyz", pair, format="extxyz")
+    assert main(["md", "model.pt", "pair.xyz", "--steps", "1", "--timestep", "0.1", *more]) == 0
+    heard = capsys.readouterr().err
+    assert said in heard
+    assert f"({pair.get_temperature():.0f} K)" in heard
+    assert ("not used" in heard) == ("300" in more)
+    assert ase.io.read("md.traj", 0).get_temperature() == pytest.approx(pair.get_temperature())
+
+
+def test_velocities_are_drawn_where_the_file_has_none(place, capsys):
+    assert main(ARGUMENTS) == 0
+    assert "velocities" not in capsys.readouterr().err
+
+
+def test_npt_of_fixed_atoms_is_refused_in_words(place, capsys):
+    crystal = ase.Atoms("NaCl", [[0, 0, 0], [2.8, 0, 0]], cell=[5.6, 5.6, 5.6], pbc=True)
+    crystal.set_constraint(FixAtoms([0]))
+    ase.io.write("pair.xyz", crystal, format="extxyz")
+    assert main([*ARGUMENTS, "--ensemble", "npt"]) == 2
+    assert "constraints (FixAtoms): run nve or nvt" in " ".join(capsys.readouterr().err.split())
+    assert not list(place.glob("md.*"))
+
+
+def test_a_charge_by_another_name_is_a_warning(place, capsys):
+    """Before the first step, and once: the calculator would say it too."""
+    save_model({"total_charge": "charge"})
+    assert main(ARGUMENTS) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count('warning: info has "Q", 1 in 1 of 1 frames; total_charge is read from "charge"') == 1
+    assert "FarfieldWarning" not in said
+    save_model({"total_charge": "Q"})
+    assert main([*ARGUMENTS, "--out", "other.traj"]) == 0
+    assert "warning:" not in capsys.readouterr().err
+
+
+def test_a_multiplicity_of_the_training_data_becomes_2s():
+    for key in ("spin", "mult"):
+        atoms = ase.Atoms("Na", info={key: 2})
+        said = take_conditions(atoms, {"spin": key, "spin_unit": "multiplicity"})
+        assert atoms.info["spin"] == 1
+        assert f'spin = 1, from "{key}" as in training' in said
+    assert take_conditions(ase.Atoms("Na"), {"spin": "spin", "spin_unit": "multiplicity"}) == []

@@ -94,3 +94,15 @@ class Silent(Ions):
     """The same, and it does not tell its charges."""
 
     implemented_properties = ("energy", "forces")
+
+
+class Held(Ions):
+    """It looks at what holds the atoms, as programs do that write it into their input, and has two energies."""
+
+    implemented_properties = (*Ions.implemented_properties, "free_energy")
+
+    def fill(self, energy, forces, charges):
+        for constraint in self.atoms.constraints:
+            constraint.adjust_forces(self.atoms, forces)
+        super().fill(0.9 * energy, forces, charges)
+        self.results["free_energy"] = energy

@@ -4,8 +4,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import ase
 import numpy as np
 import pytest
+from ase.constraints import FixAtoms, FixCom, Hookean
 
 from farfield.cli.main import main
 from farfield.probe import LAWS, CalculatorSubject, scorecard
@@ -58,6 +60,17 @@ def test_what_is_refused_is_left_out_and_the_rest_is_judged():
     for found in card.findings:
         assert found.status == "pass", found
         assert "The crystal was left out: planted gave up on Na4Cl4: ValueError: molecules only." in found.explanation
+
+
+def test_constraints_and_a_second_energy_break_no_law():
+    """Laws are judged on structures that nothing holds, by the energy whose slope the forces are."""
+    ions = ase.Atoms("NaClNaCl", [[0, 0, 0], [2.4, 0.1, 0], [2.5, 2.6, 0.2], [0.1, 2.4, 0.3]])
+    laws = ("force", "rotation", "reflection", "translation", "permutation", "size_consistency", "smoothness")
+    for held in (FixAtoms([0, 2]), Hookean(a1=0, a2=(5.0, 5.0, 5.0), rt=0.5, k=5.0), FixCom()):
+        ions.set_constraint(held)
+        card = judged(planted.Held(), *laws, structures=[ions])
+        assert {f.status for f in card.findings} <= {"pass", "info"}, card.failed
+    assert ions.constraints == [held]
 
 
 def test_one_bad_number_is_one_fault_said_clearly():

@@ -2,6 +2,8 @@
 
 import argparse
 import csv
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ from farfield.cli.progress import ProgressDisplay
 from farfield.data.config import CONDITIONS
 from farfield.data.conversion import condition_factor
 from farfield.data.files import load_structures
+from farfield.data.spellings import overlooked
 from farfield.deploy.ase import FarfieldCalculator
+from farfield.deploy.constraints import check_constraints
 from farfield.deploy.md import MDOptions, run_md
 from farfield.deploy.restart import log_of
-from farfield.errors import InputError
+from farfield.deploy.velocities import temperature_of
+from farfield.errors import FarfieldWarning, InputError
 from farfield.notices import Notice
 
 
@@ -42,7 +47,10 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--ensemble", choices=("nve", "nvt", "npt"), default=defaults.ensemble)
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--timestep", type=float, default=defaults.timestep, help="fs (%(default)s)")
-    parser.add_argument("--temperature", type=float, default=defaults.temperature, help="K (%(default)s)")
+    parser.add_argument(
+        "--temperature", type=float,
+        help=f"K, of the first velocities, unless the file has some, and of the thermostat ({defaults.temperature})",
+    )  # fmt: skip
     parser.add_argument("--pressure", type=float, default=defaults.pressure, help="GPa, npt (%(default)s)")
     parser.add_argument("--friction", type=float, default=defaults.friction, help="1/fs, nvt (%(default)s)")
     parser.add_argument(
@@ -60,14 +68,17 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run and say how it went."""
-    names = MDOptions.__dataclass_fields__
-    options = MDOptions(**{name: getattr(args, name) for name in names})
+    given = {name: getattr(args, name) for name in MDOptions.__dataclass_fields__}
+    options = MDOptions(**{name: value for name, value in given.items() if value is not None})
     frames = load_structures(args.structure)
     if not -len(frames) <= args.frame < len(frames):
         raise InputError(f"{args.structure} has {len(frames)} frames; there is no frame {args.frame}")
     calculator = FarfieldCalculator(args.model, device=args.device, dtype=args.dtype)
-    atoms, notes = frames[args.frame], _without_effect(options)
-    notes += take_conditions(atoms, calculator.model.training_summary.get("keys", {}))
+    atoms = frames[args.frame]
+    check_constraints(atoms, options.ensemble)
+    notes = _without_effect(options) + _velocities(atoms, options, args.temperature)
+    keys = calculator.model.training_summary.get("keys", {})
+    notes += take_conditions(atoms, keys)
     if args.external_field is not None:
         atoms.info["external_field"] = args.external_field  # so that every stored frame says in which field it was
     if atoms.pbc.any() and atoms.info.get("external_field") is not None and calculator.model.charge_flows:
@@ -77,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         )
     for said in notes:
         show_notice(Notice("note", said))
+    for said in overlooked_in(atoms, keys):
+        show_notice(Notice("warning", said))
     rows: list[dict[str, float]] = []
     with ProgressDisplay() as display:
         step = display.job(options.ensemble)
@@ -88,7 +101,9 @@ def run(args: argparse.Namespace) -> int:
         def note(said: str) -> None:
             show_notice(Notice("note", said))
 
-        run_md(atoms, calculator, args.out, options, on_step=keep, on_note=note)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FarfieldWarning)  # said above
+            run_md(atoms, calculator, args.out, options, on_step=keep, on_note=note)
     _summary(rows, args.out, options.ensemble)
     return 0
 
@@ -96,16 +111,15 @@ def run(args: argparse.Namespace) -> int:
 def take_conditions(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
     """Total charge, spin, field, … from where the training data had them into ``info``; what was done, in words.
 
-    ``keys`` is what the model was trained with, for instance ``{"total_charge": "Q"}``.
+    ``keys`` is what the model was trained with, for instance ``{"total_charge": "Q", "spin_unit": "multiplicity"}``.
     """
     said = []
-    units = keys.get("energy_unit", "eV"), keys.get("field_unit", "V/angstrom")
     for label, name in CONDITIONS.items():
-        key, factor = keys.get(label), condition_factor(name, *units)
-        if key is None or (key == name and (factor == 1 or name not in atoms.info)):
+        key, own = keys.get(label), _in_own_units(name, keys)
+        if key is None or (key == name and (own is None or name not in atoms.info)):
             continue
         if key in atoms.info:
-            atoms.info[name] = atoms.info[key] if factor == 1 else factor * np.asarray(atoms.info[key])
+            atoms.info[name] = atoms.info[key] if own is None else own(np.asarray(atoms.info[key]))
             said.append(f'{label} = {atoms.info[name]}, from "{key}" as in training')
         else:
             said.append(
@@ -113,6 +127,20 @@ def take_conditions(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
                 "which this structure does not have"
             )
     return said
+
+
+def _in_own_units(name: str, keys: dict[str, Any]) -> Callable[[Any], Any] | None:
+    """What makes a condition of the training data's one in farfield's units; None where they are the same."""
+    if name == "spin":
+        return (lambda multiplicity: multiplicity - 1) if keys.get("spin_unit") == "multiplicity" else None
+    factor = condition_factor(name, keys.get("energy_unit"), keys.get("field_unit", "V/angstrom"))
+    return None if factor == 1 else lambda value: factor * value
+
+
+def overlooked_in(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
+    """Conditions under other names than those that ``take_conditions`` has read, a sentence each."""
+    read = {label: keys.get(label) or name for label, name in CONDITIONS.items() if atoms.info.get(name) is None}
+    return overlooked([atoms.info], read)
 
 
 def _without_effect(options: MDOptions) -> list[str]:
@@ -123,6 +151,16 @@ def _without_effect(options: MDOptions) -> list[str]:
         for name, reader in (("pressure", "npt"), ("friction", "nvt"))
         if options.ensemble != reader and getattr(options, name) != getattr(defaults, name)
     ]
+
+
+def _velocities(atoms: ase.Atoms, options: MDOptions, asked: float | None) -> list[str]:
+    """Whose velocities the run begins with, where the file has some; ``asked`` is the temperature on the line, K."""
+    if not atoms.get_momenta().any():
+        return []
+    said = f"the first velocities of the run are those of the file ({temperature_of(atoms):.0f} K)"
+    if options.ensemble != "nve":
+        return [f"{said}; --temperature {options.temperature:g} is the thermostat's"]
+    return [said if asked is None else f"{said}; --temperature {asked:g} is not used in nve"]
 
 
 def _summary(rows: list[dict[str, float]], out: Path, ensemble: str) -> None:

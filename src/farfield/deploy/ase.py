@@ -11,10 +11,11 @@ from typing import Any
 import ase
 import numpy as np
 import torch
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from farfield.conditions import CONDITIONS, check_conditions
+from farfield.conditions import check_conditions
+from farfield.deploy.conditions import OverlookedConditions, conditions_of
 from farfield.errors import InputError
 from farfield.field import along_lattice, dielectric_tensor
 from farfield.geometry.kept import KeptNeighbors
@@ -29,7 +30,9 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
 
     Also ``polarization`` (crystals, e/Å², one branch of it), ``dielectric_tensor`` (crystals, at fixed atoms) and, only
     when asked for, ``born_effective_charges`` [atom, dipole axis, displacement axis]. Total charge, spin and whatever
-    else a system can be under are read from ``atoms.info``: ``charge``, ``spin``, ``external_field``, … In a field the
+    else a system can be under are read from ``atoms.info``: ``charge`` (e), ``spin`` (2S), ``external_field`` (V/Å), …
+    whatever the training data called them: of another name there (``total_charge``, ``Q``) a ``FarfieldWarning`` tells,
+    once of every kind. In a field the
     energy is F = E(R) - dipole·E; forces and stress are its slopes, at fixed voltage along the lattice vectors, but
     where charge flows through a whole crystal (``conservation: shift``, ``qeq``): forces along its lattice are then
     Born charges times the field, which conserve no energy, and stress in a field is refused.
@@ -76,6 +79,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         self.device, self.kept, self.ahead = str(device), KeptNeighbors(skin), ChargeExtrapolation(tight=True)
         self.conditions = {} if external_field is None else {"external_field": copy.deepcopy(external_field)}
         check_conditions(self.conditions, "FarfieldCalculator: ")
+        self.overlooked = OverlookedConditions(self.model.training_summary.get("keys", {}), given=self.conditions)
         self._under: dict[str, Any] = {}
         self.identity = _identity(self.model, self.conditions)
         self.implemented_properties = [p for p in type(self).implemented_properties if p in self._given()]
@@ -86,15 +90,22 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         properties: Iterable[str] = ("energy",),
         system_changes: list[str] = all_changes,
     ) -> None:
-        """Fill ``results``; forces (and stress of a crystal, if it has one) come with every call, as MD wants them."""
+        """Fill ``results``; forces (and stress of a crystal, if it has one) come with every call, as MD wants them.
+
+        Raises:
+            PropertyNotImplementedError: stress, polarization or dielectric tensor of what is no crystal, or the dipole
+                of what is no molecule.
+        """
         super().calculate(atoms, properties, system_changes)
+        _refuse_elsewhere(properties, self.atoms)
+        self.overlooked.look(self.atoms)
         if not set(system_changes) <= {"positions", "cell"}:
             self.ahead = ChargeExtrapolation(tight=True)  # another system: the last steps say nothing of it
-        self._under = _conditions(self.atoms)  # ASE's copy of info shares its arrays
+        self._under = conditions_of(self.atoms)  # ASE's copy of info shares its arrays
         found = self._predict(self.atoms, frozenset(properties))
         energy = float(found.energy[0])
         self.results = {"energy": energy, "free_energy": energy, "forces": _numpy(found.forces)}
-        if found.stress is not None:
+        if found.stress is not None and self.atoms.pbc.all():
             self.results["stress"] = full_3x3_to_voigt_6_stress(_numpy(found.stress[0]))
         if found.charges is not None:
             self.results["charges"] = _numpy(found.charges)
@@ -104,8 +115,8 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
             self.results["polarization"] = _numpy(found.polarization[0])
         if found.born_charges is not None:
             self.results["born_effective_charges"] = _numpy(found.born_charges)
-        if found.polarizability is not None:
-            system = System.from_ase(self.atoms).to(self.device, self.model.dtype)
+        if found.polarizability is not None and self.atoms.pbc.all():
+            system = System.from_ase(self.atoms).to(self.device)
             self.results["dielectric_tensor"] = _numpy(dielectric_tensor(found.polarizability, system)[0])
         elif "dielectric_tensor" in self.implemented_properties and self.atoms.pbc.all():
             self.results["dielectric_tensor"] = np.eye(3)  # nothing but atoms answers to a field
@@ -113,15 +124,13 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
     def check_state(self, atoms: ase.Atoms, tol: float = 1e-15) -> list[str]:
         """ASE does not look at ``info``; a changed total charge, spin or other condition is another system."""
         changes: list[str] = super().check_state(atoms, tol)
-        if self.atoms is not None and self._under != _conditions(atoms):
+        if self.atoms is not None and self._under != conditions_of(atoms):
             changes.append("initial_charges")
         return changes
 
     def _predict(self, atoms: ase.Atoms, properties: frozenset[str]) -> Prediction:
         atoms = self._with_field(atoms)
-        system = System.from_ase(atoms)
-        if (system.positions.dtype, self.device) != (self.model.dtype, "cpu"):
-            system = system.to(self.device, self.model.dtype)
+        system = System.from_ase(atoms).to(self.device)  # in all digits: the model knows how to round them
         want = {"energy", "forces", "charges", "dipole"} & self.model.gives
         has_stress = atoms.pbc.all() and ("polarization" in self.model.gives or not along_lattice(system).any())
         if has_stress or "stress" in properties:  # which says why there is none
@@ -157,6 +166,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         return given
 
 
+_OF_CRYSTALS, _OF_MOLECULES = ("stress", "polarization", "dielectric_tensor"), ("dipole",)
 _OPTIONS = ("device", "dtype", "skin", "external_field", "electrodes")
 
 
@@ -187,13 +197,29 @@ def _own_copy(model: str | Path | Model, dtype: torch.dtype | None, device: str)
     return own.requires_grad_(False)
 
 
-def _conditions(atoms: ase.Atoms) -> dict[str, Any]:
-    """Everything in ``info`` that a model may read, absent ones as it takes them."""
-    known = {name: atoms.info.get(name, 0) for name in ("charge", "spin")}
-    known |= {name: atoms.info[name] for name in CONDITIONS if atoms.info.get(name) is not None}
-    if "fragment" in atoms.arrays:
-        known |= {"fragment": atoms.arrays["fragment"], "fragment_charges": atoms.info.get("fragment_charges", 0)}
-    return {name: np.asarray(value).tolist() for name, value in known.items()}
+def _refuse_elsewhere(properties: Iterable[str], atoms: ase.Atoms) -> None:
+    """Say which property means nothing in this structure: ASE's way for callers to do without.
+
+    Raises:
+        PropertyNotImplementedError: one is asked for.
+    """
+    axes = [axis for axis, periodic in zip("abc", atoms.pbc) if periodic]
+    along = f"this structure is periodic along {' and '.join(axes)}" if axes else "this structure is not periodic"
+    for name in properties:
+        words = name.replace("_", " ")
+        if name in _OF_CRYSTALS and len(axes) < 3:
+            raise PropertyNotImplementedError(
+                f"{words}: only crystals, periodic along three axes, have one, and {along} (pbc: {_letters(atoms)})"
+            )
+        if name in _OF_MOLECULES and axes:
+            raise PropertyNotImplementedError(
+                f"{words}: only molecules have one, and {along} (pbc: {_letters(atoms)}); crystals may have a "
+                "polarization"
+            )
+
+
+def _letters(atoms: ase.Atoms) -> str:
+    return " ".join("T" if periodic else "F" for periodic in atoms.pbc)
 
 
 def _identity(model: Model, conditions: dict[str, Any]) -> str:

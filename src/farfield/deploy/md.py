@@ -14,7 +14,9 @@ from ase.md.nose_hoover_chain import IsotropicMTKNPT
 from ase.md.verlet import VelocityVerlet
 
 from farfield.atomic_write import write_atomically
+from farfield.deploy.constraints import check_constraints, hold
 from farfield.deploy.restart import check_claim, claim, fingerprint, log_of, whole_frames
+from farfield.deploy.velocities import give_velocities
 from farfield.errors import ConvergenceError, InputError
 
 Ensemble = Literal["nve", "nvt", "npt"]
@@ -66,14 +68,17 @@ def run_md(
     Writes ``out`` (ASE trajectory, with velocities, energies and forces) and beside it, with suffix .csv, the log, and
     with suffix .json what the run is of: start structure, options and ``calculator.identity`` (its class if it has
     none). A restart must agree with that; ``steps`` and ``every`` may change. The last whole frame counts: what a kill
-    tore is cut off. ``on_note`` hears, once, what a restart could not keep.
+    tore is cut off. ``on_note`` hears, once, what a restart could not keep. What ASE's constraints hold stays where it
+    is, and temperatures count the degrees of freedom that are left; a spring's (``Hookean``) energy is in the total.
 
     Raises:
-        InputError: what is at ``out`` is of another run, npt without a periodic cell, or nowhere to write.
+        InputError: what is at ``out`` is of another run, npt without a periodic cell or with constraints, constraints
+            that no restart could keep, or nowhere to write.
         ConvergenceError: the temperature ran away: the model was left behind.
     """
     if options.ensemble == "npt" and not atoms.pbc.all():
         raise InputError("npt needs a structure that is periodic along three axes")
+    check_constraints(atoms, options.ensemble)
     model = getattr(calculator, "identity", type(calculator).__name__)
     run = fingerprint(atoms, _deciding(options), model)
     check_claim(out, run)
@@ -108,6 +113,7 @@ def _deciding(options: MDOptions) -> dict[str, Any]:
 def _start(atoms: ase.Atoms, out: Path, options: MDOptions) -> tuple[ase.Atoms, int]:
     """The structure to go on from, its step in ``info``, and how many frames are stored already."""
     start = atoms.copy()
+    hold(start, atoms)
     start.info["step"] = 0
     frames = whole_frames(out)
     if frames:
@@ -115,25 +121,19 @@ def _start(atoms: ase.Atoms, out: Path, options: MDOptions) -> tuple[ase.Atoms, 
             first, last = stored[0], stored[-1]
         if not _same_place(first, atoms) or first.info.get("step") != 0:
             raise InputError(f"{out} does not begin with this structure: choose another --out")
-        start.set_cell(last.cell)
+        start.set_cell(last.cell, apply_constraint=False)
         start.positions[:] = last.positions
         start.set_momenta(last.get_momenta(), apply_constraint=False)
         start.info["step"] = int(last.info["step"])
     elif not start.get_momenta().any():
-        _give_velocities(start, options)
+        give_velocities(start, options.temperature, options.seed)
+    elif start.constraints:
+        start.set_momenta(start.get_momenta())  # without what constraints do not let move
     return start, frames
 
 
 def _same_place(one: ase.Atoms, other: ase.Atoms) -> bool:
     return np.array_equal(one.numbers, other.numbers) and np.array_equal(one.positions, other.positions)
-
-
-def _give_velocities(atoms: ase.Atoms, options: MDOptions) -> None:
-    """Maxwell-Boltzmann, without motion of the whole; ASE's own function changes its name between releases."""
-    rng = np.random.default_rng(options.seed)
-    masses = atoms.get_masses()[:, None]
-    momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(masses * ase.units.kB * options.temperature)
-    atoms.set_momenta(momenta - masses * momenta.sum(0) / masses.sum())
 
 
 def _integrator(atoms: ase.Atoms, options: MDOptions) -> Any:

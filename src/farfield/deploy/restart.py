@@ -12,6 +12,7 @@ from ase.io.trajectory import Trajectory
 
 from farfield.atomic_write import write_atomically
 from farfield.conditions import CONDITIONS
+from farfield.deploy.constraints import described
 from farfield.errors import InputError
 
 WRITER = "farfield md"
@@ -35,6 +36,7 @@ def fingerprint(atoms: ase.Atoms, options: dict[str, Any], model: str) -> dict[s
         "spin": _plain(atoms.info.get("spin", 0)),
         **{name: _plain(atoms.info[name]) for name in CONDITIONS if atoms.info.get(name) is not None},
         **_fragments(atoms),
+        **_constraints(atoms),
         **options,
         "model": model,
     }
@@ -44,6 +46,15 @@ def _fragments(atoms: ase.Atoms) -> dict[str, Any]:
     if "fragment" not in atoms.arrays or "fragment_charges" not in atoms.info:
         return {}
     return {"fragments": digest(atoms.arrays["fragment"], np.asarray(atoms.info["fragment_charges"]))}
+
+
+def _constraints(atoms: ase.Atoms) -> dict[str, Any]:
+    """Their names, and a hash of what they hold."""
+    if not atoms.constraints:
+        return {}
+    names = sorted({type(constraint).__name__ for constraint in atoms.constraints})
+    sha = hashlib.sha256("\n".join(described(atoms)).encode())
+    return {"constraints": f"{', '.join(names)} #{sha.hexdigest()[:12]}"}
 
 
 def digest(*arrays: np.ndarray[Any, Any]) -> str:

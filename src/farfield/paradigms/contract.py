@@ -22,7 +22,8 @@ class Paradigm(nn.Module, ABC):
 
     gives: frozenset[str] = frozenset({"energy", "forces", "stress"})
     """What it can be asked for. With ``polarization`` it says that its dipole of a crystal is single-valued but for
-    e × lattice vectors; forces in a field and Born charges of crystals then are slopes like any other."""
+    e × lattice vectors (its predictions then have ``ion_charges``, by which it grows as atoms are wrapped, where these
+    are not the charges); forces in a field and Born charges of crystals then are slopes like any other."""
 
     takes: frozenset[str] = frozenset()
     """Conditions (names of ``System.conditions``) it can be under; the others are refused."""

@@ -42,6 +42,7 @@ class LocalCharges(Conserving):
         return Prediction(
             energy=short_range + coulomb + field_energy(found.dipole, system.external_field),
             charges=found.charges,
+            ion_charges=found.ions,
             dipole=found.dipole,
             energy_coulomb=coulomb,
             charge_residual=found.residual,

@@ -1,5 +1,6 @@
 """Any ASE calculator on trial."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,7 @@ class CalculatorSubject:
 
     def _one(self, frame: ase.Atoms, want: frozenset[str]) -> Seen:
         atoms = frame.copy()
+        atoms.set_constraint()  # laws are of the calculator; some read what holds the atoms
         charge = float(atoms.info.get("charge", 0.0))
         if charge:
             atoms.set_initial_charges([charge / len(atoms)] * len(atoms))
@@ -67,7 +69,7 @@ class CalculatorSubject:
         def ask(name: str, key: str) -> Any:
             return self._shaped(name, self.calculator.get_property(key, atoms), atoms) if name in want else None
 
-        energy = float(self._shaped("energy", self.calculator.get_property("energy", atoms), atoms))
+        energy = float(self._shaped("energy", self._energy(atoms), atoms))
         stress = ask("stress", "stress") if atoms.pbc.all() else None
         return Seen(
             energy=energy,
@@ -77,6 +79,13 @@ class CalculatorSubject:
             dipole=_dipole(ask, atoms),
             born_charges=ask("born_charges", "born_effective_charges"),
         )
+
+    def _energy(self, atoms: ase.Atoms) -> Any:
+        """The one whose slope the forces are, where the calculator tells it from the other."""
+        if "free_energy" in self.calculator.implemented_properties:
+            with contextlib.suppress(PropertyNotImplementedError):  # of this structure, or by this method
+                return self.calculator.get_property("free_energy", atoms)
+        return self.calculator.get_property("energy", atoms)
 
     def _shaped(self, name: str, value: Any, atoms: ase.Atoms) -> Floats:
         """As float64, if it is as large as ASE has it."""

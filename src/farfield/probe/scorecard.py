@@ -11,7 +11,7 @@ import ase
 from farfield.errors import ConvergenceError, InputError
 from farfield.probe.finding import Finding, NotApplicable, Status, finding_of
 from farfield.probe.registry import LAWS, Law
-from farfield.probe.stage import Stage, out_of_fields
+from farfield.probe.stage import Stage, set_free
 from farfield.probe.subject import Refused, Subject, Unphysical
 from farfield.probe.uncharged import uncharged
 
@@ -68,7 +68,7 @@ def scorecard(
         subject: ``ModelSubject.of(model)`` or a ``CalculatorSubject``.
         laws: names of ``LAWS``.
         structures: where consistency is judged: the first crystal and the first molecule; invented where empty.
-            Fields and potentials in their ``info`` are left out.
+            Constraints, and fields and potentials in their ``info``, are left out.
         fragments: ions and molecules (total charge in ``info["charge"]``) for the laws of separated fragments.
         fast: fewer points, smaller cells.
         on_law: hears (title of the law that starts, laws done, laws in all).
@@ -77,7 +77,7 @@ def scorecard(
         InputError: a law that there is not.
     """
     chosen = chosen_laws(laws)
-    stage = Stage(subject, out_of_fields(structures), out_of_fields(fragments), fast)
+    stage = Stage(subject, set_free(structures), set_free(fragments), fast)
     start, findings = time.perf_counter(), []
     for done, law in enumerate(chosen):
         if on_law is not None:

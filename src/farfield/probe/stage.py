@@ -21,11 +21,12 @@ RESPONDS = 1e-6
 """e, change of a charge beyond the reach from which on charges are said to respond."""
 
 
-def out_of_fields(frames: Sequence[ase.Atoms]) -> tuple[ase.Atoms, ...]:
-    """Copies without fields and potentials, which would stay while a law turns, strains or wraps the structure."""
+def set_free(frames: Sequence[ase.Atoms]) -> tuple[ase.Atoms, ...]:
+    """Copies without fields, potentials and constraints, which a law that turns or repeats the structure breaks."""
     out = []
     for frame in frames:
         alone = frame.copy()
+        alone.set_constraint()
         alone.info = {key: value for key, value in frame.info.items() if key not in CONDITIONS}
         out.append(alone)
     return tuple(out)

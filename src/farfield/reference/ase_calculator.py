@@ -39,13 +39,18 @@ class ASEEngine:
         return getattr(importlib.import_module(self.module), self.calculator)()
 
     def label(self, atoms: ase.Atoms) -> Label:
-        """Energy and forces, and charges and a molecule's dipole where the calculator has them."""
+        """Energy and forces, and charges and a molecule's dipole where the calculator has them.
+
+        Forces are -dE/dR of every atom, whatever constraints the structure is under, and the energy is the one whose
+        slope they are: a smeared calculation's free energy, not its extrapolation to no smearing.
+        """
         from ase.calculators.calculator import CalculatorError
 
         alone = atoms.copy()
+        alone.set_constraint()  # else ASE takes forces away, or adds springs to the energy
         alone.calc = self.build()
         try:
-            energy, forces = float(alone.get_potential_energy()), np.asarray(alone.get_forces())
+            forces, energy = np.asarray(alone.get_forces()), _energy(alone)
         except (CalculatorError, RuntimeError) as failure:
             raise ConvergenceError(f"{self.calculator}: {failure}") from failure
         found = alone.calc.results
@@ -56,3 +61,11 @@ class ASEEngine:
             scheme=self.calculator.lower() if "charges" in found else "",
             dipole=np.asarray(found["dipole"]) if "dipole" in found and not atoms.pbc.any() else None,
         )
+
+
+def _energy(atoms: ase.Atoms) -> float:
+    """The energy, in eV, whose slope the forces are, as far as the calculator tells it from the other one."""
+    try:
+        return float(atoms.get_potential_energy(force_consistent=True))
+    except (NotImplementedError, TypeError):  # it has one energy, or has never heard of two
+        return float(atoms.get_potential_energy())

@@ -39,6 +39,7 @@ class Conserved:
     charges: Tensor  # (atoms,), e
     residual: Tensor  # (systems,), e, of the total, that had to be shifted away
     dipole: Tensor  # (systems, 3), e·Å about the origin; of a crystal single-valued (but for e·a) with bond and fixed
+    ions: Tensor | None = None  # (atoms,), e, formal charges, by which that dipole grows as atoms are wrapped
 
 
 def mean_square_shift(residual: Tensor, system: System) -> Tensor:
@@ -89,7 +90,7 @@ class ConservedCharges(nn.Module):
         """Charges of every atom, and the dipole of every system."""
         if self.conservation == "shift":
             return self._shifted(self.element_charge[system.numbers] + self.local(features), system, features)
-        charges = share_of_elements(self.element_charge, system)
+        charges = ions = share_of_elements(self.element_charge, system)
         dipole = dipole_of_charges(charges, system)
         if self.conservation == "bond":
             handed, pairs = self.transfer(features), features.pairs
@@ -97,7 +98,7 @@ class ConservedCharges(nn.Module):
             dipole = dipole + dipole_of_transfers(handed, pairs.vector, pairs.i, system)
         residual = system.charge - per_system(charges, system)
         self._check(system, residual.detach())
-        return Conserved(charges, residual, dipole)
+        return Conserved(charges, residual, dipole, ions)
 
     def _shifted(self, charges: Tensor, system: System, features: Features) -> Conserved:
         residual = system.charge - per_system(charges, system)

@@ -13,7 +13,7 @@ from farfield.system import System
 
 
 def prepared(frames: list[Frame], model: Model, device: torch.device | None = None) -> list[Frame]:
-    """Frames in the model's type, with the neighbours it needs attached: searched once, not every epoch.
+    """Frames with the neighbours that the model needs attached: searched once, not every epoch.
 
     On a processor those of the features only: sums over longer distances find their pairs in less time than it takes to
     join and to sift lists that long.
@@ -21,7 +21,7 @@ def prepared(frames: list[Frame], model: Model, device: torch.device | None = No
     reach = model.backbone.cutoff
     if device is not None and device.type != "cpu":
         reach = max(model.reach(frame.system) for frame in frames)  # one for all: a batch needs its largest
-    return [replace(f, system=with_neighbors(f.system, reach).to(dtype=model.dtype)) for f in frames]
+    return [replace(f, system=with_neighbors(f.system, reach)) for f in frames]
 
 
 class Batches:

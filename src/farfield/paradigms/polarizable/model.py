@@ -75,6 +75,7 @@ class Polarizable(Conserving):
         return Prediction(
             energy=short_range.double() + coulomb + field_energy(dipole, external),
             charges=found.charges,
+            ion_charges=found.ions,
             dipole=dipole,
             dipoles=dipoles,
             energy_coulomb=coulomb,

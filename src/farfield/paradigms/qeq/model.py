@@ -134,6 +134,7 @@ class QEq(Paradigm):
         return Prediction(
             energy=per_system(self.atomic_energy(system, features), system) + electrostatic,
             charges=found.charges,
+            ion_charges=formal if self.split else None,
             dipole=found.dipole,
             energy_coulomb=electrostatic,
             charge_residual=residual,
