@@ -20,6 +20,7 @@ from farfield.derive import with_derivatives
 from farfield.errors import InputError
 from farfield.field import refuse_stress
 from farfield.geometry.neighbors import Pairs
+from farfield.model_file import existing_model
 from farfield.paradigms.registry import PARADIGMS
 from farfield.prediction import Prediction
 from farfield.system import System, per_system
@@ -280,10 +281,9 @@ def load(path: Path | str, *, dtype: torch.dtype | None = None, device: str = "c
     Raises:
         InputError: no such file, or not a farfield model.
     """
+    path = existing_model(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as missing:
-        raise InputError(f"there is no model at {path}") from missing
     except Exception as broken:
         raise InputError(f"{path} is not a farfield model (model.pt as training wrote it), or is damaged") from broken
     if not isinstance(found, dict) or found.get("format") not in _READABLE:

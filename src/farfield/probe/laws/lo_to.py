@@ -12,6 +12,7 @@ import numpy as np
 from ase.data import atomic_masses
 
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
+from farfield.probe.law import RANGE, Law
 from farfield.probe.salt import Salt
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, Refused, Seen, given
@@ -73,6 +74,9 @@ def judge(stage: Stage) -> Verdict:
     )
     said = f"The splitting tends to {found:.2f} THz², as {effective.whose} imply."
     return Verdict((check,), said, Plot("1/n²", "LO² - TO² (THz²)", curves))
+
+
+LAW = Law("lo_to", "LO-TO splitting", judge, RANGE)
 
 
 def _lengths(stage: Stage, salt: Salt) -> tuple[int, ...]:
