@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.compilation import say_what_is_compiled
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -23,6 +25,8 @@ _lent = threading.local()
 
 _REGROUPED = {"contract", "reassoc", "nsz", "arcp"}
 """What the compiler may do to sums so that they fill vector registers; nan and infinity keep their meaning."""
+
+say_what_is_compiled()
 
 
 def compiled(loop: Loop) -> Loop:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from farfield.cli.log import log_as_notices
 from farfield.errors import FarfieldError
 
 VERBS = {
@@ -25,12 +26,13 @@ VERBS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; what went wrong is said in a few lines and the exit code is not 0."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(given)
-    args, rest = parser.parse_known_args(given)
-    if rest and not getattr(args, "takes_overrides", False):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    args.overrides = rest
-    return _guarded(args)
+    with log_as_notices():
+        parser = _parser(given)
+        args, rest = parser.parse_known_args(given)
+        if rest and not getattr(args, "takes_overrides", False):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        args.overrides = rest
+        return _guarded(args)
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:

@@ -1,5 +1,7 @@
 """Several paradigms on the same data, backbone and splits, side by side in one report."""
 
+import logging
+import logging.handlers
 import multiprocessing
 import os
 import queue
@@ -78,15 +80,29 @@ def _relay(news: Any, jobs: dict[str, Future[RunResult | None]], on_progress: di
     """Pass on what the workers report until all have ended."""
     while not all(job.done() for job in jobs.values()):
         try:
-            name, *step = news.get(timeout=0.2)
+            heard = news.get(timeout=0.2)
         except queue.Empty:
             continue
-        on_progress[name](*step)
+        if isinstance(heard, logging.LogRecord):
+            _log(heard)
+        else:
+            name, *step = heard
+            on_progress[name](*step)
+
+
+def _log(record: logging.LogRecord) -> None:
+    """Log what a worker logged, if it would be logged here."""
+    log = logging.getLogger(record.name)
+    if log.isEnabledFor(record.levelno):
+        log.handle(record)
 
 
 def _train_alone(plain: dict[str, Any], folder: Path, name: str, news: Any) -> RunResult | None:
     """One run in a process of its own, on one thread unless told otherwise."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    log = logging.getLogger("farfield")
+    log.addHandler(logging.handlers.QueueHandler(news))
+    log.setLevel(logging.INFO)
     config = validated(RunConfig, plain, "")
     torch.set_num_threads(config.train.threads or 1)
     return train(prepare(config, name), folder, on_progress=lambda *step: news.put((name, *step)))
