@@ -123,7 +123,9 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         if (system.positions.dtype, self.device) != (self.model.dtype, "cpu"):
             system = system.to(self.device, self.model.dtype)
         want = {"energy", "forces", "charges", "dipole"} & self.model.gives
-        has_stress = atoms.pbc.all() and ("polarization" in self.model.gives or not along_lattice(system).any())
+        has_stress = atoms.pbc.all() and (
+            self.model.paradigm.dipole_is_single_valued or not along_lattice(system).any()
+        )
         if has_stress or "stress" in properties:  # which says why there is none
             want.add("stress")
         if "born_effective_charges" in properties:

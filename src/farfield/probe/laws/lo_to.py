@@ -114,7 +114,7 @@ def _effective(stage: Stage, salt: Salt) -> Effective:
     a polarization is defined do they count before those of the waves.
     """
     crystal, gives = salt.conventional(), stage.subject.gives
-    local = "charges" in gives and "polarization" not in gives and not stage.charges_respond
+    local = "charges" in gives and not stage.dipole_is_single_valued and not stage.charges_respond
     if "born_charges" in gives and not local:
         born = np.trace(given(stage.see([crystal], "born_charges")[0].born_charges), axis1=1, axis2=2) / 3
         permittivity = _permittivity(stage, crystal)
