@@ -52,7 +52,7 @@ class Raised(Paradigm):
 
 def judge(stage):
     """The energy of a molecule is finite."""
-    energy = float(stage.energies([stage.molecule()])[0])
+    energy = float(stage.energies([stage.molecule])[0])
     return Verdict((Check("energy", energy, energy, 1.0, "eV", "It is none."),), "It is a number.")
 
 
