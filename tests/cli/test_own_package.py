@@ -62,7 +62,6 @@ USE = """
 import json, sys
 import farfield as ff
 from farfield.cli.main import main
-from farfield.testing import check_paradigm
 
 def run(words):
     try:
@@ -71,19 +70,26 @@ def run(words):
         return leaving.code or 0
 
 codes = {words: run(words) for words in json.loads(sys.argv[1])}
-model = ff.load("runs/run/model.pt")
-check_paradigm(ff.new_model({"kind": "raised"}, species=["H", "O", "Na", "Cl"], backbone={"channels": 4}).eval())
-print(json.dumps([codes, type(model.paradigm).__module__, model.paradigm.height]))
+"""
+QUESTIONS = ["train --help", "probe --list", "train run.yaml --model.paradigm.hieght 1", "train lost.yaml"]
+LOADED = """
+model = ff.new_model({"kind": "raised", "height": 2.0}, species=["Ar"], backbone="fast")
+ff.model.save(model, "model.pt")
 """
 COMMANDS = [
-    "train --help",
     "train run.yaml",
     "evaluate runs/run/model.pt argon.xyz --out judged",
     "compare run.yaml --paradigms short_range,raised --out both --probe false",
-    "probe --list",
     "probe runs/run/model.pt --laws finite --out card",
-    "train run.yaml --model.paradigm.hieght 1",
 ]
+CHECKED = """
+from farfield.testing import check_paradigm
+check_paradigm(ff.new_model({"kind": "raised"}, species=["H", "O", "Na", "Cl"], backbone={"channels": 4}).eval())
+"""
+SAY = """
+model = ff.load(sys.argv[2])
+print(json.dumps([codes, type(model.paradigm).__module__, model.paradigm.height]))
+"""
 
 
 @pytest.fixture
@@ -110,23 +116,40 @@ def place(tmp_path):
         "train": {"epochs": 1, "threads": 1},
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    config["model"] = {"paradigm": {"kind": "lost"}}
+    (tmp_path / "lost.yaml").write_text(yaml.safe_dump(config))
     return tmp_path
 
 
-def test_a_package_of_ones_own(place):
+def used(place, code, commands, model):
+    """Exit codes, what is on the two outputs; the model, loaded by its name, is the stranger's."""
     path = os.pathsep.join([str(place / "site"), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-c", USE, json.dumps(COMMANDS)],
-        capture_output=True, text=True, cwd=place, env={**os.environ, "PYTHONPATH": path}, check=False,
+        [sys.executable, "-c", USE + code + SAY, json.dumps(commands), model],
+        capture_output=True, text=True, cwd=place, check=False,
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    codes, module, height = json.loads(done.stdout.splitlines()[-1])
-    assert codes == {words: 2 if "hieght" in words else 0 for words in COMMANDS}, done.stderr
+    *shown, last = done.stdout.splitlines()
+    codes, module, height = json.loads(last)
     assert (module, height) == ("farfield_raised", 2.0)
-    shown = " ".join(done.stdout.split())
+    return codes, " ".join(" ".join(shown).split()), " ".join(done.stderr.split())
+
+
+def test_what_a_package_adds_is_listed_configured_and_loaded(place):
+    codes, shown, complaints = used(place, LOADED, QUESTIONS, "model.pt")
+    assert list(codes.values()) == [0, 0, 2, 2], complaints
     assert "model.paradigm.height (raised) eV on top of every atom. [0.5]" in shown
     assert "The energy of a molecule is finite." in shown
-    assert "did you mean height?" in done.stderr
-    assert "the paradigm lost of farfield-raised 2.0 cannot be used" in " ".join(done.stderr.split())
+    assert "model.paradigm.hieght: unknown key; did you mean height?" in complaints
+    fault = "the paradigm lost of farfield-raised 2.0 cannot be used: AttributeError"
+    assert f"warning: {fault}" in complaints  # where all are listed
+    assert f"error: model.paradigm.kind: {fault}" in complaints  # where it is asked for
+
+
+@pytest.mark.slow
+def test_what_a_package_adds_is_trained_compared_and_judged(place):
+    codes, _, complaints = used(place, CHECKED, COMMANDS, "runs/run/model.pt")
+    assert set(codes.values()) == {0}, complaints
     assert "raised" in (place / "both" / "report.html").read_text()
     assert json.loads((place / "card" / "scorecard.json").read_text())["findings"][0]["status"] == "pass"
