@@ -79,3 +79,6 @@ def test_a_package_that_cannot_be_written_keeps_its_loops_in_the_users_cache(cop
     assert (hits, said) == (0, "")  # a library is silent
     assert folder.is_relative_to(copy.parents[1] / "cache")
     assert run(copy)[:2] == (1, folder)
+    shutil.rmtree(copy.parents[1] / "cache")
+    (copy.parents[1] / "cache").write_text("")
+    assert "NUMBA_CACHE_DIR" in run(copy, "heard")[2]

@@ -6,6 +6,7 @@ What is said goes to the logger of this module as information: the command line 
 import logging
 import threading
 import time
+from functools import cache
 
 from numba.core import event
 
@@ -64,3 +65,9 @@ def _is_ours(news: event.Event) -> bool:
 def say_what_is_compiled() -> None:
     """Listen from now on; call it once."""
     event.register("numba:compile", _Speaker())
+
+
+@cache
+def say_that_nothing_is_kept() -> None:
+    """Say, once, that every process will compile for itself."""
+    _LOG.info("no folder can be written to keep compiled loops in: NUMBA_CACHE_DIR names another")

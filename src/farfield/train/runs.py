@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from farfield.config import validated
 from farfield.errors import InputError
 from farfield.paradigms.registry import PARADIGMS, config_of
 from farfield.train.config import RunConfig
@@ -25,7 +26,7 @@ def runs_of(config: RunConfig, kinds: Sequence[str] = ()) -> dict[str, RunConfig
     if kinds:
         known = [config.model.paradigm, *written]
         written = [next((r for r in reversed(known) if r.kind == k), None) or _alike(known[0], k) for k in kinds]
-    rooms = written or [config_of(kind)() for kind in PARADIGMS]
+    rooms = written or [_default(kind) for kind in PARADIGMS]
     names = [_name(room, rooms) for room in rooms]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"compare: holds {', '.join(twice)} twice, with the same keys")
@@ -35,9 +36,14 @@ def runs_of(config: RunConfig, kinds: Sequence[str] = ()) -> dict[str, RunConfig
     }
 
 
+def _default(kind: str) -> Any:
+    """A paradigm with nothing said; an installed package's may want to be told something."""
+    return validated(config_of(kind), {}, f"compare ({kind})")
+
+
 def _alike(room: Any, kind: str) -> Any:
     """A configuration of another kind with the keys that were set in this one and mean the same there."""
-    other = config_of(kind)()
+    other = _default(kind)
     mine, plain = {f.name: f for f in fields(room)}, type(room)()
     shared = [f.name for f in fields(other) if f.name in mine and f.type == mine[f.name].type and f.name != "kind"]
     return replace(other, **{n: getattr(room, n) for n in shared if getattr(room, n) != getattr(plain, n)})
