@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.compilation import say_that_nothing_is_kept, say_what_is_compiled
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -23,6 +25,8 @@ _lent = threading.local()
 
 _REGROUPED = {"contract", "reassoc", "nsz", "arcp"}
 """What the compiler may do to sums so that they fill vector registers; nan and infinity keep their meaning."""
+
+say_what_is_compiled()
 
 
 def compiled(loop: Loop) -> Loop:
@@ -94,6 +98,7 @@ def _built(loop: Loop, **options: Any) -> Loop:
     try:
         dispatcher = numba.njit(cache=True, error_model="numpy", **options)(loop)
     except RuntimeError:  # nowhere on disk to keep it
+        say_that_nothing_is_kept()
         return cast(Loop, numba.njit(error_model="numpy", **options)(loop))
     # numba looks at the loop's own file only, and would run on with what it had inlined from the others
     if (kept := getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)) is not None:

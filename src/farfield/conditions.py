@@ -5,15 +5,16 @@ A batch has a tensor, a row a system, for every condition that any of its system
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from farfield.errors import InputError
 
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
+if TYPE_CHECKING:  # at run time only where there are values: the names are known without
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ CONDITIONS = {
 """Name, of the attribute of ``System`` and in ``atoms.info``."""
 
 
-def under(name: str, values: Tensor) -> Tensor:
+def under(name: str, values: "Tensor") -> "Tensor":
     """Which systems ``(systems,)`` of a batch are under a condition of these ``values``, a row a system."""
     given = values != 0 if CONDITIONS[name].absent == 0 else ~values.isnan()
     return given.reshape(len(values), -1).any(1)
@@ -52,12 +53,14 @@ def check_conditions(info: Mapping[str, Any], where: str = "") -> None:
             raise InputError(f"{where}info[{name!r}] should be {condition.expected}, it is {info[name]!r}")
 
 
-def read_conditions(infos: Sequence[Mapping[str, Any]], dtype: torch.dtype) -> dict[str, Tensor]:
+def read_conditions(infos: Sequence[Mapping[str, Any]], dtype: "torch.dtype") -> "dict[str, Tensor]":
     """The conditions of frames that ``check_conditions`` has passed, as a batch of them.
 
     Raises:
         InputError: lists of different length.
     """
+    import torch
+
     rows = []
     for info in infos:
         given = {name: _numbers(name, info[name]) for name in CONDITIONS if info.get(name) is not None}
@@ -65,12 +68,14 @@ def read_conditions(infos: Sequence[Mapping[str, Any]], dtype: torch.dtype) -> d
     return join_conditions(rows, [1] * len(infos))
 
 
-def join_conditions(parts: Sequence[Mapping[str, Tensor]], systems: Sequence[int]) -> dict[str, Tensor]:
+def join_conditions(parts: "Sequence[Mapping[str, Tensor]]", systems: Sequence[int]) -> "dict[str, Tensor]":
     """Conditions of several batches, of so many ``systems`` each, one after the other.
 
     Raises:
         InputError: lists of different length.
     """
+    import torch
+
     joined = {}
     for name, condition in CONDITIONS.items():
         given = [part[name] for part in parts if name in part]
@@ -88,8 +93,10 @@ def join_conditions(parts: Sequence[Mapping[str, Tensor]], systems: Sequence[int
     return joined
 
 
-def _numbers(name: str, given: Any) -> Numbers | None:
+def _numbers(name: str, given: Any) -> "Numbers | None":
     """As float64 in the condition's shape; None if they are not such numbers."""
+    import numpy as np
+
     try:
         value = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):

@@ -5,26 +5,45 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from farfield.backbone.config import PRESETS, BackboneConfig, expanded
 from farfield.errors import InputError
-from farfield.paradigms.registry import PARADIGMS
+from farfield.paradigms.registry import PARADIGMS, config_of
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-if TYPE_CHECKING:
-    ParadigmConfig = Any  # any registered room's; which ones there are is only known at run time
-else:
-    _ROOMS = tuple(room.Config for room in PARADIGMS.values())
-    ParadigmConfig = Annotated[Union[_ROOMS], Field(discriminator="kind")]  # noqa: UP007
+
+def _of_its_kind(plain: Any) -> Any:
+    """A paradigm's keys as the configuration that belongs to their ``kind``."""
+    kind = plain.get("kind") if isinstance(plain, dict) else getattr(plain, "kind", None)
+    if kind is None:
+        raise _complaint("no_kind", f"needs kind, one of {', '.join(PARADIGMS)}")
+    try:
+        cls = config_of(str(kind))
+    except KeyError:
+        near = difflib.get_close_matches(str(kind), list(PARADIGMS), 1, 0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise _complaint("strange_kind", f"there is no paradigm {kind!r} ({', '.join(PARADIGMS)}){hint}") from None
+    except InputError as broken:
+        raise _complaint("strange_kind", str(broken)) from broken
+    return TypeAdapter(cls).validate_python(plain)
+
+
+def _complaint(name: Literal["no_kind", "strange_kind"], words: str) -> PydanticCustomError:
+    return PydanticCustomError(name, "{words}", {"words": words})
+
+
+ParadigmConfig = Annotated[Any, PlainValidator(_of_its_kind)]
+"""The configuration of any paradigm, ours or an installed package's, of which only that one is imported."""
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
@@ -49,7 +68,7 @@ def validated(cls: type[T], plain: Any, where: str) -> T:
     try:
         return TypeAdapter(cls).validate_python(plain)
     except ValidationError as wrong:
-        raise InputError("\n".join(_in_words(cls, error, where) for error in wrong.errors())) from wrong
+        raise InputError("\n".join(_in_words(cls, plain, error, where) for error in wrong.errors())) from wrong
 
 
 def to_plain(config: Any) -> dict[str, Any]:
@@ -123,8 +142,8 @@ def reference(cls: Any, prefix: str = "") -> list[tuple[str, str, str]]:
                 rows.append((f"{prefix}{name}.preset", "default", sizes))
             rows += reference(inner, f"{prefix}{name}.")
         elif name == "paradigm":
-            for kind, room in PARADIGMS.items():
-                keys = reference(room.Config, f"{prefix}paradigm.")
+            for kind in PARADIGMS:
+                keys = reference(config_of(kind), f"{prefix}paradigm.")
                 rows += [(f"{key} ({kind})", default, text) for key, default, text in keys]
         else:
             default = "required" if field.is_required() else str(field.get_default(call_default_factory=True))
@@ -140,21 +159,18 @@ def _inherited(cls: Any, name: str) -> str:
     return next((field.description for field in described if field is not None and field.description), "")
 
 
-def _in_words(cls: type[Any], error: Any, where: str) -> str:
-    path = [str(step) for step in error["loc"]]
-    name = ".".join([where, *_without_tag(path)] if where else _without_tag(path))
+def _in_words(cls: type[Any], plain: Any, error: Any, where: str) -> str:
+    *section, key = error["loc"] or ("",)
+    name = ".".join(map(str, [*filter(None, [where]), *error["loc"]]))
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = _keys_at(cls, path[:-1])
-        near = difflib.get_close_matches(path[-1], known, 1, 0.5)
+        known = _keys_in(cls, plain, section)
+        near = difflib.get_close_matches(str(key), known, 1, 0.5)
         hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
         return f"{name}: unknown key; {hint}"
-    if error["type"] == "union_tag_not_found":
-        return f"{name}: needs kind, one of {', '.join(PARADIGMS)}"
-    if error["type"] == "union_tag_invalid":
-        asked = error["input"].get("kind")
-        near = difflib.get_close_matches(str(asked), list(PARADIGMS), 1, 0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{name}.kind: there is no paradigm {asked!r} ({', '.join(PARADIGMS)}){hint}"
+    if error["type"] == "no_kind":
+        return f"{name}: {error['msg']}"
+    if error["type"] == "strange_kind":
+        return f"{name}.kind: {error['msg']}"
     if error["type"] == "missing":
         return f"{name}: missing, and it has no default"
     message = error["msg"].removeprefix("Value error, ")
@@ -162,19 +178,12 @@ def _in_words(cls: type[Any], error: Any, where: str) -> str:
     return f"{name}: {message}, got {error['input']!r}"
 
 
-def _without_tag(path: list[str]) -> list[str]:
-    return [step for before, step in zip(["", *path], path) if not (_tagged(before) and step in PARADIGMS)]
-
-
-def _tagged(before: str) -> bool:
-    """Whether pydantic puts the kind after this step: a paradigm, or an entry of a list of them."""
-    return before == "paradigm" or before.isdigit()
-
-
-def _keys_at(cls: Any, path: list[str]) -> list[str]:
-    for before, step in zip(["", *path], path):
-        if _tagged(before) and step in PARADIGMS:
-            cls = PARADIGMS[step].Config
-        elif step not in ("paradigm", "compare") and not step.isdigit():
+def _keys_in(cls: type[Any], plain: Any, section: Sequence[str | int]) -> list[str]:
+    """Keys that a section of a configuration may have: those of the paradigm that it names, where it is one."""
+    for step in section:
+        plain = plain[step]
+        if isinstance(plain, dict) and "kind" in plain:
+            cls = config_of(plain["kind"])
+        elif not isinstance(plain, list | tuple):
             cls = cls.__pydantic_fields__[step].annotation
     return [field.name for field in fields(cls)]

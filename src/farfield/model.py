@@ -21,6 +21,7 @@ from farfield.errors import InputError
 from farfield.field import field_energy, polarization_of, refuse_stress
 from farfield.geometry.home import Home
 from farfield.geometry.neighbors import Pairs
+from farfield.model_file import existing_model
 from farfield.paradigms.registry import PARADIGMS
 from farfield.prediction import Prediction
 from farfield.system import System, per_system
@@ -58,8 +59,8 @@ class Model(nn.Module):
 
     @property
     def charge_flows(self) -> bool:
-        """Whether charge moves through a whole crystal at once, so that its dipole is not single-valued."""
-        return "polarization" not in self.gives
+        """Whether there are charges that move through a whole crystal at once, so that its dipole has many values."""
+        return "charges" in self.gives and not self.paradigm.dipole_is_single_valued
 
     @property
     def dtype(self) -> torch.dtype:
@@ -110,7 +111,7 @@ class Model(nn.Module):
             raise InputError(f"{self.config.paradigm.kind} gives {sorted(self.gives)}, not {sorted(strange)}")
         self.check_species(system.numbers)
         self.check_conditions(system)
-        single_valued = not self.charge_flows
+        single_valued = self.paradigm.dipole_is_single_valued
         if "stress" in wanted and not single_valued:
             refuse_stress(system)
         variables = [system.positions, *system.conditions.values()]
@@ -302,10 +303,9 @@ def load(path: Path | str, *, dtype: torch.dtype | None = None, device: str = "c
     Raises:
         InputError: no such file, or not a farfield model.
     """
+    path = existing_model(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as missing:
-        raise InputError(f"there is no model at {path}") from missing
     except Exception as broken:
         raise InputError(f"{path} is not a farfield model (model.pt as training wrote it), or is damaged") from broken
     if not isinstance(found, dict) or found.get("format") not in _READABLE:
@@ -314,7 +314,10 @@ def load(path: Path | str, *, dtype: torch.dtype | None = None, device: str = "c
         model = from_contents(found)
     except (KeyError, RuntimeError, InputError) as broken:
         made_by = found.get("version", "another version")
-        raise InputError(f"{path} was written by farfield {made_by}, which this version cannot read") from broken
+        reason = f": {broken}" if isinstance(broken, InputError) else ""  # a paradigm of a package that is not here
+        raise InputError(
+            f"{path} was written by farfield {made_by}, which this version cannot read{reason}"
+        ) from broken
     return model.to(device=device, dtype=dtype or getattr(torch, found["dtype"])).eval()
 
 

@@ -13,8 +13,8 @@ import yaml
 
 from farfield.cli.main import main
 from farfield.config import validated
-from farfield.train.compare import runs_of
 from farfield.train.config import RunConfig
+from farfield.train.runs import runs_of
 
 CONFIG = {
     "data": {"train": "argon.xyz"},

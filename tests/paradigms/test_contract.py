@@ -61,7 +61,7 @@ def test_every_registered_paradigm_is_tried():
 def test_a_noisy_model_is_caught(broken, said, monkeypatch):
     from dataclasses import replace
 
-    from farfield.paradigms.short_range import ShortRange
+    from farfield.paradigms.short_range.model import ShortRange
 
     honest = ShortRange.forward
 

@@ -9,7 +9,7 @@ from ase.calculators.lj import LennardJones
 import farfield as ff
 from farfield.deploy.ase import FarfieldCalculator
 from farfield.probe import LAWS, CalculatorSubject, ModelSubject, scorecard
-from farfield.probe.registry import CONSISTENCY
+from farfield.probe.law import CONSISTENCY
 
 LONG_RANGE = {"charge_charge", "charge_dipole", "dipole_dipole", "lo_to"}
 CONSISTENT = [law.name for law in LAWS.values() if law.chapter == CONSISTENCY]

@@ -4,21 +4,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from farfield.cli.notices import show_notice
-from farfield.cli.progress import ProgressDisplay
-from farfield.cli.train import configured, keys_help, run_folder, show
+from farfield.cli.configuration import add_parser_with_keys, configured, run_folder
 from farfield.errors import InputError
-from farfield.train.compare import compare, runs_of
+from farfield.train.runs import runs_of
 
 
 def add_parser(verbs: Any) -> None:
     """Add ``compare``."""
-    parser = verbs.add_parser(
-        "compare",
-        help="train several paradigms and compare them",
-        description="Train several paradigms on the same data, backbone and splits; one report side by side.",
-        epilog=keys_help(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_parser_with_keys(
+        verbs, "compare", "Train several paradigms on the same data, backbone and splits; one report side by side."
     )
     parser.add_argument("config", type=Path, help="as for train; compare: lists the paradigms")
     parser.add_argument("--paradigms", help="comma-separated; default: those under compare:, or all")
@@ -35,6 +29,11 @@ def run(args: argparse.Namespace) -> int:
     if args.workers < 1:
         raise InputError(f"--workers must be at least 1, not {args.workers}")
     runs = runs_of(config, kinds)
+    from farfield.cli.notices import show_notice
+    from farfield.cli.progress import ProgressDisplay
+    from farfield.cli.results import show
+    from farfield.train.compare import compare
+
     with ProgressDisplay() as display:
         jobs = {name: display.job(name) for name in runs}
         results = compare(runs, folder, workers=args.workers, on_progress=jobs, on_notice=show_notice)

@@ -4,25 +4,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from farfield.cli.notices import show_notice
-from farfield.cli.progress import ProgressDisplay
-from farfield.cli.train import show
-from farfield.config import overridden, validated
-from farfield.data.config import DataConfig
-from farfield.data.read import read_frames
 from farfield.errors import InputError
-from farfield.evaluation import evaluate
-from farfield.model import load
-from farfield.report import RunResult
-from farfield.train.run import REPORT
-from farfield.versions import versions
+from farfield.model_file import existing_model
 
 
 def add_parser(verbs: Any) -> None:
     """Add ``evaluate``."""
     parser = verbs.add_parser(
         "evaluate",
-        help="errors of a model on a file",
         description="Errors per target and group, parity plots and binding curves of a trained model. "
         "Keys and units are those of the training data; others are given as in a configuration: --data.charges q_ref",
     )
@@ -34,11 +23,30 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and show."""
+    existing_model(args.model)
+    from farfield.config import overridden
+
+    if strange := sorted(set(overridden({}, args.overrides)) - {"data"}):
+        raise InputError(f"evaluate takes --data.KEY only, not {', '.join(strange)}")
+    return _evaluate(args)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from farfield.cli.notices import show_notice
+    from farfield.cli.progress import ProgressDisplay
+    from farfield.cli.results import show
+    from farfield.config import overridden, validated
+    from farfield.data.config import DataConfig
+    from farfield.data.read import read_frames
+    from farfield.evaluation import evaluate
+    from farfield.model import load
+    from farfield.report import RunResult, write_report
+    from farfield.train.run import REPORT
+    from farfield.versions import versions
+
     model = load(args.model)
     learned = model.training_summary.get("keys", {})  # as in the file it was trained on, unless told otherwise
     plain = overridden({"data": {**learned, "train": str(args.data)}}, args.overrides)
-    if strange := sorted(set(plain) - {"data"}):
-        raise InputError(f"evaluate takes --data.KEY only, not {', '.join(strange)}")
     config = validated(DataConfig, plain["data"], "data")
     frames = read_frames(args.data, config, on_notice=show_notice)
     for frame in frames:
@@ -55,8 +63,6 @@ def run(args: argparse.Namespace) -> int:
         train_seconds=float(model.training_summary.get("seconds", 0.0)), versions=versions(), notes=[],
     )  # fmt: skip
     found.save(folder / "predictions.npz")
-    from farfield.report import write_report  # here, for it draws
-
     write_report(folder / REPORT, [result], title=f"{kind} on {args.data.stem}")
     show([result], folder)
     return 0

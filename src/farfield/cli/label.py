@@ -2,26 +2,21 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from farfield.cli.notices import show_notice
-from farfield.cli.progress import ProgressDisplay
 from farfield.data.catalogue import PREFIX
-from farfield.data.files import load_structures
-from farfield.data.spellings import overlooked
-from farfield.notices import Notice
-from farfield.reference.contract import Engine
-from farfield.reference.engines import engine_named
-from farfield.reference.run import Outcome, label_structures, parts_folder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from farfield.reference.contract import Engine
+    from farfield.reference.run import Outcome
 
 
 def add_parser(verbs: Any) -> None:
     """Add ``label``."""
     parser = verbs.add_parser(
         "label",
-        help="label structures by quantum chemistry",
         description="Energy, forces, charges and dipoles of every structure. Total charge and spin (2S, the "
         "number of unpaired electrons) come from info['charge'] and info['spin']. "
         "Stopped at any moment, the same command goes on where it was.",
@@ -37,6 +32,16 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label, and say what failed; exit code 1 if any frame did."""
+    from rich.console import Console
+
+    from farfield.cli.notices import show_notice
+    from farfield.cli.progress import ProgressDisplay
+    from farfield.data.files import load_structures
+    from farfield.data.spellings import overlooked
+    from farfield.notices import Notice
+    from farfield.reference.engines import engine_named
+    from farfield.reference.run import label_structures, parts_folder
+
     frames = load_structures(args.structures, on_notice=show_notice)
     for said in overlooked([atoms.info for atoms in frames], {"total_charge": "charge", "spin": "spin"}):
         show_notice(Notice("warning", f"{args.structures}: {said}"))
@@ -65,7 +70,7 @@ def _beside(structures: Path) -> Path:
     return structures.with_name(f"{structures.stem}_labelled.xyz")
 
 
-def _say(console: Console, outcome: Outcome, engine: Engine, out: Path) -> None:
+def _say(console: "Console", outcome: "Outcome", engine: "Engine", out: Path) -> None:
     where = str(out) if outcome.labelled else f"{out} is not written"
     console.print(f"{outcome.labelled} frames labelled by {engine.description}: {where}", markup=False)
     for frame, reason in sorted(outcome.failures.items()):

@@ -132,7 +132,9 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         atoms = self._with_field(atoms)
         system = System.from_ase(atoms).to(self.device)  # in all digits: the model knows how to round them
         want = {"energy", "forces", "charges", "dipole"} & self.model.gives
-        has_stress = atoms.pbc.all() and ("polarization" in self.model.gives or not along_lattice(system).any())
+        has_stress = atoms.pbc.all() and (
+            self.model.paradigm.dipole_is_single_valued or not along_lattice(system).any()
+        )
         if has_stress or "stress" in properties:  # which says why there is none
             want.add("stress")
         if "born_effective_charges" in properties:

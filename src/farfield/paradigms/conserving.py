@@ -1,9 +1,5 @@
 """What rooms whose charges are local and conserved have in common, whatever they make of them."""
 
-from typing import Annotated, Literal
-
-from pydantic import ConfigDict, Field, FiniteFloat
-from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from farfield.backbone.contract import Widths
@@ -11,23 +7,10 @@ from farfield.backbone.heads import AtomicEnergy
 from farfield.chemistry import ElementCharges, only_total
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
+from farfield.paradigms.config import ConservingConfig
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.response.conservation import ConservedCharges, mean_square_shift
 from farfield.system import System
-
-
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class ConservingConfig:
-    """Keys of every room whose charges are local."""
-
-    conservation: Literal["shift", "bond", "fixed"] = "shift"
-    """How the charges are made to sum to the total charge."""
-    formal_charges: dict[str, FiniteFloat] | None = None
-    """Charge of each element where charges start (shift) or stand (bond, fixed); fitted to the data where absent."""
-    coulomb_error: Annotated[float, Field(ge=1e-10, le=1e-2)] = 1e-5
-    """Error asked of the Coulomb sum, relative to K⟨q²⟩(N/V)^(2/3)."""
-    residual_weight: Annotated[float, Field(ge=0)] = 30.0
-    """Weight in the loss of the squared charge per atom, (e/atom)², that conservation has to shift away."""
 
 
 class Conserving(Paradigm):

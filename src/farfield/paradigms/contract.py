@@ -31,6 +31,10 @@ class Paradigm(nn.Module, ABC):
     highest_order: ClassVar[int] = 0
     """Highest order l of the features it uses; the backbone computes no more."""
 
+    equilibrates: ClassVar[bool] = False
+    """Whether charge finds its place over any distance: what preferred charges miss of the total flows between
+    fragments however far apart, instead of being spread over each."""
+
     cells_polarize: ClassVar[bool] = False
     """Whether its polarizability of periodic systems means something: dipoles answer to the macroscopic field, and no
     charge does, which would flow from cell to cell."""
@@ -47,6 +51,11 @@ class Paradigm(nn.Module, ABC):
 
     def __init__(self, config: Any, *, widths: Widths, species: tuple[int, ...]) -> None:  # noqa: ARG002
         super().__init__()
+
+    @property
+    def dipole_is_single_valued(self) -> bool:
+        """Whether its dipole of a crystal has one value but for e × lattice vectors: it then gives ``polarization``."""
+        return "polarization" in self.gives
 
     @classmethod
     def order_of(cls, config: Any) -> int:  # noqa: ARG003

@@ -1,24 +1,11 @@
 """What rooms with local charges alone have in common: E = Σ ε(h) + E_C[q(h)], Gaussian charges, self-energy removed."""
 
-import math
-from typing import Annotated
-
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
-
 from farfield.backbone.contract import Features, Widths
 from farfield.field import field_energy
-from farfield.paradigms.conserving import Conserving, ConservingConfig
+from farfield.paradigms.config import LocalChargesConfig
+from farfield.paradigms.conserving import Conserving
 from farfield.paradigms.contract import Prediction
 from farfield.system import System, per_system
-
-
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class LocalChargesConfig(ConservingConfig):
-    """Keys of every room with local charges alone."""
-
-    width: Annotated[float, Field(ge=0)] = 1 / math.sqrt(2)
-    """Gaussian width of each charge, Å; the default is what the LES papers call σ = 1 Å; 0 for points."""
 
 
 class LocalCharges(Conserving):

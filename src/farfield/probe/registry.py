@@ -1,80 +1,77 @@
-"""Every law by the word users type."""
+"""Every law by the word users type: a file of ``laws/`` each, or an installed package's.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A package registers its ``Law`` by an entry point of the group ``farfield.laws``; CONTRIBUTING.md shows how.
+"""
 
-from farfield.probe.finding import Verdict
-from farfield.probe.laws import (
-    batch,
-    born_sum,
-    cell_smoothness,
-    charge_charge,
-    charge_dipole,
-    cost,
-    dipole_dipole,
-    dissociation,
-    force,
-    image_charge,
-    induced_dipole,
-    lo_to,
-    maxwell,
-    permutation,
-    reflection,
-    rotation,
-    screening,
-    size_consistency,
-    slab,
-    smoothness,
-    stress,
-    supercell,
-    total_charge,
-    translation,
-    wrapping,
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from farfield.errors import InputError
+from farfield.extensions import Registry
+
+if TYPE_CHECKING:
+    from farfield.probe.law import Law
+
+_FILES = (
+    "force",
+    "stress",
+    "rotation",
+    "reflection",
+    "permutation",
+    "translation",
+    "wrapping",
+    "batch",
+    "total_charge",
+    "supercell",
+    "size_consistency",
+    "smoothness",
+    "cell_smoothness",
+    "slab",
+    "charge_charge",
+    "charge_dipole",
+    "dipole_dipole",
+    "induced_dipole",
+    "dissociation",
+    "lo_to",
+    "born_sum",
+    "maxwell",
+    "image_charge",
+    "screening",
+    "cost",
 )
-from farfield.probe.stage import Stage
+"""In the order of the scorecard."""
 
 
-@dataclass(frozen=True)
-class Law:
-    """What must hold, and who judges it."""
+def chosen_laws(names: Sequence[str]) -> "list[Law]":
+    """The laws of these names, or all.
 
-    name: str
-    title: str
-    judge: Callable[[Stage], Verdict]
-    """Raises ``NotApplicable`` with the reason where it has nothing to judge."""
-    chapter: str
+    Raises:
+        InputError: a law that there is not.
+    """
+    check_laws(names)
+    return [LAWS[name] for name in names] or list(LAWS.values())
 
 
-CONSISTENCY, SMOOTHNESS, RANGE, RESPONSE, COST = (
-    "Consistency", "Smoothness and size", "Long range", "Response", "Cost",
-)  # fmt: skip
+def check_laws(names: Sequence[str]) -> None:
+    """Complain of names that are no law's, importing none of ours.
 
-_ALL = (
-    Law("force", "Force is the slope of the energy", force.judge, CONSISTENCY),
-    Law("stress", "Stress is the slope with strain", stress.judge, CONSISTENCY),
-    Law("rotation", "Rotation", rotation.judge, CONSISTENCY),
-    Law("reflection", "Reflection", reflection.judge, CONSISTENCY),
-    Law("permutation", "Permutation", permutation.judge, CONSISTENCY),
-    Law("translation", "Translation", translation.judge, CONSISTENCY),
-    Law("wrapping", "Wrapping and origin", wrapping.judge, CONSISTENCY),
-    Law("batch", "Batch is one by one", batch.judge, CONSISTENCY),
-    Law("total_charge", "Charges sum to the total", total_charge.judge, CONSISTENCY),
-    Law("supercell", "Twice the cell, twice the energy", supercell.judge, SMOOTHNESS),
-    Law("size_consistency", "Far molecules add up", size_consistency.judge, SMOOTHNESS),
-    Law("smoothness", "No steps along bonds", smoothness.judge, SMOOTHNESS),
-    Law("cell_smoothness", "No steps in the cell", cell_smoothness.judge, SMOOTHNESS),
-    Law("slab", "Slab against bulk", slab.judge, SMOOTHNESS),
-    Law("charge_charge", "Ion and ion: 1/R", charge_charge.judge, RANGE),
-    Law("charge_dipole", "Ion and dipole: 1/R²", charge_dipole.judge, RANGE),
-    Law("dipole_dipole", "Dipole and dipole: 1/R³", dipole_dipole.judge, RANGE),
-    Law("induced_dipole", "Ion and induced dipole: 1/R⁴", induced_dipole.judge, RANGE),
-    Law("dissociation", "Whole charges on dissociation", dissociation.judge, RANGE),
-    Law("lo_to", "LO-TO splitting", lo_to.judge, RANGE),
-    Law("born_sum", "Born charges sum to the total", born_sum.judge, RESPONSE),
-    Law("maxwell", "Born charges, dipole and field agree", maxwell.judge, RESPONSE),
-    Law("image_charge", "Image charge at a metal", image_charge.judge, RESPONSE),
-    Law("screening", "A metal lets no field through", screening.judge, RESPONSE),
-    Law("cost", "Time and memory", cost.judge, COST),
+    Raises:
+        InputError: a law that there is not.
+    """
+    if strange := [name for name in names if name not in LAWS]:
+        raise InputError(f"there is no law {', '.join(strange)}; there are {', '.join(LAWS)}")
+
+
+def _checked(name: str, law: Any) -> "Law":
+    from farfield.probe.law import Law
+
+    if not isinstance(law, Law):
+        raise TypeError(f"{law!r} is no farfield.probe.Law")
+    if law.name != name:
+        raise ValueError(f"this law calls itself {law.name}: give it the name it is registered by")
+    return law
+
+
+LAWS: "Registry[Law]" = Registry(
+    "law", "farfield.laws", {name: f"farfield.probe.laws.{name}:LAW" for name in _FILES}, _checked
 )
-
-LAWS: dict[str, Law] = {law.name: law for law in _ALL}

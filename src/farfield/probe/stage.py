@@ -70,6 +70,11 @@ class Stage:
         if name not in self.subject.gives:
             raise NotApplicable(f"the model gives no {words}")
 
+    @property
+    def dipole_is_single_valued(self) -> bool:
+        """Whether the subject's dipole of a crystal has one value but for e × lattice vectors, its polarization."""
+        return "polarization" in self.subject.gives
+
     @cached_property
     def salt(self) -> Salt | None:
         """The rock salt of two of the model's elements at the model's own lattice constant, where there is one."""

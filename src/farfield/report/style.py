@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Sequence
@@ -17,20 +18,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from farfield.evaluation.record import Floats
+from farfield.paradigms.registry import PARADIGMS
 from farfield.report.result import RunResult
 
 PAPER, INK, FAINT, GRID, SHADE = "#fefefe", "#1c2330", "#667084", "#e4e8ee", "#e9f0f9"
 _DARK = {PAPER: "#171b22", INK: "#e7eaf0", FAINT: "#98a2b3", GRID: "#2c333f", SHADE: "#202c3d"}
 _PAGE_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
-_KNOWN = {
-    "short_range": "#d55e00",
-    "charges": "#3182c4",
-    "latent": "#009e73",
-    "qeq": "#c66da0",
-    "multipoles": "#56b4e9",
-    "polarizable": "#b8860b",
-}
+_PALETTE = (
+    "#d55e00", "#3182c4", "#009e73", "#c66da0", "#b8860b", "#56b4e9", "#8c7ae6", "#a0522d", "#e69f00", "#7f8c8d",
+    "#6b8e23", "#cf3759", "#20b2aa", "#5b5ea6",
+)  # fmt: skip
+"""Of paradigms in the order of the registry, where ours come first."""
 _SPARE = ("#e69f00", "#3182c4", "#009e73", "#c66da0", "#56b4e9", "#d55e00", "#8c7ae6", "#7f8c8d")
 _MARKERS = "osD^vPXp"
 _DASHES: tuple[Any, ...] = (
@@ -105,10 +104,10 @@ class Picture:
 
 def looks(runs: Sequence[RunResult]) -> list[Look]:
     """A colour for every run: its paradigm's own, unless another run has it already."""
-    taken: list[str] = []
+    known, taken = dict(zip(PARADIGMS, itertools.cycle(_PALETTE))), list[str]()
     for run in runs:
-        own = _KNOWN.get(run.name) or _KNOWN.get(run.kind)
-        reserved = {colour for r in runs if (colour := _KNOWN.get(r.name))}
+        own = known.get(run.name) or known.get(run.kind)
+        reserved = {colour for r in runs if (colour := known.get(r.name))}
         free = [c for c in _SPARE if c not in taken and c not in reserved] or [c for c in _SPARE if c not in taken]
         taken.append(own if own and own not in taken else (free or _SPARE)[0])
     return [Look(c, _MARKERS[k % len(_MARKERS)], _DASHES[k % len(_DASHES)]) for k, c in enumerate(taken)]

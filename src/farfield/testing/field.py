@@ -61,7 +61,7 @@ def check_born_charges_are_slopes_of_the_dipole(model: Model) -> None:
 def check_sum_rule(model: Model) -> None:
     """Σ Z = Q to 1e-10: of molecules, and of crystals with a polarization."""
     for system in _in_each(model):
-        if "polarization" in model.gives or not system.periodic.any():
+        if model.paradigm.dipole_is_single_valued or not system.periodic.any():
             born = given(model(system, {"born_charges"}).born_charges)
             check_equal(born.sum(0), system.charge[0] * torch.eye(3, dtype=torch.float64), 1e-10)
 
@@ -79,7 +79,7 @@ def check_born_charges_turn(model: Model) -> None:
 
 def check_wrapping_in_a_field(model: Model) -> None:
     """An atom moved by a lattice vector changes neither forces nor stress nor Born charges in a field."""
-    want = {"forces", "born_charges"} | ({"stress"} if "polarization" in model.gives else set())
+    want = {"forces", "born_charges"} | ({"stress"} if model.paradigm.dipole_is_single_valued else set())
     for system in _in_each(model):
         steps = torch.where(system.periodic[0][:, None], system.cell[0], 0.0)
         positions = system.positions.clone()
@@ -93,7 +93,7 @@ def check_wrapping_in_a_field(model: Model) -> None:
 def check_forces_in_a_field_are_the_slope(model: Model) -> None:
     """F = -dF/dR to 1e-6: of molecules, of slabs in a field across them, and of crystals with a polarization."""
     for system in _in_each(model):
-        if "polarization" not in model.gives and system.periodic.any():
+        if not model.paradigm.dipole_is_single_valued and system.periodic.any():
             if system.periodic.sum() != 2:
                 continue
             normal = torch.linalg.cross(*system.cell[0][system.periodic[0]])
@@ -113,7 +113,7 @@ def check_stress_in_a_field_is_the_slope(model: Model) -> None:
     if "external_field" not in model.paradigm.takes:
         return
     system = _in(crystal(model))
-    if "polarization" not in model.gives:
+    if not model.paradigm.dipole_is_single_valued:
         try:
             model(system, {"stress"})
         except InputError:

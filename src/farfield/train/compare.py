@@ -1,71 +1,27 @@
 """Several paradigms on the same data, backbone and splits, side by side in one report."""
 
+import logging
+import logging.handlers
 import multiprocessing
 import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from farfield.config import to_plain, validated
-from farfield.errors import InputError
 from farfield.model import load
 from farfield.notices import OnNotice, unheard
-from farfield.paradigms.registry import PARADIGMS
 from farfield.report import RunResult
 from farfield.train.config import RunConfig
 from farfield.train.fit import MODEL
 from farfield.train.judge import judged
 from farfield.train.run import REPORT, OnProgress, Prepared, prepare, train
-
-
-def runs_of(config: RunConfig, kinds: Sequence[str] = ()) -> dict[str, RunConfig]:
-    """One configuration per run, by name: the kinds named, or those under ``compare:``, or all there are.
-
-    A kind named that stands nowhere takes the keys of ``model.paradigm`` that it has too, so that charges conserved by
-    bonds are compared with charges conserved by bonds. Several entries of one kind are called by what sets them apart:
-    latent-shift, latent-bond.
-
-    Raises:
-        InputError: a name that is no paradigm, or the same paradigm twice.
-    """
-    if strange := [kind for kind in kinds if kind not in PARADIGMS]:
-        raise InputError(f"there is no paradigm {', '.join(strange)}; known: {', '.join(PARADIGMS)}")
-    written = list(config.compare)
-    if kinds:
-        known = [config.model.paradigm, *written]
-        written = [next((r for r in reversed(known) if r.kind == k), None) or _alike(known[0], k) for k in kinds]
-    rooms = written or [room.Config() for room in PARADIGMS.values()]
-    names = [_name(room, rooms) for room in rooms]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"compare: holds {', '.join(twice)} twice, with the same keys")
-    return {
-        name: replace(config, model=replace(config.model, paradigm=room), compare=())
-        for name, room in zip(names, rooms)
-    }
-
-
-def _alike(room: Any, kind: str) -> Any:
-    """A configuration of another kind with the keys that were set in this one and mean the same there."""
-    other = PARADIGMS[kind].Config()
-    mine, plain = {f.name: f for f in fields(room)}, type(room)()
-    shared = [f.name for f in fields(other) if f.name in mine and f.type == mine[f.name].type and f.name != "kind"]
-    return replace(other, **{n: getattr(room, n) for n in shared if getattr(room, n) != getattr(plain, n)})
-
-
-def _name(room: Any, rooms: Sequence[Any]) -> str:
-    """The kind, and the keys in which it differs from the others of its kind; tables only if they must."""
-    alike = [other for other in rooms if other.kind == room.kind]
-    differing = [f.name for f in fields(room) if any(getattr(room, f.name) != getattr(o, f.name) for o in alike)]
-    plain = [key for key in differing if not any(isinstance(getattr(o, key), dict) for o in alike)]
-    enough = len({tuple(getattr(o, key) for key in plain) for o in alike}) == len(alike)
-    return "-".join([room.kind, *(str(getattr(room, key)) for key in (plain if enough else differing))])
 
 
 def compare(
@@ -125,15 +81,29 @@ def _relay(news: Any, jobs: dict[str, Future[RunResult | None]], on_progress: di
     """Pass on what the workers report until all have ended."""
     while not all(job.done() for job in jobs.values()):
         try:
-            name, *step = news.get(timeout=0.2)
+            heard = news.get(timeout=0.2)
         except queue.Empty:
             continue
-        on_progress[name](*step)
+        if isinstance(heard, logging.LogRecord):
+            _log(heard)
+        else:
+            name, *step = heard
+            on_progress[name](*step)
+
+
+def _log(record: logging.LogRecord) -> None:
+    """Log what a worker logged, if it would be logged here."""
+    log = logging.getLogger(record.name)
+    if log.isEnabledFor(record.levelno):
+        log.handle(record)
 
 
 def _train_alone(plain: dict[str, Any], folder: Path, name: str, news: Any) -> RunResult | None:
     """One run in a process of its own, on one thread unless told otherwise."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    log = logging.getLogger("farfield")
+    log.addHandler(logging.handlers.QueueHandler(news))
+    log.setLevel(logging.INFO)
     config = validated(RunConfig, plain, "")
     torch.set_num_threads(config.train.threads or 1)
     return train(prepare(config, name), folder, on_progress=lambda *step: news.put((name, *step)))

@@ -20,7 +20,6 @@ from farfield.evaluation.run import fragments_alone
 from farfield.field import refuse_stress
 from farfield.model import Model, build, load
 from farfield.notices import Grade, Notice
-from farfield.paradigms.conserving import Conserving
 from farfield.report import RunResult
 from farfield.system import System, concatenate
 from farfield.train.batches import prepared
@@ -70,7 +69,7 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
     for frame in (*splits.train, *splits.valid, *splits.test):
         for system in (frame.system, *(part.system for part in fragments_alone(frame))):
             model.check(system, f"{frame.source}: ")
-        if frame.labels.stress is not None and "polarization" not in model.gives:
+        if frame.labels.stress is not None and not model.paradigm.dipole_is_single_valued:
             refuse_stress(frame.system, f"{frame.source}: ")
     model = model.to(getattr(torch, config.train.precision))
     return Prepared(config, splits, statistics, model, name or config.model.paradigm.kind, notices)
@@ -177,10 +176,8 @@ def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> li
     for split in [split for split in evaluations if split != "train"][-1:]:  # the test, or what stands for it
         residual = evaluations[split].charge_residual
         if residual is not None and np.nanmax(np.abs(residual), initial=0.0) > 1e-4:
-            flows = not isinstance(model.paradigm, Conserving)
-            meaning = (
-                "That flows, between fragments far apart, too" if flows else "Separated fragments are wrong by that"
-            )
+            flows = "That flows, between fragments far apart, too"
+            meaning = flows if model.paradigm.equilibrates else "Separated fragments are wrong by that"
             said.append(
                 f"What the atoms' own charges missed of the total charge ({split}): "
                 f"{np.sqrt(np.nanmean(residual**2)):.4f} e rms, {np.nanmax(np.abs(residual)):.4f} e at most. "

@@ -1,14 +1,11 @@
 """Configuration of charges and dipoles that polarize one another."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from farfield.paradigms.conserving import ConservingConfig
-from farfield.response.damping import THOLE, Damping
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from farfield.paradigms.config import ConservingConfig, Positive
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
@@ -23,9 +20,9 @@ class PolarizableConfig(ConservingConfig):
     """Where polarizabilities start, Å³: of all elements, or by element (1 for the others); they are learned."""
     permanent_dipoles: bool = True
     """Whether atoms have dipoles that are there without a field."""
-    damping: Damping = "gaussian"
+    damping: Literal["gaussian", "thole", "none"] = "gaussian"
     """gaussian: sources of the atoms' own size, no catastrophe; thole: points, damped when close; none: points."""
-    thole: Positive = THOLE
-    """Strength a of Thole's damping; smaller damps more."""
+    thole: Positive = 0.39
+    """Strength a of Thole's damping, Ren and Ponder's where absent; smaller damps more."""
     solver: Literal["auto", "dense", "cg"] = "auto"
     """Of the induced dipoles: a factored matrix, conjugate gradients, or what is faster."""

@@ -59,6 +59,7 @@ class QEq(Paradigm):
 
     Config: ClassVar = QEqConfig
     takes = frozenset({"external_field", "fermi_level"})
+    equilibrates: ClassVar = True
     answers: ClassVar = "charges"
     reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability", "polarization"})
     widths: Tensor

@@ -48,6 +48,7 @@ class Scf(Paradigm):
     takes = frozenset({"external_field", "fermi_level"})
     reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability"})
     highest_order: ClassVar = 1
+    equilibrates: ClassVar = True
     widths: Tensor
 
     def __init__(self, config: ScfConfig, *, widths: Widths, species: tuple[int, ...]) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
 from farfield.probe.invariance import CHARGE, ENERGY, FORCE
+from farfield.probe.law import CONSISTENCY, Law
 from farfield.probe.samples import taken
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
@@ -33,3 +34,6 @@ def judge(stage: Stage) -> Verdict:
             off = float(np.abs(given(there.charges) - here.charges).max())
             checks.append(Check(f"{word}: charges", 0.0, off, CHARGE, "e", fault.format("charges")))
     return Verdict(tuple(checks), "A batch equals its members one by one.", left_out=left_out)
+
+
+LAW = Law("batch", "Batch is one by one", judge, CONSISTENCY)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
+from farfield.probe.law import RESPONSE, Law
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
 
@@ -29,3 +30,6 @@ def judge(stage: Stage) -> Verdict:
         f"crystal: Σ Z_{axes}", total if a == b else 0.0, float(sums[a, b]), TOLERANCE * len(crystal) ** 0.5, "e", fault
     )
     return Verdict((check,), "Born charges sum to the total charge.")
+
+
+LAW = Law("born_sum", "Born charges sum to the total", judge, RESPONSE)

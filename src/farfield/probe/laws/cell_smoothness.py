@@ -3,6 +3,7 @@
 import numpy as np
 
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
+from farfield.probe.law import SMOOTHNESS, Law
 from farfield.probe.smooth import largest_steps
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats
@@ -37,3 +38,6 @@ def judge(stage: Stage) -> Verdict:
     check = Check("crystal: largest step of the energy", 0.0, step.size, tolerance, "eV/atom", fault)
     curve = Curve("found", tuple((100 * strains).tolist()), tuple((energy - energy.min()).tolist()))
     return Verdict((check,), "The energy has no steps in the cell.", Plot("strain (%)", "energy (eV/atom)", (curve,)))
+
+
+LAW = Law("cell_smoothness", "No steps in the cell", judge, SMOOTHNESS)

@@ -5,6 +5,7 @@ import numpy as np
 from farfield.probe.asymptotics import judged, tail
 from farfield.probe.finding import Verdict
 from farfield.probe.fragments import Dimer, ions, polar
+from farfield.probe.law import RANGE, Law
 from farfield.probe.stage import Stage
 
 ABOUT = np.diag([-1.0, -1.0, 1.0])
@@ -16,3 +17,6 @@ def judge(stage: Stage) -> Verdict:
     ion, molecule = ions(stage)[0], polar(stage)
     facing, away = Dimer(ion, molecule), Dimer(ion, molecule.turned(ABOUT))
     return judged(tail(stage, [(0.5, facing), (-0.5, away)]), facing.name, exponent=2)
+
+
+LAW = Law("charge_dipole", "Ion and dipole: 1/R²", judge, RANGE)

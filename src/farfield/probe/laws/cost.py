@@ -8,6 +8,7 @@ import ase
 import numpy as np
 
 from farfield.probe.finding import Curve, Plot, Verdict
+from farfield.probe.law import COST, Law
 from farfield.probe.stage import Stage
 
 MOST = 5000
@@ -32,6 +33,9 @@ def judge(stage: Stage) -> Verdict:
     said = f"{pace:.3g} µs/atom at {atoms[-1]} atoms{_scaling(atoms, seconds)}{memory}."
     curve = Curve("found", tuple(map(float, atoms)), tuple(seconds))
     return Verdict((), said, Plot("atoms", "energy and forces (s)", (curve,), logarithmic=True))
+
+
+LAW = Law("cost", "Time and memory", judge, COST)
 
 
 def _supercell(stage: Stage, size: int) -> ase.Atoms:

@@ -5,6 +5,7 @@ import numpy as np
 from farfield.probe.asymptotics import judged, tail
 from farfield.probe.finding import Verdict
 from farfield.probe.fragments import Dimer, polar
+from farfield.probe.law import RANGE, Law
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats
 
@@ -31,3 +32,6 @@ def judge(stage: Stage) -> Verdict:
         verdicts.append(judged(tail(stage, dimers), name, exponent=3))
     checks = tuple(check for verdict in verdicts for check in verdict.checks)
     return Verdict(checks, verdicts[0].said, verdicts[0].plot)
+
+
+LAW = Law("dipole_dipole", "Dipole and dipole: 1/R³", judge, RANGE)

@@ -6,6 +6,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
 from farfield.probe.fragments import Dimer, ions, polar
+from farfield.probe.law import RANGE, Law
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
 
@@ -36,3 +37,6 @@ def judge(stage: Stage) -> Verdict:
         checks.append(Check(f"{dimer.name}: charge of the first", whole, charge[-1], TOLERANCE, "e", fault))
     plot = Plot("distance (Å)", "charge of the first fragment (e)", tuple(curves))
     return Verdict(tuple(checks), "Separated fragments carry whole charges.", plot)
+
+
+LAW = Law("dissociation", "Whole charges on dissociation", judge, RANGE)

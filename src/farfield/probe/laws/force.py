@@ -6,6 +6,7 @@ import ase
 import numpy as np
 
 from farfield.probe.finding import Check, Curve, Plot, Verdict
+from farfield.probe.law import CONSISTENCY, Law
 from farfield.probe.samples import each_sample
 from farfield.probe.slopes import nearest_slopes
 from farfield.probe.stage import Stage
@@ -47,6 +48,9 @@ def judge(stage: Stage) -> Verdict:
         (Curve("equal", tuple(line), tuple(line), "expected"), Curve("found", tuple(expected), tuple(found))),
     )  # fmt: skip
     return Verdict(checks, "Forces are the slope of the energy.", plot, left_out)
+
+
+LAW = Law("force", "Force is the slope of the energy", judge, CONSISTENCY)
 
 
 def _directions(atoms: ase.Atoms, count: int) -> Floats:

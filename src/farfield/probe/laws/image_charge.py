@@ -6,6 +6,7 @@ from scipy.optimize import minimize_scalar
 
 from farfield.coulomb import Coulomb, Sources
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
+from farfield.probe.law import RESPONSE, Law
 from farfield.probe.metal import Surface, surface
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
@@ -47,6 +48,9 @@ def judge(stage: Stage) -> Verdict:
     curves = (Curve("image", x, tuple(expected.tolist()), "expected"), Curve("found", x, tuple(found.tolist())))
     said = f"An image charge, its mirror {mirror - metal.top:+.2f} Å from the outermost atoms."
     return Verdict((check,), said, Plot("height over the outermost atoms (Å)", "slope of the energy (eV/Å)", curves))
+
+
+LAW = Law("image_charge", "Image charge at a metal", judge, RESPONSE)
 
 
 def _slopes(metal: Surface, distance: Floats, charges: Floats) -> Floats:

@@ -7,6 +7,7 @@ import numpy as np
 from farfield.probe.asymptotics import judged, tail
 from farfield.probe.finding import NotApplicable, Verdict
 from farfield.probe.fragments import Dimer, ions, symmetric
+from farfield.probe.law import RANGE, Law
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
 from farfield.units import COULOMB
@@ -33,3 +34,6 @@ def judge(stage: Stage) -> Verdict:
     measured = tail(stage, [(1.0, dimer), (2.0, across)])  # of an axial quadrupole nothing is left
     slope = 2 * mean * (COULOMB * dimer.first.charge) ** 2 / measured.distance**5
     return judged(replace(measured, implied=slope), dimer.name, exponent=4)
+
+
+LAW = Law("induced_dipole", "Ion and induced dipole: 1/R⁴", judge, RANGE)

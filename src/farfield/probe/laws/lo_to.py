@@ -12,6 +12,7 @@ import numpy as np
 from ase.data import atomic_masses
 
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
+from farfield.probe.law import RANGE, Law
 from farfield.probe.salt import Salt
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, Refused, Seen, given
@@ -75,6 +76,9 @@ def judge(stage: Stage) -> Verdict:
     return Verdict((check,), said, Plot("1/n²", "LO² - TO² (THz²)", curves))
 
 
+LAW = Law("lo_to", "LO-TO splitting", judge, RANGE)
+
+
 def _lengths(stage: Stage, salt: Salt) -> tuple[int, ...]:
     """Cells along x: waves several times longer than the short-range part sees, for only then terms in 1/n² rule."""
     shortest = (6 if stage.fast else 9) * stage.subject.reach / salt.constant
@@ -110,7 +114,7 @@ def _effective(stage: Stage, salt: Salt) -> Effective:
     a polarization is defined do they count before those of the waves.
     """
     crystal, gives = salt.conventional(), stage.subject.gives
-    local = "charges" in gives and "polarization" not in gives and not stage.charges_respond
+    local = "charges" in gives and not stage.dipole_is_single_valued and not stage.charges_respond
     if "born_charges" in gives and not local:
         born = np.trace(given(stage.see([crystal], "born_charges")[0].born_charges), axis1=1, axis2=2) / 3
         permittivity = _permittivity(stage, crystal)

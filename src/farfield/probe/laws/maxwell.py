@@ -4,6 +4,7 @@ import ase
 import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
+from farfield.probe.law import RESPONSE, Law
 from farfield.probe.samples import each_sample
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
@@ -36,6 +37,9 @@ def judge(stage: Stage) -> Verdict:
     checks, left_out = each_sample(stage, one, samples)
     names = [name for name in WAYS if name in said]
     return Verdict(checks, f"{', '.join(names)} agree.", left_out=left_out)
+
+
+LAW = Law("maxwell", "Born charges, dipole and field agree", judge, RESPONSE)
 
 
 def _all_ways(stage: Stage, word: str, atoms: ase.Atoms) -> dict[str, Floats]:

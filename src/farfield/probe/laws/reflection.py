@@ -5,6 +5,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, Verdict
 from farfield.probe.invariance import Transformed, unchanged
+from farfield.probe.law import CONSISTENCY, Law
 from farfield.probe.samples import each_sample
 from farfield.probe.stage import Stage
 
@@ -24,3 +25,6 @@ def judge(stage: Stage) -> Verdict:
 
     checks, left_out = each_sample(stage, one)
     return Verdict(checks, "Mirror images are alike.", left_out=left_out)
+
+
+LAW = Law("reflection", "Reflection", judge, CONSISTENCY)

@@ -5,6 +5,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, Verdict
 from farfield.probe.invariance import Transformed, unchanged
+from farfield.probe.law import CONSISTENCY, Law
 from farfield.probe.samples import each_sample
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats
@@ -29,6 +30,9 @@ def judge(stage: Stage) -> Verdict:
 
     checks, left_out = each_sample(stage, one)
     return Verdict(checks, "Nothing depends on how the laboratory is turned.", left_out=left_out)
+
+
+LAW = Law("rotation", "Rotation", judge, CONSISTENCY)
 
 
 def turns(count: int) -> list[Floats]:

@@ -1,6 +1,7 @@
 """A metal lets no field through."""
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
+from farfield.probe.law import RESPONSE, Law
 from farfield.probe.metal import surface
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
@@ -28,3 +29,6 @@ def judge(stage: Stage) -> Verdict:
     what = f"{metal.name}: induced charge over the outermost atoms"
     check = Check(what, EXPECTED, centre - metal.top, TOLERANCE, "Å", fault)
     return Verdict((check,), "No field comes through the metal.")
+
+
+LAW = Law("screening", "A metal lets no field through", judge, RESPONSE)

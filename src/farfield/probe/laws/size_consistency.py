@@ -5,6 +5,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
 from farfield.probe.fragments import polar
+from farfield.probe.law import SMOOTHNESS, Law
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
 from farfield.units import COULOMB
@@ -37,6 +38,9 @@ def judge(stage: Stage) -> Verdict:
     name = f"{first.get_chemical_formula('metal')} and {second.get_chemical_formula('metal')} at {DISTANCE:.0f} Å"
     check = Check(f"{name}: E(A and B) - E(A) - E(B)", 0.0, found, tolerance, "eV", fault)
     return Verdict((check,), "Energies of molecules far apart add up.")
+
+
+LAW = Law("size_consistency", "Far molecules add up", judge, SMOOTHNESS)
 
 
 def _other(stage: Stage) -> ase.Atoms:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from farfield.probe.finding import Check, Curve, Plot, Verdict
+from farfield.probe.law import SMOOTHNESS, Law
 from farfield.probe.stage import Stage
 
 TOLERANCE = 1e-3
@@ -39,3 +40,6 @@ def judge(stage: Stage) -> Verdict:
     curve = Curve("found", tuple(map(float, layers)), tuple(surface.tolist()))
     plot = Plot("layers", "surface energy (eV in the cell of a layer)", (curve,))
     return Verdict(tuple(checks), "A thick slab is bulk inside; its energy knows only its periodic axes.", plot)
+
+
+LAW = Law("slab", "Slab against bulk", judge, SMOOTHNESS)

@@ -7,6 +7,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from farfield.probe.finding import Check, Curve, Plot, Verdict
+from farfield.probe.law import SMOOTHNESS, Law
 from farfield.probe.samples import each_sample
 from farfield.probe.smooth import Step, largest_steps
 from farfield.probe.stage import Stage
@@ -42,6 +43,9 @@ def judge(stage: Stage) -> Verdict:
     carried, left_out = each_sample(stage, one)
     plot = Plot("distance (Å)", "force between two atoms (eV/Å)", tuple(plots))
     return Verdict((*checks, *carried), "Energies and forces have no steps.", plot, left_out)
+
+
+LAW = Law("smoothness", "No steps along bonds", judge, SMOOTHNESS)
 
 
 def _pairs(species: tuple[int, ...]) -> list[tuple[int, int]]:

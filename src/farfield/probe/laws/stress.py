@@ -6,6 +6,7 @@ import ase
 import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
+from farfield.probe.law import CONSISTENCY, Law
 from farfield.probe.slopes import nearest_slopes
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
@@ -43,6 +44,9 @@ def judge(stage: Stage) -> Verdict:
         for word, slope, here in zip(_WAYS, slopes, found)
     ]
     return Verdict(tuple(checks), "Stress is the slope of the energy with strain.")
+
+
+LAW = Law("stress", "Stress is the slope with strain", judge, CONSISTENCY)
 
 
 def _strained(crystal: ase.Atoms, way: Floats) -> Callable[[float], ase.Atoms]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
 from farfield.probe.invariance import Transformed, unchanged
+from farfield.probe.law import SMOOTHNESS, Law
 from farfield.probe.stage import Stage
 
 
@@ -23,3 +24,6 @@ def judge(stage: Stage) -> Verdict:
     )
     checks: list[Check] = unchanged(stage, "crystal", crystal, changes, fault, watched=("forces", "charges"))
     return Verdict(tuple(checks), "Twice the cell, twice the energy.")
+
+
+LAW = Law("supercell", "Twice the cell, twice the energy", judge, SMOOTHNESS)

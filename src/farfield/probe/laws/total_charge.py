@@ -3,6 +3,7 @@
 import ase
 
 from farfield.probe.finding import Check, Verdict
+from farfield.probe.law import CONSISTENCY, Law
 from farfield.probe.samples import each_sample
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Refused, given
@@ -37,3 +38,6 @@ def judge(stage: Stage) -> Verdict:
 
     checks, left_out = each_sample(stage, one)
     return Verdict(checks, "Charges sum to the total charge.", left_out=left_out)
+
+
+LAW = Law("total_charge", "Charges sum to the total", judge, CONSISTENCY)

@@ -5,6 +5,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, Verdict
 from farfield.probe.invariance import FORCE, Transformed, unchanged
+from farfield.probe.law import CONSISTENCY, Law
 from farfield.probe.samples import each_sample
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
@@ -29,3 +30,6 @@ def judge(stage: Stage) -> Verdict:
 
     checks, left_out = each_sample(stage, one)
     return Verdict(checks, "Nothing depends on the origin; forces sum to zero.", left_out=left_out)
+
+
+LAW = Law("translation", "Translation", judge, CONSISTENCY)

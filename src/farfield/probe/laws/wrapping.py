@@ -4,6 +4,7 @@ import numpy as np
 
 from farfield.probe.finding import NotApplicable, Verdict
 from farfield.probe.invariance import Transformed, unchanged
+from farfield.probe.law import CONSISTENCY, Law
 from farfield.probe.stage import Stage
 
 
@@ -24,3 +25,6 @@ def judge(stage: Stage) -> Verdict:
     )
     checks = unchanged(stage, "crystal", crystal, [Transformed(scattered), Transformed(centred)], fault)
     return Verdict(tuple(checks), "Wrapping ions and moving the origin change nothing.")
+
+
+LAW = Law("wrapping", "Wrapping and origin", judge, CONSISTENCY)

@@ -8,9 +8,10 @@ from typing import Any
 
 import ase
 
-from farfield.errors import ConvergenceError, InputError
+from farfield.errors import ConvergenceError
 from farfield.probe.finding import Finding, NotApplicable, Status, finding_of
-from farfield.probe.registry import LAWS, Law
+from farfield.probe.law import Law
+from farfield.probe.registry import chosen_laws
 from farfield.probe.stage import Stage, set_free
 from farfield.probe.subject import Refused, Subject, Unphysical
 from farfield.probe.uncharged import uncharged
@@ -86,17 +87,6 @@ def scorecard(
     if on_law is not None:
         on_law("done", len(chosen), len(chosen))
     return Scorecard(subject.name, tuple(findings), time.perf_counter() - start, uncharged(stage))
-
-
-def chosen_laws(names: Sequence[str]) -> list[Law]:
-    """The laws of these names, or all.
-
-    Raises:
-        InputError: a law that there is not.
-    """
-    if strange := [name for name in names if name not in LAWS]:
-        raise InputError(f"there is no law {', '.join(strange)}; there are {', '.join(LAWS)}")
-    return [LAWS[name] for name in names] or list(LAWS.values())
 
 
 def _judged(law: Law, stage: Stage) -> Finding:

@@ -1,0 +1,50 @@
+"""Who is judged by the laws of physics and on what, as the command line says."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import ase
+from ase.data import atomic_numbers
+
+from farfield.data.files import load_structures
+from farfield.errors import InputError
+from farfield.model import load
+from farfield.probe import CalculatorSubject, ModelSubject, Subject
+from farfield.probe.calculator_subject import REACH
+from farfield.probe.stage import LARGEST, is_crystal, is_molecule
+from farfield.reference.engines import calculator_named
+
+
+def structures_to_judge_on(path: Path | None) -> list[ase.Atoms]:
+    """The user's, if any can be judged on."""
+    frames = load_structures(path) if path else []
+    if frames and not any(is_crystal(frame) or is_molecule(frame) for frame in frames):
+        raise InputError(f"{path} holds neither a crystal nor a molecule of {LARGEST} atoms or fewer to judge on")
+    return frames
+
+
+def subject_of(args: argparse.Namespace, structures: list[ase.Atoms]) -> tuple[Subject, dict[str, Any]]:
+    """Who is judged, and the keys of the data it was trained on."""
+    if args.model is not None:
+        model = load(args.model)
+        return ModelSubject.of(model), model.training_summary.get("keys", {})
+    engine = calculator_named(args.ase)
+    species = _elements(args.elements, structures)
+    engine.check(frozenset())
+    reach = args.reach or REACH
+    if not 0 < reach < float("inf"):
+        raise InputError(f"--reach is a length in Å, not {reach}")
+    return CalculatorSubject(engine.build(), engine.calculator, species, reach=reach, cutoff=reach), {}
+
+
+def _elements(words: str | None, structures: list[ase.Atoms]) -> tuple[int, ...]:
+    if words is None:
+        found = tuple(sorted({int(z) for frame in structures for z in frame.numbers}))
+        if not found:
+            raise InputError("say what the calculator knows: --elements Na,Cl, or --structure FILE")
+        return found
+    symbols = [word.strip() for word in words.split(",")]
+    if strange := [symbol for symbol in symbols if symbol not in atomic_numbers]:
+        raise InputError(f"--elements: {', '.join(strange)} is no element; write symbols, e.g. Na,Cl")
+    return tuple(sorted(atomic_numbers[symbol] for symbol in symbols))

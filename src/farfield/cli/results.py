@@ -1,0 +1,39 @@
+"""What is shown of trained models in the end."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from farfield.cli.notices import show_notice
+from farfield.cli.progress import clock
+from farfield.notices import Notice
+from farfield.report import RunResult
+from farfield.report.result import SPLIT_NAMES, headline_split
+from farfield.train.run import REPORT
+
+
+def show(results: list[RunResult], folder: Path) -> None:
+    """The table at the end, and where the rest is."""
+    console = Console()
+    split = headline_split(results)
+    if split:
+        console.print(_errors(results, split))
+    for warning in dict.fromkeys(warning for result in results for warning in result.warnings):
+        show_notice(Notice("warning", warning))
+    for result in results:
+        for note in result.notes:
+            console.print(f"{result.name}: {note}", style="dim", markup=False)
+    spent = sum(result.train_seconds for result in results)
+    console.print(f"trained in {clock(spent)}; report: {folder / REPORT}", highlight=False)
+
+
+def _errors(results: list[RunResult], split: str) -> Table:
+    """Root mean square errors on one split, a column a run."""
+    table = Table("", "unit", *(result.name for result in results), title=f"RMSE on {SPLIT_NAMES.get(split, split)}")
+    from farfield.report.tables import verdict  # here, for it brings matplotlib along
+
+    for line in verdict(results, split):
+        cells = [f"[bold]{cell.text}[/]" if cell.best and len(results) > 1 else cell.text for cell in line.cells]
+        table.add_row(line.label, line.unit, *cells)
+    return table
