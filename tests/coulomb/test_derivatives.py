@@ -6,8 +6,8 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb, Sources
-from farfield.coulomb.kernels import screened, smeared
-from farfield.coulomb.waves import Waves, gather, spread
+from farfield.coulomb.functions.radial import screened, smeared
+from farfield.coulomb.sums.structure_factors import Waves, gather, spread
 
 KINDS = [("open", False), ("open", True), ("periodic", False), ("periodic", True)]
 COULOMB_EXACT = Coulomb(error=1e-8)
@@ -84,7 +84,7 @@ def test_waves_block_by_block(monkeypatch, rng):
     phases, moments = torch.from_numpy(rng.normal(size=(1, 6, 3))), torch.from_numpy(rng.normal(size=(1, 6, 2)))
     indices = torch.from_numpy(rng.integers(-3, 4, (1, 23, 3)).astype(float))
     whole = Waves(phases, indices)
-    monkeypatch.setattr("farfield.coulomb.waves.BLOCK", 6 * 5)
+    monkeypatch.setattr("farfield.coulomb.sums.structure_factors.BLOCK", 6 * 5)
     blocks = Waves(phases, indices)
     for one, other in zip(whole.spread(moments), blocks.spread(moments)):
         torch.testing.assert_close(one, other)

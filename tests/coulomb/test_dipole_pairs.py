@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from farfield.coulomb.compiled import dipole_pairs
-from farfield.coulomb.dipole_pairs import DipolePairs, of_pairs
-from farfield.coulomb.interaction import pair_blocks
-from farfield.coulomb.kernels import bare_orders, smeared_orders
+from farfield.coulomb.functions.pair_tensors import pair_blocks
+from farfield.coulomb.functions.radial import bare_orders, smeared_orders
+from farfield.coulomb.kernels.numba import dipole_pairs
+from farfield.coulomb.sums.dipole_pairs import DipolePairs, of_pairs
 
 ATOMS, CHANNELS = 6, 2
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from farfield.coulomb import Coulomb, ewald
-from farfield.coulomb.near import attached
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.sources import on_atoms
+from farfield.coulomb.sums.real_space import attached
 from farfield.system import concatenate
 
 

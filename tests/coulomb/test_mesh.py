@@ -7,12 +7,12 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb, Sources, grid, mesh, mesh_plan
-from farfield.coulomb.compiled import mesh_sums
-from farfield.coulomb.mesh_plan import cheapest_cut
-from farfield.coulomb.plan import make_plan
+from farfield.coulomb.kernels.numba import mesh_sums
+from farfield.coulomb.plan.box import Space
+from farfield.coulomb.plan.mesh_plan import cheapest_cut
+from farfield.coulomb.plan.plan import make_plan
 from farfield.coulomb.sources import on_atoms
-from farfield.coulomb.space import Space
-from farfield.coulomb.splines import CHARGES, SLOPES, gather, gather_reference, spread, spread_reference
+from farfield.coulomb.sums.splines import CHARGES, SLOPES, gather, gather_reference, spread, spread_reference
 from farfield.errors import InputError
 from farfield.system import System, concatenate
 from farfield.units import COULOMB

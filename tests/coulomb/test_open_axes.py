@@ -12,8 +12,8 @@ from scipy.special import erfc
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb, Sources
-from farfield.coulomb.space import space_of
-from farfield.coulomb.truncated import bessel_j, bessel_k, kernel
+from farfield.coulomb.functions.truncated_kernel import bessel_j, bessel_k, kernel
+from farfield.coulomb.plan.box import space_of
 from farfield.errors import InputError
 from farfield.system import System, concatenate
 from farfield.units import COULOMB

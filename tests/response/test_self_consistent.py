@@ -12,7 +12,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb
-from farfield.coulomb.solver import own_hardness
+from farfield.coulomb.coulomb import own_hardness
 from farfield.errors import ConvergenceError, FarfieldError, InputError
 from farfield.response import equilibrate, induce
 from farfield.response.atomic_response import AtomicResponse

@@ -17,15 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from farfield.coulomb.ewald import plane_waves, wave_vectors
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.pair_tensors import all_pairs
-from farfield.coulomb.pairs import half_pairs, refuse_coincident
-from farfield.coulomb.parts import Part, join, parts
-from farfield.coulomb.plan import PAIR_COST, SAFETY, Plan, half_of_waves
+from farfield.coulomb.plan.box import space_of
+from farfield.coulomb.plan.methods import Part, join, parts
+from farfield.coulomb.plan.plan import PAIR_COST, SAFETY, Plan, half_of_waves
 from farfield.coulomb.sources import Charged, on_atoms
-from farfield.coulomb.space import space_of
-from farfield.coulomb.waves import spread
+from farfield.coulomb.sums.ewald import plane_waves, wave_vectors
+from farfield.coulomb.sums.pairs import all_pairs, half_pairs, refuse_coincident
+from farfield.coulomb.sums.structure_factors import spread
 from farfield.errors import InputError
 from farfield.system import System, per_system
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.coulomb import direct, ewald, mesh, near
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.parts import Part, join
-from farfield.coulomb.plan import Plan
+from farfield.coulomb.plan.box import space_of, summed_cell
+from farfield.coulomb.plan.methods import Part, join
+from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sources import Charged
-from farfield.coulomb.space import space_of, summed_cell
-from farfield.coulomb.waves import gather_with_slope, spread
+from farfield.coulomb.sums import direct, ewald, mesh, real_space
+from farfield.coulomb.sums.structure_factors import gather_with_slope, spread
 from farfield.system import System, per_atom, per_system
 from farfield.units import COULOMB
 
@@ -112,7 +112,7 @@ def open_response(charged: Charged) -> Response:
 
 def periodic_response(charged: Charged, plan: Plan) -> Response:
     """Ewald sum."""
-    close = Response(*near.response(charged, plan))
+    close = Response(*real_space.response(charged, plan))
     far = Response(*mesh.response(charged, plan)) if plan.meshed.any() else _wave_response(charged, plan)
     system, charges, alpha = charged.system, charged.charges, plan.splitting.unsqueeze(1)
     total = per_system(charges, system)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.evaluate import ROUNDING, Evaluation, force_scale
-from farfield.coulomb.parts import Part, join
-from farfield.coulomb.plan import Plan
+from farfield.coulomb.plan.methods import Part, join
+from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.scaling import PairScaling
 from farfield.coulomb.sources import Charged
 from farfield.system import per_system

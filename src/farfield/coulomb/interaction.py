@@ -15,20 +15,21 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.compiled import numbers
-from farfield.coulomb import mesh, scaling, surrounding
-from farfield.coulomb.dipole_pairs import Blocks, DipolePairs, of_pairs
-from farfield.coulomb.ewald import neutralising, plane_waves, wave_vectors, wave_weights
-from farfield.coulomb.kernels import pair_rate
-from farfield.coulomb.near import pair_kernels
+from farfield.compiled import has_loops, numbers
+from farfield.coulomb import scaling
+from farfield.coulomb.functions.pair_tensors import pair_blocks
+from farfield.coulomb.functions.radial import pair_rate
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.pair_tensors import all_pairs, radial
-from farfield.coulomb.pairs import HalfPairs, half_pairs, refuse_coincident
-from farfield.coulomb.parts import Part, join
-from farfield.coulomb.plan import Plan
+from farfield.coulomb.plan.methods import Part, join
+from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.scaling import PairScaling
 from farfield.coulomb.sources import Charged
-from farfield.coulomb.waves import gather, spread
+from farfield.coulomb.sums import boundary, mesh
+from farfield.coulomb.sums.dipole_pairs import Blocks, DipolePairs, of_pairs
+from farfield.coulomb.sums.ewald import neutralising, plane_waves, wave_vectors, wave_weights
+from farfield.coulomb.sums.pairs import HalfPairs, all_pairs, bare_kernels, half_pairs, refuse_coincident
+from farfield.coulomb.sums.real_space import pair_kernels
+from farfield.coulomb.sums.structure_factors import gather, spread
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
@@ -115,7 +116,7 @@ def _direct(charged: Charged) -> Prepared:
     refuse_coincident(charged, torch.linalg.vecdot(vector, vector).detach(), i, j)
 
     def blocks(vector: Tensor) -> Tensor:
-        return pair_blocks(vector, radial(charged, torch.linalg.vecdot(vector, vector), i, j))
+        return pair_blocks(vector, bare_kernels(charged, torch.linalg.vecdot(vector, vector), i, j))
 
     return _felt(
         charged, HalfPairs(i, j, vector, torch.linalg.vecdot(vector, vector)), vector.new_zeros(len(i)), blocks
@@ -155,7 +156,7 @@ def _periodic(charged: Charged, plan: Plan) -> Prepared:
 def _felt(charged: Charged, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> Prepared:
     """Of pairs, compiled where it can be."""
     i, j, widths = pairs.i, pairs.j, charged.widths
-    if pairs.vector.device.type != "cpu":
+    if not has_loops(pairs.vector):
         return _written(i, j, blocks(pairs.vector))
     rate = torch.full_like(split, torch.inf)
     if widths is not None:
@@ -195,7 +196,7 @@ def _waves(charged: Charged, plan: Plan) -> Prepared:
     phases, waves = plane_waves(system, padding, plan)
     k = wave_vectors(system, plan).unsqueeze(3)  # (systems, waves, 3, 1)
     weight = 2 * wave_weights(system, plan).unsqueeze(2)
-    known = (numbers(k.squeeze(3)), numbers(weight.squeeze(2))) if k.device.type == "cpu" else None
+    known = (numbers(k.squeeze(3)), numbers(weight.squeeze(2))) if has_loops(k) else None
 
     def apply(columns: Tensor) -> Tensor:
         channels = columns.shape[2]
@@ -237,20 +238,10 @@ def _around(system: System) -> Apply:
     frame = torch.nn.functional.pad(torch.eye(3, dtype=system.positions.dtype), (0, 0, 1, 0)).to(system.positions)
     frame = frame.expand(system.n_atoms, 4, 3).clone()
     frame[:, 0] = system.positions  # by which (q, μ) become dipoles
-    strength = surrounding.strength(system)[:, None, None]
+    strength = boundary.strength(system)[:, None, None]
 
     def apply(columns: Tensor) -> Tensor:
         moment = strength * per_system(frame.transpose(1, 2) @ columns, system)
         return frame @ moment[system.system_index] / COULOMB
 
     return apply
-
-
-def pair_blocks(vector: Tensor, kernels: list[Tensor]) -> Tensor:
-    """W ``(pairs, 4, 4)`` of the first source with the second, which is at ``vector`` from it; B_0 to B_2."""
-    b0, b1, b2 = kernels
-    along = b1.unsqueeze(1) * vector
-    eye = torch.eye(3, dtype=vector.dtype, device=vector.device)
-    inner = b1[:, None, None] * eye - (b2.unsqueeze(1) * vector).unsqueeze(2) * vector.unsqueeze(1)
-    top = torch.cat([b0.unsqueeze(1), -along], 1).unsqueeze(1)
-    return torch.cat([top, torch.cat([along.unsqueeze(2), inner], 2)], 1)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.coulomb.pair_tensors import pair_energies, radial
+from farfield.coulomb.functions.pair_tensors import pair_energies
 from farfield.coulomb.sources import Charged
+from farfield.coulomb.sums.pairs import bare_kernels
 from farfield.errors import InputError
 from farfield.units import COULOMB
 
@@ -94,7 +95,7 @@ def missing(charged: Charged, scaling: PairScaling) -> tuple[Tensor, list[Tensor
     _refuse_wrong(scale, len(i), orders)
     short = (scale.to(vector).unsqueeze(1) if scale.ndim == 1 else scale.to(vector)) - 1
     columns = short.expand(-1, orders) if scale.ndim == 1 else short
-    return vector, [columns[:, n] * b for n, b in enumerate(radial(charged, squared, i, j))]
+    return vector, [columns[:, n] * b for n, b in enumerate(bare_kernels(charged, squared, i, j))]
 
 
 def _refuse_twice(i: Tensor, j: Tensor, shift: Tensor | None) -> None:

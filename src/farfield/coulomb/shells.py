@@ -19,14 +19,14 @@ import torch
 from scipy.special import gammainccinv
 from torch import Tensor
 
-from farfield.coulomb import truncated
-from farfield.coulomb.harmonics import HIGHEST, solid_harmonics
-from farfield.coulomb.mesh_plan import BEYOND
+from farfield.coulomb.functions import truncated_kernel
+from farfield.coulomb.functions.harmonics import HIGHEST, solid_harmonics
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.plan import half_of_waves
+from farfield.coulomb.plan.box import space_of, summed_cell
+from farfield.coulomb.plan.mesh_plan import BEYOND
+from farfield.coulomb.plan.plan import half_of_waves
 from farfield.coulomb.sources import part, place
-from farfield.coulomb.space import space_of, summed_cell
-from farfield.coulomb.waves import spread, waves_at
+from farfield.coulomb.sums.structure_factors import spread, waves_at
 from farfield.errors import InputError
 from farfield.system import System
 from farfield.units import COULOMB
@@ -110,7 +110,7 @@ def _alike(everywhere: System, systems: Tensor, shells: tuple[Tensor, Tensor], e
     cell = summed_cell(some, box)
     padding = Padding.of(some)
     phases, waves = waves_at(some, padding, cell, indices)
-    form, squared = truncated.kernel(indices, cell, some.periodic, radius)
+    form, squared = truncated_kernel.kernel(indices, cell, some.periodic, radius)
     k = indices @ (2 * math.pi * torch.linalg.inv(cell).transpose(1, 2))
     highest = math.isqrt(moments.shape[1]) - 1
     harmonics = solid_harmonics(k, highest)  # (systems, waves, lm)

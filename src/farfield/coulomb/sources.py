@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.coulomb.multipoles import (
+from farfield.coulomb.functions.multipoles import (
     Moments,
     refuse_unlike_channels,
     refuse_wrong_dipoles,

@@ -21,7 +21,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from farfield.compiled import Array, numbers
+from farfield.compiled import Array, has_loops, numbers
 from farfield.response.compiled import atomic_response
 
 LN2 = math.log(2)
@@ -80,7 +80,7 @@ class AtomicResponse:
 
     def answer(self, felt: Tensor) -> tuple[Tensor, Tensor]:
         """The density, and ``softness_of_charge``; compiled where no graph is recorded."""
-        if torch.is_grad_enabled() or felt.device.type != "cpu":
+        if torch.is_grad_enabled() or not has_loops(felt):
             return self.density(felt), self.softness_of_charge(felt)
         density, soft = atomic_response.answer(numbers(felt), *self._numbers)
         return torch.from_numpy(density), torch.from_numpy(soft)

@@ -8,8 +8,8 @@ exactly where the minimum exists.
 import torch
 from torch import Tensor
 
+from farfield.coulomb.coulomb import plus_diagonal
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.solver import plus_diagonal
 from farfield.response.conserved import Conserved
 from farfield.response.form import ChargeForm
 from farfield.response.refusal import refuse

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb import Coulomb
-from farfield.coulomb.plan import Plan
+from farfield.coulomb.plan.plan import Plan
 from farfield.field import field_across
 from farfield.response.atomic_response import AtomicResponse
 from farfield.response.conjugate import Linear

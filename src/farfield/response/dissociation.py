@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from farfield.coulomb.solver import own_hardness
+from farfield.coulomb.coulomb import own_hardness
 
 
 def charges_apart(

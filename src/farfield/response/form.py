@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb import Coulomb
-from farfield.coulomb.near import attached
-from farfield.coulomb.plan import Plan
+from farfield.coulomb.plan.plan import Plan
+from farfield.coulomb.sums.real_space import attached
 from farfield.response.carried import Linear, carried
 from farfield.response.conserved import Conserved
 from farfield.response.slopes import Slopes, SlopesByAutograd, SlopesOfCharges, slopes_of

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from farfield.coulomb.solver import own_hardness
+from farfield.coulomb.coulomb import own_hardness
 from farfield.errors import ConvergenceError
 from farfield.response.conjugate import Linear, NotPositiveDefinite, conjugate_gradient
 from farfield.response.conserved import Conserved

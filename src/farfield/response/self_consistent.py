@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb import Coulomb
-from farfield.coulomb.plan import Plan
+from farfield.coulomb.plan.plan import Plan
 from farfield.errors import ConvergenceError, InputError
 from farfield.response.atomic_response import AtomicResponse
 from farfield.response.carried import carried

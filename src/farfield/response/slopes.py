@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from farfield.coulomb.curvature import Curvature
+from farfield.coulomb.sums.second_derivatives import Curvature
 from farfield.system import System, per_atom, per_system
 
 Rows = list[Tensor | None]

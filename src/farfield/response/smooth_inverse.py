@@ -18,9 +18,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from farfield.coulomb.plan.box import space_of
 from farfield.coulomb.sources import part
-from farfield.coulomb.space import space_of
-from farfield.coulomb.splines import CHARGES, gather, spread
+from farfield.coulomb.sums.splines import CHARGES, gather, spread
 from farfield.system import System
 from farfield.units import COULOMB
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicVector
 from farfield.coulomb.interaction import Interaction
-from farfield.coulomb.plan import Plan
+from farfield.coulomb.plan.plan import Plan
 from farfield.field import field_energy
 from farfield.paradigms.conserving import Conserving
 from farfield.paradigms.contract import Prediction

@@ -23,8 +23,8 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicEnergy
 from farfield.conditions import under
 from farfield.coulomb import Coulomb
-from farfield.coulomb.plan import Plan
-from farfield.coulomb.solver import own_hardness
+from farfield.coulomb.coulomb import own_hardness
+from farfield.coulomb.plan.plan import Plan
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
 from farfield.field import along_lattice, dipole_of_charges, field_across, field_energy
