@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from farfield.coulomb import Coulomb, ewald
+from farfield.coulomb import Coulomb
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.sources import on_atoms
+from farfield.coulomb.sums import ewald
 from farfield.coulomb.sums.real_space import attached
 from farfield.system import concatenate
 

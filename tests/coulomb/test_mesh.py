@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from farfield.coulomb import Coulomb, Sources, grid, mesh, mesh_plan
+from farfield.coulomb import Coulomb, Sources
 from farfield.coulomb.kernels.numba import mesh_sums
+from farfield.coulomb.plan import mesh_error, mesh_plan
 from farfield.coulomb.plan.box import Space
 from farfield.coulomb.plan.mesh_plan import cheapest_cut
 from farfield.coulomb.plan.plan import make_plan
 from farfield.coulomb.sources import on_atoms
+from farfield.coulomb.sums import mesh
 from farfield.coulomb.sums.splines import CHARGES, SLOPES, gather, gather_reference, spread, spread_reference
 from farfield.errors import InputError
 from farfield.system import System, concatenate
@@ -26,8 +28,8 @@ def salt(rng, crystal):
 
     def build(side):
         grid = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), -1).reshape(-1, 3)
-        system = crystal(2.82 * grid + 0.1 * rng.normal(size=grid.shape), np.eye(3) * side * 2.82)
-        return system, torch.from_numpy(1.0 - 2 * (grid.sum(1) % 2))
+        system = crystal(2.82 * grid + 0.1 * rng.normal(size=mesh_error.shape), np.eye(3) * side * 2.82)
+        return system, torch.from_numpy(1.0 - 2 * (mesh_error.sum(1) % 2))
 
     return build
 
@@ -73,7 +75,7 @@ def test_error_reached_in_single_precision(name, error, scenes):
 
 def test_error_of_the_mesh_is_a_sum_over_aliases():
     """The estimate, sampled in k-space and free of cancellation, against every wave and alias of a small mesh."""
-    cell, alpha, form = np.array([[8.0, 0, 0], [2, 7, 0], [1, -1, 9]]), 0.6, grid.Grid((12, 10, 14), 6)
+    cell, alpha, form = np.array([[8.0, 0, 0], [2, 7, 0], [1, -1, 9]]), 0.6, mesh_error.Grid((12, 10, 14), 6)
     waves = np.stack(np.meshgrid(*[np.arange(-(n // 2) + 1, n // 2) for n in form.shape], indexing="ij"), -1)
     waves = waves.reshape(-1, 3)
     waves = waves[waves.any(1)]
@@ -91,7 +93,7 @@ def test_error_of_the_mesh_is_a_sum_over_aliases():
     weight = 4 * np.pi * np.exp(-here / (4 * alpha**2)) / here
     weight *= (np.sinc(waves / shape) ** (2 * form.spline)).prod(1) / overlap**2
     total = (truth - 2 * weight * shared + weight**2 * overlap * spectrum).sum() / abs(np.linalg.det(cell))
-    assert grid.mesh_error(cell, alpha, form) == pytest.approx(np.sqrt(total), rel=0.05)
+    assert mesh_error.mesh_error(cell, alpha, form) == pytest.approx(np.sqrt(total), rel=0.05)
 
 
 @pytest.mark.parametrize("order", [4, 5, 8, 10])
@@ -292,7 +294,7 @@ def test_influence_is_made_once_per_cell(salt, monkeypatch):
     def again(*_):
         raise AssertionError("the cell has not changed")
 
-    monkeypatch.setattr(grid, "_influence", again)
+    monkeypatch.setattr(mesh_error, "_influence", again)
     monkeypatch.setattr(mesh_plan, "mesh_error", again)
     moved = system.with_positions(system.positions + 0.01)
     coulomb.evaluate(moved, charges=charges, plan=plan)
@@ -333,10 +335,10 @@ def test_threads_share_the_work_and_repeat_it_to_the_bit(salt):
 
 
 def test_sums_over_k_are_those_of_the_reference(rng):
-    form = grid.Grid((6, 5, 8), 5)
+    form = mesh_error.Grid((6, 5, 8), 5)
     cell = torch.from_numpy(np.eye(3) * 7 + rng.normal(size=(3, 3)))
-    space = grid.Covered(cell, torch.ones(3, dtype=torch.bool), torch.zeros((), dtype=torch.float64))
-    found = grid.influence(space, torch.tensor(0.7, dtype=torch.float64), form)
+    space = mesh_error.Covered(cell, torch.ones(3, dtype=torch.bool), torch.zeros((), dtype=torch.float64))
+    found = mesh_error.influence(space, torch.tensor(0.7, dtype=torch.float64), form)
     spectrum = torch.fft.rfftn(torch.from_numpy(rng.normal(size=(2, 6, 5, 8))), dim=(1, 2, 3))
     energy, moment = mesh.multiply_reference(spectrum.clone(), found, form)
     one = spectrum.clone()
@@ -368,4 +370,4 @@ def test_other_vectors_of_the_lattice_change_nothing(axes, rng, apart):
 def test_long_and_thin_slabs_get_a_mesh_as_coarse_as_others():
     room = Space(np.diag([3.0, 3, 1])[None], np.array([[False, False, True]]), np.array([[0, 0, 6000.0]]))
     cut = cheapest_cut(room.key(), 1200, 1e-5, widest=0.0, uniform=False)
-    assert np.prod(cut.grid.shape) < 2e6
+    assert np.prod(cut.mesh_error.shape) < 2e6

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from farfield.coulomb import Coulomb, ewald, far
+from farfield.coulomb import Coulomb
 from farfield.coulomb.kernels.numba.wave_rows import rows_of
 from farfield.coulomb.sources import on_atoms
+from farfield.coulomb.sums import ewald, reciprocal
 from farfield.system import System
 
 SPACES = {"crystals": (1, 1, 1), "slabs": (1, 0, 1), "wires": (0, 0, 1)}
@@ -53,7 +54,7 @@ def test_energies_slopes_and_curvatures_are_those_of_plain_torch(space, width, r
         *bends, twice, to_scale = torch.autograd.grad(loss, (*known, scale))
         return total, *slopes, *bends, twice * real, to_scale
 
-    for found, expected in zip(derivatives(far.energy), derivatives(far.energy_reference)):
+    for found, expected in zip(derivatives(reciprocal.energy), derivatives(reciprocal.energy_reference)):
         torch.testing.assert_close(found, expected, atol=1e-10 * expected.detach().abs().max().item(), rtol=1e-9)
 
 
@@ -67,7 +68,7 @@ def test_first_and_second_derivatives_by_finite_differences(space, width, rng, b
     inputs = tuple(x.clone().requires_grad_() for x in given)
 
     def energy(positions, cell, q, weights):
-        return far.energy(on_atoms(replace(system, positions=positions, cell=cell), q, width), plan, weights)
+        return reciprocal.energy(on_atoms(replace(system, positions=positions, cell=cell), q, width), plan, weights)
 
     assert gradcheck(energy, inputs, fast_mode=True)
     assert gradgradcheck(energy, inputs, fast_mode=True)

@@ -6,7 +6,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.errors import ConvergenceError, InputError
 from farfield.response import carried, conjugate_gradient
-from farfield.response.conjugate import NotPositiveDefinite
+from farfield.response.solvers.conjugate_gradient import NotPositiveDefinite
 
 
 def positive(count, seed=0):

@@ -15,9 +15,9 @@ from farfield.coulomb import Coulomb
 from farfield.coulomb.coulomb import own_hardness
 from farfield.errors import ConvergenceError, FarfieldError, InputError
 from farfield.response import equilibrate, induce
-from farfield.response.atomic_response import AtomicResponse
-from farfield.response.density_form import DensityForm
-from farfield.response.self_consistent import Iteration, self_consistent
+from farfield.response.density.atomic_response import AtomicResponse
+from farfield.response.density.functional import DensityForm
+from farfield.response.density.self_consistent import Iteration, self_consistent
 from farfield.system import System, concatenate, per_system
 from farfield.units import COULOMB
 

@@ -8,7 +8,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from farfield.coulomb import Coulomb
 from farfield.errors import InputError
 from farfield.response import Bonds, charges_apart, split_charges
-from farfield.response.form import ChargeForm
+from farfield.response.charges.functional import ChargeForm
 from farfield.system import System
 from farfield.units import COULOMB
 

@@ -2,8 +2,8 @@
 
 Both halves leave the same share of the error. Real space leaves random charges 2 ρ^(-1/6) √(α/t) exp(-t²) over
 K⟨q²⟩ρ^(2/3), t = α·cutoff (Kolafa and Perram 1992); the mesh what mesh_error.py says. For a cube of spacing h the
-latter is ρ^(-1/6) √α times a function of αh and p alone: tabulated once it finds h, which the real cell then confirms. Where
-there are dipoles or quadrupoles too, each of the ranks is asked for this error over its own scale (plan.py).
+latter is ρ^(-1/6) √α times a function of αh and p alone: tabulated once it finds h, which the real cell then confirms.
+Where there are dipoles or quadrupoles too, each of the ranks is asked for this error over its own scale (plan.py).
 
 The mesh runs along the shortest vectors of the lattice: along those of a skewed cell it would have to be far finer, as
 what matters is the distance of aliases.

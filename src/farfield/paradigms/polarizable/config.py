@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from farfield.paradigms.conserving import ConservingConfig
-from farfield.response.damping import THOLE, Damping
+from farfield.response.dipoles.damping import THOLE, Damping
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

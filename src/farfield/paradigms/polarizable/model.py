@@ -20,8 +20,8 @@ from farfield.paradigms.conserving import Conserving
 from farfield.paradigms.contract import Prediction
 from farfield.paradigms.polarizable.atoms import AtomicPolarizability, Response
 from farfield.paradigms.polarizable.config import PolarizableConfig
-from farfield.response.damping import gaussian_widths, thole_scaling
-from farfield.response.induce import induce
+from farfield.response.dipoles.damping import gaussian_widths, thole_scaling
+from farfield.response.dipoles.induce import induce
 from farfield.system import System, per_system
 
 

@@ -31,12 +31,12 @@ from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
 from farfield.paradigms.qeq.softness import BondSoftness
 from farfield.response import charges_apart, equilibrate
+from farfield.response.charges.fragments import fragments_of
+from farfield.response.charges.functional import ChargeForm
+from farfield.response.charges.groups import Conserved
+from farfield.response.charges.split_charge import DENSE_UP_TO, split_charges
 from farfield.response.conservation import mean_square_shift
-from farfield.response.conserved import Conserved
-from farfield.response.form import ChargeForm
 from farfield.response.formal import formal_charges, likely_charges
-from farfield.response.fragments import fragments_of
-from farfield.response.split_charge import DENSE_UP_TO, split_charges
 from farfield.response.widths import widths_of_elements
 from farfield.system import System, per_atom, per_system
 from farfield.units import COULOMB

@@ -2,7 +2,7 @@
 
 SCFNN (Gao & Remsing, Nat. Commun. 13, 1572 (2022)), BpopNN (Xie, Persson & Small, JCTC 16, 4256 (2020)) and
 self-consistent MACE (Baldwin et al.; Thomas et al., 2024-25) in one form. Each atom has a free energy w(h; v, F) in the
-potential v and field F of everything, concave and not only quadratic (response/atomic_response.py); its slope is the
+potential v and field F of everything, concave and not only quadratic (response/density/); its slope is the
 atom's density, (q, -μ) = ∂w/∂(v, F), and v and F are those of this density. As a minimum of
 
     E = Σ ε(h) + min over ρ of [Σ max over (v, F) of (w - q v + μ·F) + ½ ρ·A·ρ] at Σ q = Q
@@ -32,8 +32,8 @@ from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.scf.atoms import VOLT, ResponseHeads
 from farfield.paradigms.scf.config import ScfConfig
 from farfield.response.conservation import mean_square_shift
+from farfield.response.density.self_consistent import Density, Iteration, self_consistent
 from farfield.response.formal import formal_charges, likely_charges
-from farfield.response.self_consistent import Density, Iteration, self_consistent
 from farfield.response.widths import widths_of_elements
 from farfield.system import System, per_system
 

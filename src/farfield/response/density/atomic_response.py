@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from farfield.compiled import Array, has_loops, numbers
-from farfield.response.compiled import atomic_response
+from farfield.response.density.kernels import atomic_response
 
 LN2 = math.log(2)
 

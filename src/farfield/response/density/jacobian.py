@@ -5,9 +5,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from farfield.response.conjugate import conjugate_gradient
-from farfield.response.density_form import DensityForm
-from farfield.response.smooth_inverse import SmoothInverses
+from farfield.response.density.functional import DensityForm
+from farfield.response.solvers.conjugate_gradient import conjugate_gradient
+from farfield.response.solvers.screening_preconditioner import SmoothInverses
 from farfield.system import per_atom, per_system
 
 MOST = 300
@@ -84,7 +84,7 @@ class Jacobian:
         """(1 + LᵀAL)⁻¹, across c where the total is fixed."""
         right = self._across(right)
         size = float(right.abs().max()) if right.numel() else 0.0
-        # what rounding left of the one before (carried.py) is not solved anew; one after that is small by itself
+        # what rounding left of the one before (implicit.py) is not solved anew; one after that is small by itself
         rest = size <= 100 * self._relative * self._size
         found = conjugate_gradient(
             self._image, right, preconditioner=self._constrained, project=self._across,

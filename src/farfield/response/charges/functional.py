@@ -16,9 +16,9 @@ from torch import Tensor
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sums.real_space import attached
-from farfield.response.carried import Linear, carried
-from farfield.response.conserved import Conserved
-from farfield.response.slopes import Slopes, SlopesByAutograd, SlopesOfCharges, slopes_of
+from farfield.response.charges.functional_derivatives import Slopes, SlopesByAutograd, SlopesOfCharges, slopes_of
+from farfield.response.charges.groups import Conserved
+from farfield.response.solvers.implicit import Linear, carried
 from farfield.system import System, per_system
 
 

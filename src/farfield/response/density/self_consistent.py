@@ -7,7 +7,7 @@ minimum of a convex functional, and
     E(ρ, level) = Σ w(x) - ½ ρ·A·ρ - level·Q
 
 is stationary there: its derivatives need no dρ/dθ. Densities carry their own by implicit differentiation
-(carried.py): (1 + S A) dρ + S dlevel = ∂ρ, S = -∂²w/∂x², in the symmetric form 1 + LᵀAL of S = LLᵀ by conjugate
+(implicit.py): (1 + S A) dρ + S dlevel = ∂ρ, S = -∂²w/∂x², in the symmetric form 1 + LᵀAL of S = LLᵀ by conjugate
 gradients. No step of the iteration is kept for that.
 """
 
@@ -21,14 +21,14 @@ from torch import Tensor
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan.plan import Plan
 from farfield.errors import ConvergenceError, InputError
-from farfield.response.atomic_response import AtomicResponse
-from farfield.response.carried import carried
-from farfield.response.conjugate import Linear, NotPositiveDefinite
-from farfield.response.density_form import DensityForm
-from farfield.response.density_jacobian import Jacobian
-from farfield.response.fixed_point import fixed_point
-from farfield.response.form import has_gradient
-from farfield.response.smooth_inverse import SmoothInverses
+from farfield.response.charges.functional import has_gradient
+from farfield.response.density.atomic_response import AtomicResponse
+from farfield.response.density.functional import DensityForm
+from farfield.response.density.jacobian import Jacobian
+from farfield.response.solvers.conjugate_gradient import Linear, NotPositiveDefinite
+from farfield.response.solvers.fixed_point import fixed_point
+from farfield.response.solvers.implicit import carried
+from farfield.response.solvers.screening_preconditioner import SmoothInverses
 from farfield.system import System, per_atom, per_system
 
 CURVED = 1e-3

@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.response.conjugate import NotPositiveDefinite, conjugate_gradient
-from farfield.response.conserved import Conserved
-from farfield.response.dense import DenseInverse
-from farfield.response.form import ChargeForm, minimum
-from farfield.response.iterated import diagonal_of, matrix_of
-from farfield.response.refusal import refuse, refuse_infinite
-from farfield.response.slopes import Slopes, SlopesByAutograd
+from farfield.response.charges.dense import DenseInverse
+from farfield.response.charges.functional import ChargeForm, minimum
+from farfield.response.charges.functional_derivatives import Slopes, SlopesByAutograd
+from farfield.response.charges.groups import Conserved
+from farfield.response.charges.iterated import diagonal_of, matrix_of
+from farfield.response.charges.messages import refuse, refuse_infinite
+from farfield.response.solvers.conjugate_gradient import NotPositiveDefinite, conjugate_gradient
 from farfield.system import System
 
 DENSE_UP_TO = 1000

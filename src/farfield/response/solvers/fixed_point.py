@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from farfield.response.conjugate import Linear, Solution
+from farfield.response.solvers.conjugate_gradient import Linear, Solution
 from farfield.system import System, per_atom, per_system
 
 FAINT = 1e-14

@@ -2,7 +2,7 @@
 
 Applequist, Carl and Fung, J. Am. Chem. Soc. 94, 2952 (1972). With K α⁻¹ - T positive definite the minimum is where
 μ = α (F + T μ)/K: every dipole follows the field of all the others. The energy *is* the minimised functional, so that
-its first derivatives need no adjoint; dipoles carry theirs to second order (carried.py).
+its first derivatives need no adjoint; dipoles carry theirs to second order (implicit.py).
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ from torch import Tensor
 from farfield.coulomb.interaction import Interaction
 from farfield.coulomb.padding import Padding
 from farfield.errors import ConvergenceError, InputError
-from farfield.response.carried import carried, curved
-from farfield.response.conjugate import NotPositiveDefinite, Solution, conjugate_gradient
+from farfield.response.solvers.conjugate_gradient import NotPositiveDefinite, Solution, conjugate_gradient
+from farfield.response.solvers.implicit import carried, curved
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
@@ -162,7 +162,7 @@ class _Iterated:
 
     def __call__(self, right: Tensor, start: Tensor | None = None) -> Tensor:
         largest = float(right.abs().max())
-        # gradients of a loss can be small: what the solve before did not leave (carried.py) gets digits of its own
+        # gradients of a loss can be small: what the solve before did not leave (implicit.py) gets digits of its own
         rest = largest <= 10 * self._left
         wanted = self._left if rest else min(self._tolerance, RELATIVE * largest)
         found = self._solution(right, wanted, start)

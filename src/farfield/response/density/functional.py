@@ -11,8 +11,8 @@ from torch import Tensor
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan.plan import Plan
 from farfield.field import field_across
-from farfield.response.atomic_response import AtomicResponse
-from farfield.response.conjugate import Linear
+from farfield.response.density.atomic_response import AtomicResponse
+from farfield.response.solvers.conjugate_gradient import Linear
 from farfield.system import System, per_atom, per_system
 
 

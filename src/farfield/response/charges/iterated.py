@@ -5,11 +5,11 @@ from torch import Tensor
 
 from farfield.coulomb.coulomb import own_hardness
 from farfield.errors import ConvergenceError
-from farfield.response.conjugate import Linear, NotPositiveDefinite, conjugate_gradient
-from farfield.response.conserved import Conserved
-from farfield.response.form import ChargeForm
-from farfield.response.refusal import refuse
-from farfield.response.smooth_inverse import SmoothInverses
+from farfield.response.charges.functional import ChargeForm
+from farfield.response.charges.groups import Conserved
+from farfield.response.charges.messages import refuse
+from farfield.response.solvers.conjugate_gradient import Linear, NotPositiveDefinite, conjugate_gradient
+from farfield.response.solvers.screening_preconditioner import SmoothInverses
 from farfield.system import per_atom, per_system
 
 MOST = 500

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from farfield.coulomb import Coulomb
 from farfield.errors import ConvergenceError, InputError
-from farfield.response.conserved import Conserved
-from farfield.response.dense import DenseInverse
-from farfield.response.form import ChargeForm, minimum
-from farfield.response.iterated import IteratedInverse
-from farfield.response.refusal import refuse_infinite
+from farfield.response.charges.dense import DenseInverse
+from farfield.response.charges.functional import ChargeForm, minimum
+from farfield.response.charges.groups import Conserved
+from farfield.response.charges.iterated import IteratedInverse
+from farfield.response.charges.messages import refuse_infinite
 from farfield.system import System, per_atom
 
 DENSE_UP_TO = 500

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from farfield.coulomb.coulomb import plus_diagonal
 from farfield.coulomb.padding import Padding
-from farfield.response.conserved import Conserved
-from farfield.response.form import ChargeForm
-from farfield.response.refusal import refuse
+from farfield.response.charges.functional import ChargeForm
+from farfield.response.charges.groups import Conserved
+from farfield.response.charges.messages import refuse
 
 
 class DenseInverse:
