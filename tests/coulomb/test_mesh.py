@@ -28,8 +28,8 @@ def salt(rng, crystal):
 
     def build(side):
         grid = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), -1).reshape(-1, 3)
-        system = crystal(2.82 * grid + 0.1 * rng.normal(size=mesh_error.shape), np.eye(3) * side * 2.82)
-        return system, torch.from_numpy(1.0 - 2 * (mesh_error.sum(1) % 2))
+        system = crystal(2.82 * grid + 0.1 * rng.normal(size=grid.shape), np.eye(3) * side * 2.82)
+        return system, torch.from_numpy(1.0 - 2 * (grid.sum(1) % 2))
 
     return build
 
@@ -370,4 +370,4 @@ def test_other_vectors_of_the_lattice_change_nothing(axes, rng, apart):
 def test_long_and_thin_slabs_get_a_mesh_as_coarse_as_others():
     room = Space(np.diag([3.0, 3, 1])[None], np.array([[False, False, True]]), np.array([[0, 0, 6000.0]]))
     cut = cheapest_cut(room.key(), 1200, 1e-5, widest=0.0, uniform=False)
-    assert np.prod(cut.mesh_error.shape) < 2e6
+    assert np.prod(cut.grid.shape) < 2e6
