@@ -183,7 +183,7 @@ def test_potential_anywhere_is_what_a_small_test_charge_feels(periodic, widths, 
     for point, value in zip(points, found):
         index = torch.zeros(6, dtype=torch.long)
         sigma = None if widths is None else tensor([widths] * 5 + [0.0])
-        charged = [
+        placed = [
             Sources(
                 torch.cat([sources.positions, point[None]]),
                 index,
@@ -192,7 +192,7 @@ def test_potential_anywhere_is_what_a_small_test_charge_feels(periodic, widths, 
             )
             for q in (1e-3, -1e-3)
         ]
-        plus, minus = (float(TIGHT.energy(holder, sources=s)) for s in charged)
+        plus, minus = (float(TIGHT.energy(holder, sources=s)) for s in placed)
         assert (plus - minus) / 2e-3 == pytest.approx(float(value), abs=1e-6)
 
 

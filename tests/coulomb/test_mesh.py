@@ -9,8 +9,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from farfield.coulomb import Coulomb, Sources
 from farfield.coulomb.kernels.numba import mesh_sums
 from farfield.coulomb.plan import mesh_error, mesh_plan
-from farfield.coulomb.plan.box import Space
-from farfield.coulomb.plan.mesh_plan import cheapest_cut
+from farfield.coulomb.plan.box import Box
+from farfield.coulomb.plan.mesh_plan import cheapest_mesh
 from farfield.coulomb.plan.plan import make_plan
 from farfield.coulomb.sources import on_atoms
 from farfield.coulomb.sums import mesh
@@ -368,6 +368,6 @@ def test_other_vectors_of_the_lattice_change_nothing(axes, rng, apart):
 
 
 def test_long_and_thin_slabs_get_a_mesh_as_coarse_as_others():
-    room = Space(np.diag([3.0, 3, 1])[None], np.array([[False, False, True]]), np.array([[0, 0, 6000.0]]))
-    cut = cheapest_cut(room.key(), 1200, 1e-5, widest=0.0, uniform=False)
-    assert np.prod(cut.grid.shape) < 2e6
+    box = Box(np.diag([3.0, 3, 1])[None], np.array([[False, False, True]]), np.array([[0, 0, 6000.0]]))
+    mesh_plan = cheapest_mesh(box.key(), 1200, 1e-5, widest=0.0, uniform=False)
+    assert np.prod(mesh_plan.grid.shape) < 2e6

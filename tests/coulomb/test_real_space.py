@@ -11,7 +11,7 @@ from farfield.coulomb import Coulomb
 from farfield.coulomb.kernels.numba import radial
 from farfield.coulomb.sources import on_atoms
 from farfield.coulomb.sums import real_space
-from farfield.coulomb.sums.structure_factors import Waves
+from farfield.coulomb.sums.structure_factors import PlaneWaves
 from farfield.geometry import listed_rows, rows
 from farfield.geometry.neighbors import with_neighbors
 from farfield.system import System, concatenate
@@ -66,8 +66,10 @@ def test_energies_slopes_and_curvatures_are_those_of_plain_torch(widths, attache
 
 def test_response_is_that_of_plain_torch(batch):
     system, charges = batch
-    charged, plan = on_atoms(system, charges, None), Coulomb(error=1e-2).plan(system)
-    for found, expected in zip(real_space.response(charged, plan), real_space._response_reference(charged, plan)):
+    placed, plan = on_atoms(system, charges, None), Coulomb(error=1e-2).plan(system)
+    for found, expected in zip(
+        real_space.potential_and_field(placed, plan), real_space._potential_and_field_reference(placed, plan)
+    ):
         torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
 
 
@@ -93,11 +95,11 @@ def test_images_that_lie_wide_apart_are_sorted_instead(attached, batch, monkeypa
     system, charges = batch
     system = system if attached else replace(system, neighbors=None)
     plan = Coulomb(error=1e-2).plan(system)
-    dense = real_space.response(on_atoms(system, charges, None), plan)
+    dense = real_space.potential_and_field(on_atoms(system, charges, None), plan)
     monkeypatch.setattr(listed_rows, "DENSE", 0)
     monkeypatch.setattr(rows, "MOST", 0)
     again = on_atoms(replace(system, neighbors=replace(system.neighbors) if attached else None), charges, None)
-    for found, expected in zip(real_space.response(again, plan), dense):
+    for found, expected in zip(real_space.potential_and_field(again, plan), dense):
         torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
 
 
@@ -105,7 +107,7 @@ def test_waves_are_those_of_the_reference(rng):
     phases = torch.from_numpy(rng.uniform(-3, 3, (2, 70, 3)))
     indices = torch.from_numpy(rng.integers(-4, 5, (2, 23, 3)).astype(float))
     moments, cosine, sine = (torch.from_numpy(rng.normal(size=(2, n, 3))) for n in (70, 23, 23))
-    waves = Waves(phases, indices)
+    waves = PlaneWaves(phases, indices)
     for found, expected in zip(waves.spread(moments), waves.spread_reference(moments)):
         torch.testing.assert_close(found, expected, atol=1e-11, rtol=1e-11)
     torch.testing.assert_close(waves.gather(cosine, sine), waves.gather_reference(cosine, sine), atol=1e-11, rtol=1e-11)

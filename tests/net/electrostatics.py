@@ -77,8 +77,10 @@ def operators(place: str, kind: str) -> Answers:
     found |= interaction(system, coulomb, widths)
     curvature = coulomb.curvature(system, random(6), widths)
     if curvature is not None:
-        by_charges, by_positions = curvature.bends(torch.ones(1).double(), random(6, seed=4), random(6, 3, seed=5))
-        found |= {"curvature by charges": by_charges, "curvature by positions": by_positions}
+        grad_charges, grad_positions = curvature.hessian_vector(
+            torch.ones(1).double(), random(6, seed=4), random(6, 3, seed=5)
+        )
+        found |= {"curvature by charges": grad_charges, "curvature by positions": grad_positions}
     return found
 
 

@@ -1,4 +1,4 @@
-"""Who feels whom: Coulomb energies, potentials, fields and matrices of charges, open or periodic."""
+"""Coulomb energies, potentials, fields and matrices of charges and multipoles, open or periodic."""
 
 from farfield.coulomb.coulomb import Coulomb
 from farfield.coulomb.dispersion import Dispersion

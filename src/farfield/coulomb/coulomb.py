@@ -11,8 +11,8 @@ from torch import Tensor
 
 from farfield.compiled import own_threads
 from farfield.coulomb import potential_at, scaling
-from farfield.coulomb.evaluate import Evaluation, evaluate
-from farfield.coulomb.evaluate_multipoles import Cuts, evaluate_multipoles
+from farfield.coulomb.evaluate import Electrostatics, evaluate
+from farfield.coulomb.evaluate_multipoles import Planned, evaluate_multipoles
 from farfield.coulomb.functions.multipoles import Moments
 from farfield.coulomb.interaction import Interaction, interaction
 from farfield.coulomb.padding import Padding
@@ -20,10 +20,10 @@ from farfield.coulomb.plan.box import refuse_outside
 from farfield.coulomb.plan.methods import Method, Part, join, parts
 from farfield.coulomb.plan.plan import Plan, join_plans, make_mesh_plan, make_plan
 from farfield.coulomb.scaling import PairScaling
-from farfield.coulomb.sources import Charged, Sources, elsewhere, on_atoms, place
+from farfield.coulomb.sources import PlacedSources, Sources, elsewhere, on_atoms, place
 from farfield.coulomb.sources import part as subset
 from farfield.coulomb.sums import boundary, direct, ewald
-from farfield.coulomb.sums.second_derivatives import Curvature
+from farfield.coulomb.sums.second_derivatives import SecondDerivatives
 from farfield.errors import InputError
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -94,8 +94,8 @@ class Coulomb:
             InputError: shapes, values that are not finite, negative widths, coincident charges, quadrupoles that are
                 not symmetric and traceless, a plan of a lower rank, or made for less room along open axes.
         """
-        charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
-        energy, _ = self._summed(charged, plan, _sorted(pairs, order), self_energy=self_energy)
+        placed, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
+        energy, _ = self._summed(placed, plan, _sorted(pairs, order), self_energy=self_energy)
         return energy if _has_channels((charges, dipoles, quadrupoles), sources) else energy.squeeze(1)
 
     def evaluate(
@@ -110,22 +110,22 @@ class Coulomb:
         sources: Sources | None = None,
         pairs: PairScaling | None = None,
         plan: Plan | None = None,
-    ) -> Evaluation:
+    ) -> Electrostatics:
         """Energy, potential, field, forces and stress, without a graph left behind; arguments as for ``energy``.
 
         Charges alone take one pass; with dipoles, quadrupoles or scaled pairs these are derivatives of the energy by
         autograd.
         """
         with torch.no_grad(), own_threads():
-            charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
-            if charged.moments.rank > 0 or pairs is not None:
+            placed, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
+            if placed.moments.rank > 0 or pairs is not None:
                 summed = partial(self._summed, self_energy=self_energy)
-                result = evaluate_multipoles(charged, plan, _sorted(pairs, order), summed)
+                result = evaluate_multipoles(placed, plan, _sorted(pairs, order), summed)
             else:
-                cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
-                own = own_hardness(charged.widths) if self_energy and charged.widths is not None else None
-                around = boundary.felt(charged) if self.boundary == "vacuum" else None
-                result = evaluate(charged, cut, own, around)
+                planned = [(part, self._plan_of(part, plan)) for part in parts(placed, self.method, plan)]
+                self_term = gaussian_self_hardness(placed.widths) if self_energy and placed.widths is not None else None
+                surrounding = boundary.potential_and_field(placed) if self.boundary == "vacuum" else None
+                result = evaluate(placed, planned, self_term, surrounding)
         if order is not None:
             result = result.reordered(torch.argsort(order))
         return result if _has_channels((charges, dipoles, quadrupoles), sources) else result.single_channel()
@@ -148,14 +148,16 @@ class Coulomb:
             )
         index = _point_index(system, points, point_system_index)
         step = max(POINT_BLOCK // max(len(sources.positions), 1), 1)
-        charged, _ = elsewhere(system, sources)
+        placed, _ = elsewhere(system, sources)
         everywhere, _ = place(system, points, index)
-        cut = [(part, self._cuts(part, None, everywhere)) for part in parts(charged, self.method)]
+        planned = [(part, self._plan_of(part, None, everywhere)) for part in parts(placed, self.method)]
         blocks = [slice(first, first + step) for first in range(0, max(len(points), 1), step)]
-        values = torch.cat([potential_at.potential(cut, *place(system, points[rows], index[rows])) for rows in blocks])
+        values = torch.cat(
+            [potential_at.potential(planned, *place(system, points[rows], index[rows])) for rows in blocks]
+        )
         if self.boundary == "vacuum":
             there, order = place(system, points, index)
-            values = values.index_add(0, order, boundary.potential(charged, there))
+            values = values.index_add(0, order, boundary.potential(placed, there))
         return values if _has_channels((None, None, None), sources) else values.squeeze(1)
 
     def matrix(self, system: System, widths: Tensor | float | None = None) -> list[Tensor]:
@@ -173,13 +175,13 @@ class Coulomb:
 
         Prepared once and applied often it costs no more than an energy each time: the way to iterate on charges.
         """
-        charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
+        placed = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
         prepared = []
-        for part in parts(charged, self.method, plan):
-            cuts = self._cuts(part, plan)
-            apply = direct.operator(part.charged) if cuts is None else ewald.operator(part.charged, cuts)
+        for part in parts(placed, self.method, plan):
+            plan = self._plan_of(part, plan)
+            apply = direct.operator(part.placed) if plan is None else ewald.operator(part.placed, plan)
             prepared.append((part, apply))
-        own = None if charged.widths is None else own_hardness(charged.widths)
+        self_term = None if placed.widths is None else gaussian_self_hardness(placed.widths)
 
         def potential(charges: Tensor) -> Tensor:
             column = charges.unsqueeze(1)
@@ -187,7 +189,7 @@ class Coulomb:
             found = join(pieces, system.n_atoms, lambda part: part.places).squeeze(1)
             if self.boundary == "vacuum":
                 found = found + boundary.operator(system, column).squeeze(1)
-            return found if own is None else found + own * charges
+            return found if self_term is None else found + self_term * charges
 
         return potential
 
@@ -208,25 +210,25 @@ class Coulomb:
             InputError: widths, a plan or scaled pairs that do not fit, two atoms on top of each other.
         """
         zero = system.positions.new_zeros(system.n_atoms, 3)
-        charged = on_atoms(system, None, widths, zero)
-        cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
-        return interaction(cut, charged, pairs, vacuum=self.boundary == "vacuum")
+        placed = on_atoms(system, None, widths, zero)
+        planned = [(part, self._plan_of(part, plan)) for part in parts(placed, self.method, plan)]
+        return interaction(planned, placed, pairs, vacuum=self.boundary == "vacuum")
 
     def curvature(
         self, system: System, charges: Tensor, widths: Tensor | float | None = None, *, plan: Plan | None = None
-    ) -> Curvature | None:
+    ) -> SecondDerivatives | None:
         """First and second derivatives of the energy of charges ``(atoms,)`` at fixed cells, without a graph.
 
         None where the sums are not all compiled ones over pairs and waves, or the cell or widths require a gradient:
         autograd through ``energy`` gives the same, and always.
         """
-        charged = on_atoms(system, charges, widths)
-        first, *others = parts(charged, self.method, plan)
-        cuts = self._cuts(first, plan)
-        if others or cuts is None or self.boundary == "vacuum":
+        placed = on_atoms(system, charges, widths)
+        first, *others = parts(placed, self.method, plan)
+        plan = self._plan_of(first, plan)
+        if others or plan is None or self.boundary == "vacuum":
             return None
-        own = None if charged.widths is None else own_hardness(charged.widths)
-        return ewald.curvature(charged, cuts, own)
+        self_term = None if placed.widths is None else gaussian_self_hardness(placed.widths)
+        return ewald.curvature(placed, plan, self_term)
 
     def padded_matrix(
         self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
@@ -234,17 +236,17 @@ class Coulomb:
         """d²E/dqdq ``(systems, longest, longest)`` in V/e, zero where padded, and ``(systems, longest)`` real atoms."""
         if plan is None or bool(plan.meshed.any()):
             plan = self.plan(system, widths, dense=True)
-        charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
+        placed = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
         padding = Padding.of(system)
         pieces = []
-        for part in parts(charged, "auto", dense=True):
-            cuts, local = self._cuts(part, plan), Padding.of(part.charged.system)
-            pair = direct.matrix(part.charged, local) if cuts is None else ewald.matrix(part.charged, cuts, local)
+        for part in parts(placed, "auto", dense=True):
+            plan, local = self._plan_of(part, plan), Padding.of(part.placed.system)
+            pair = direct.matrix(part.placed, local) if plan is None else ewald.matrix(part.placed, plan, local)
             missing = padding.longest - local.longest
             pieces.append((part, torch.nn.functional.pad(pair, (0, missing, 0, missing)) if missing else pair))
         block = join(pieces, system.n_systems, lambda part: part.systems)
-        if charged.widths is not None:
-            block = plus_diagonal(block, padding.pad(own_hardness(charged.widths)))
+        if placed.widths is not None:
+            block = plus_diagonal(block, padding.pad(gaussian_self_hardness(placed.widths)))
         if self.boundary == "vacuum":
             block = block + boundary.matrix(system, padding)
         return block, padding.mask()
@@ -257,10 +259,10 @@ class Coulomb:
         """
         like, n = system.positions, system.n_atoms
         dipoles = like.new_zeros(n, 3) if rank > 0 else None
-        charged = on_atoms(system, like.new_ones(n), widths, dipoles, like.new_zeros(n, 3, 3) if rank > 1 else None)
+        placed = on_atoms(system, like.new_ones(n), widths, dipoles, like.new_zeros(n, 3, 3) if rank > 1 else None)
         method = "auto" if dense else self.method
-        cut = [(part, self._cuts(part, None)) for part in parts(charged, method, dense=dense)]
-        pieces = [(part.systems, plan) for part, plan in cut if plan is not None]
+        planned = [(part, self._plan_of(part, None)) for part in parts(placed, method, dense=dense)]
+        pieces = [(part.systems, plan) for part, plan in planned if plan is not None]
         if len(pieces) == 1 and len(pieces[0][0]) == system.n_systems:
             return pieces[0][1]
         return join_plans(pieces, system.n_systems, system.positions)
@@ -270,39 +272,39 @@ class Coulomb:
         return self.plan(system, widths, rank=rank).reach
 
     def _summed(
-        self, charged: Charged, plan: Plan | None, pairs: PairScaling | None, *, self_energy: bool
-    ) -> tuple[Tensor, Cuts]:
+        self, placed: PlacedSources, plan: Plan | None, pairs: PairScaling | None, *, self_energy: bool
+    ) -> tuple[Tensor, Planned]:
         """Energy ``(systems, channels)`` in eV, and how the parts were cut."""
-        cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
-        pieces = [(p, direct.energy(p.charged) if cuts is None else ewald.energy(p.charged, cuts)) for p, cuts in cut]
-        energy = join(pieces, charged.system.n_systems, lambda part: part.systems)
-        if self_energy and charged.widths is not None:
-            own = 0.5 * own_hardness(charged.widths).unsqueeze(1) * charged.charges.square()
-            if charged.moments.rank > 0:
-                own = own + own_of_gaussians(charged.moments, charged.widths)
-            energy = energy + per_system(own, charged.system)
+        planned = [(part, self._plan_of(part, plan)) for part in parts(placed, self.method, plan)]
+        pieces = [(p, direct.energy(p.placed) if plan is None else ewald.energy(p.placed, plan)) for p, plan in planned]
+        energy = join(pieces, placed.system.n_systems, lambda part: part.systems)
+        if self_energy and placed.widths is not None:
+            self_term = 0.5 * gaussian_self_hardness(placed.widths).unsqueeze(1) * placed.charges.square()
+            if placed.moments.rank > 0:
+                self_term = self_term + gaussian_self_energy(placed.moments, placed.widths)
+            energy = energy + per_system(self_term, placed.system)
         if self.boundary == "vacuum":
-            energy = energy + boundary.energy(charged)
+            energy = energy + boundary.energy(placed)
         if pairs is not None:
-            energy = energy + scaling.energy(charged, pairs)
-        return energy, cut
+            energy = energy + scaling.energy(placed, pairs)
+        return energy, planned
 
-    def _cuts(self, part: Part, plan: Plan | None, points: System | None = None) -> Plan | None:
+    def _plan_of(self, part: Part, plan: Plan | None, points: System | None = None) -> Plan | None:
         """The plan of a part, wide enough for ``points`` of the batch; None where the sum is direct."""
         if part.kind == "direct":
             return None
         if plan is not None:
-            if part.charged.moments.rank > plan.rank:
-                raise InputError(f"the plan is one of rank {plan.rank}: make it with rank={part.charged.moments.rank}")
-            own = plan if part.whole else plan.part(part.systems)
-            refuse_outside(part.charged.system, own.box, own.room)
-            return own
+            if part.placed.moments.rank > plan.rank:
+                raise InputError(f"the plan is one of rank {plan.rank}: make it with rank={part.placed.moments.rank}")
+            self_term = plan if part.whole else plan.part(part.systems)
+            refuse_outside(part.placed.system, self_term.wave_cell, self_term.extent_allowed)
+            return self_term
         make = make_mesh_plan if part.kind == "mesh" else make_plan
         some = None if points is None else subset(points, part.systems)[0]
-        return make(part.charged, self._reachable(part.charged), some)
+        return make(part.placed, self._reachable(part.placed), some)
 
-    def _reachable(self, charged: Charged) -> float:
-        return max(self.error, _TIGHTEST.get(charged.system.positions.dtype, 2e-5))
+    def _reachable(self, placed: PlacedSources) -> float:
+        return max(self.error, _TIGHTEST.get(placed.system.positions.dtype, 2e-5))
 
 
 def plus_diagonal(block: Tensor, values: Tensor) -> Tensor:
@@ -313,21 +315,21 @@ def plus_diagonal(block: Tensor, values: Tensor) -> Tensor:
     return block
 
 
-def own_hardness(widths: Tensor) -> Tensor:
+def gaussian_self_hardness(widths: Tensor) -> Tensor:
     """d²E/dq² of a Gaussian with itself, K/(√π σ) ``(sources,)`` in V/e; 0 for points."""
     point = widths <= 0
     return torch.where(point, 0.0, COULOMB / (math.sqrt(math.pi) * torch.where(point, 1.0, widths)))
 
 
-def own_of_gaussians(moments: Moments, widths: Tensor) -> Tensor:
+def gaussian_self_energy(moments: Moments, widths: Tensor) -> Tensor:
     """Energy of each Gaussian dipole and quadrupole with itself ``(sources, channels)`` in eV; 0 for points."""
     point = widths <= 0
-    return COULOMB * moments.own_energy(torch.where(point, 0.0, 0.5 / torch.where(point, 1.0, widths)))
+    return COULOMB * moments.self_energy(torch.where(point, 0.0, 0.5 / torch.where(point, 1.0, widths)))
 
 
 def _take(
     system: System, moments: _Given, widths: Tensor | float | None, sources: Sources | None
-) -> tuple[Charged, Tensor | None]:
+) -> tuple[PlacedSources, Tensor | None]:
     charges, dipoles, quadrupoles = moments
     if sources is None:
         return on_atoms(system, charges, widths, dipoles, quadrupoles), None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.functions.pair_tensors import pair_energies
-from farfield.coulomb.sources import Charged
+from farfield.coulomb.sources import PlacedSources
 from farfield.coulomb.sums.pairs import bare_kernels
 from farfield.errors import InputError
 from farfield.units import COULOMB
@@ -66,36 +66,36 @@ class PairScaling:
         return replace(self, i=number[self.i], j=number[self.j])
 
 
-def energy(charged: Charged, scaling: PairScaling) -> Tensor:
+def energy(placed: PlacedSources, scaling: PairScaling) -> Tensor:
     """What to add ``(systems, channels)``, in eV; differentiable.
 
     Raises:
         InputError: sources that are not there or in different systems, too few factors.
     """
-    moments, (vector, kernels) = charged.moments, missing(charged, scaling)
+    moments, (vector, kernels) = placed.moments, missing(placed, scaling)
     energies = pair_energies(moments.at(scaling.i), moments.at(scaling.j), vector, kernels)
-    total = energies.new_zeros(charged.system.n_systems, energies.shape[1])
-    return COULOMB * total.index_add(0, charged.system.system_index[scaling.i], energies)
+    total = energies.new_zeros(placed.system.n_systems, energies.shape[1])
+    return COULOMB * total.index_add(0, placed.system.system_index[scaling.i], energies)
 
 
-def missing(charged: Charged, scaling: PairScaling) -> tuple[Tensor, list[Tensor]]:
+def missing(placed: PlacedSources, scaling: PairScaling) -> tuple[Tensor, list[Tensor]]:
     """Vectors r_j - r_i ``(pairs, 3)``, and (λ_n - 1) B_n ``(pairs,)`` of every order; differentiable.
 
     Raises:
         InputError: sources that are not there or in different systems, too few factors.
     """
-    system, i, j = charged.system, scaling.i, scaling.j
-    _refuse_strangers(charged, scaling)
+    system, i, j = placed.system, scaling.i, scaling.j
+    _refuse_strangers(placed, scaling)
     vector = system.positions.index_select(0, j) - system.positions.index_select(0, i)
     if scaling.shift is not None:
         vector = vector + torch.einsum("pa,pab->pb", scaling.shift.to(vector), system.cell[system.system_index[i]])
     squared = torch.linalg.vecdot(vector, vector)
     scale = scaling.scale if isinstance(scaling.scale, Tensor) else scaling.scale(squared)
-    orders = 2 * charged.moments.rank + 1
+    orders = 2 * placed.moments.rank + 1
     _refuse_wrong(scale, len(i), orders)
     short = (scale.to(vector).unsqueeze(1) if scale.ndim == 1 else scale.to(vector)) - 1
     columns = short.expand(-1, orders) if scale.ndim == 1 else short
-    return vector, [columns[:, n] * b for n, b in enumerate(bare_kernels(charged, squared, i, j))]
+    return vector, [columns[:, n] * b for n, b in enumerate(bare_kernels(placed, squared, i, j))]
 
 
 def _refuse_twice(i: Tensor, j: Tensor, shift: Tensor | None) -> None:
@@ -112,8 +112,8 @@ def _refuse_twice(i: Tensor, j: Tensor, shift: Tensor | None) -> None:
         raise InputError(f"PairScaling lists the pair {pair[0]}, {pair[1]} (shift {pair[2:]}) more than once")
 
 
-def _refuse_strangers(charged: Charged, scaling: PairScaling) -> None:
-    last, index = len(charged.charges) - 1, charged.system.system_index
+def _refuse_strangers(placed: PlacedSources, scaling: PairScaling) -> None:
+    last, index = len(placed.charges) - 1, placed.system.system_index
     if not len(scaling.i):
         return
     for name, row in (("i", scaling.i), ("j", scaling.j)):

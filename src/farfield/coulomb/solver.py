@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import torch
 
 from farfield.coulomb.coulomb import Coulomb
-from farfield.coulomb.evaluate import Evaluation
-from farfield.coulomb.plan.box import Space, space_of
+from farfield.coulomb.evaluate import Electrostatics
+from farfield.coulomb.plan.box import Box, box_of
 from farfield.coulomb.plan.plan import Plan
 from farfield.errors import InputError
 from farfield.geometry.kept import KeptNeighbors, same_batch
@@ -40,7 +40,7 @@ class Solver:
         self._plan: Plan | None = None
         self._made_for: _MadeFor | None = None
 
-    def evaluate(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> Evaluation:
+    def evaluate(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> Electrostatics:
         """As ``Coulomb.evaluate``, on the atoms of a system."""
         system, plan = self._prepared(system, widths, sources)
         return self.coulomb.evaluate(system, widths=widths, plan=plan, **sources)
@@ -55,11 +55,11 @@ class Solver:
     ) -> tuple[System, Plan]:
         if given.get("sources") is not None:
             raise InputError("Solver keeps plans for what sits on the atoms; for sources elsewhere use Coulomb")
-        room, plan = space_of(system), self._plan
+        box, plan = box_of(system), self._plan
         rank = 2 if given.get("quadrupoles") is not None else int(given.get("dipoles") is not None)
-        if plan is None or plan.rank < rank or not self._holds(system, room, widths):
+        if plan is None or plan.rank < rank or not self._holds(system, box, widths):
             plan = self._plan = self.coulomb.plan(system, widths, rank=rank)
-            self._made_for = _MadeFor(system, room, None if widths is None else torch.as_tensor(widths))
+            self._made_for = _MadeFor(system, box, None if widths is None else torch.as_tensor(widths))
             self.plans += 1
         if plan.reach == 0:
             return system, plan
@@ -68,19 +68,19 @@ class Solver:
         self.searches += self._kept.known is not before
         return system, plan
 
-    def _holds(self, system: System, room: Space, widths: torch.Tensor | float | None) -> bool:
+    def _holds(self, system: System, box: Box, widths: torch.Tensor | float | None) -> bool:
         assert self._made_for is not None
         then, before, old = self._made_for
         if not same_batch(then, system) or not _alike(old, widths):
             return False
-        slack = before.extents - room.extents  # of the room that the plan has
+        slack = before.extents - box.extents  # of the room that the plan has
         if not ((slack >= 0) & (slack <= LEEWAY)).all():
             return False
-        one, two = (torch.from_numpy(frame) for frame in (before.frame, room.frame))
+        one, two = (torch.from_numpy(frame) for frame in (before.frame, box.frame))
         deformed = torch.linalg.solve(one, two)
         stretch = torch.linalg.svdvals(deformed) - 1
         # the boxes that stand in for open axes do not turn with the lattice
-        turned = torch.from_numpy(room.open).any(1)[:, None, None] * (deformed - torch.eye(3, dtype=deformed.dtype))
+        turned = torch.from_numpy(box.open).any(1)[:, None, None] * (deformed - torch.eye(3, dtype=deformed.dtype))
         return bool((stretch.abs() <= STRETCH).all() and (turned.abs() <= STRETCH).all())
 
 
@@ -95,5 +95,5 @@ class _MadeFor(NamedTuple):
     """What a plan was made for."""
 
     system: System
-    room: Space
+    box: Box
     widths: torch.Tensor | None

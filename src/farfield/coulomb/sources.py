@@ -58,7 +58,7 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Charged:
+class PlacedSources:
     """Sources ready for the sums: ``system`` places them (its atoms are the sources), moments and widths beside it."""
 
     system: System
@@ -74,7 +74,7 @@ class Charged:
         """Charges, dipoles and quadrupoles."""
         return Moments(self.charges, self.dipoles, self.quadrupoles)
 
-    def double(self) -> "Charged":
+    def double(self) -> "PlacedSources":
         """The same in double precision; differentiable. Neighbours stay as they are."""
         if self.charges.dtype == torch.float64:
             return self
@@ -85,7 +85,7 @@ class Charged:
         charges = self.charges.double()
         return replace(self, system=system, charges=charges, widths=widths, dipoles=dipoles, quadrupoles=quadrupoles)
 
-    def part(self, systems: Tensor) -> "tuple[Charged, Tensor]":
+    def part(self, systems: Tensor) -> "tuple[PlacedSources, Tensor]":
         """The sources of some systems (ascending indices), and their places among all."""
         small, places = part(self.system, systems)
         widths, dipoles, quadrupoles = (
@@ -102,7 +102,7 @@ def on_atoms(
     widths: Tensor | float | None,
     dipoles: Tensor | None = None,
     quadrupoles: Tensor | None = None,
-) -> Charged:
+) -> PlacedSources:
     """Charges, dipoles and quadrupoles that sit on the atoms."""
     if not isinstance(system, System):
         raise InputError(f"system should be a farfield System, not {type(system).__name__}: System.from_ase(atoms)")
@@ -110,10 +110,10 @@ def on_atoms(
         raise InputError("give charges=… (atoms,) in e, dipoles=…, quadrupoles=…, or sources=Sources(…)")
     _check_moments(charges, dipoles, quadrupoles, system.n_atoms)
     check_widths(widths, system.n_atoms)
-    return _charged(system, (charges, dipoles, quadrupoles), widths, atoms=True)
+    return _placed(system, (charges, dipoles, quadrupoles), widths, atoms=True)
 
 
-def elsewhere(system: System, sources: Sources) -> tuple[Charged, Tensor]:
+def elsewhere(system: System, sources: Sources) -> tuple[PlacedSources, Tensor]:
     """Sources at places of their own, sorted by system, and the order ``(sources,)`` that sorted them."""
     placed, order = place(system, sources.positions, sources.system_index)
     widths = sources.widths
@@ -122,7 +122,7 @@ def elsewhere(system: System, sources: Sources) -> tuple[Charged, Tensor]:
     charges, dipoles, quadrupoles = (
         None if x is None else x[order] for x in (sources.charges, sources.dipoles, sources.quadrupoles)
     )
-    return _charged(placed, (charges, dipoles, quadrupoles), widths, atoms=False), order
+    return _placed(placed, (charges, dipoles, quadrupoles), widths, atoms=False), order
 
 
 def place(system: System, positions: Tensor, index: Tensor) -> tuple[System, Tensor]:
@@ -180,13 +180,13 @@ def _check_moments(charges: Tensor | None, dipoles: Tensor | None, quadrupoles: 
         refuse_unlike_channels(charges, dipoles, quadrupoles)
 
 
-def _charged(
+def _placed(
     system: System,
     given: tuple[Tensor | None, Tensor | None, Tensor | None],
     widths: Tensor | float | None,
     *,
     atoms: bool,
-) -> Charged:
+) -> PlacedSources:
     dtype, device = system.positions.dtype, system.positions.device
     charges, dipoles, quadrupoles = (None if x is None else x.to(device, dtype) for x in given)
     # an axis of channels for those that have none, zeros for lower moments that were not given
@@ -204,7 +204,7 @@ def _charged(
         uniform = not sigma.requires_grad and (sigma.numel() == 0 or bool((sigma == sigma[0]).all()))
         if not sigma.requires_grad and not bool((sigma > 0).any()):
             sigma = None
-    return Charged(system, charges, sigma, uniform and sigma is not None, atoms, dipoles, quadrupoles)
+    return PlacedSources(system, charges, sigma, uniform and sigma is not None, atoms, dipoles, quadrupoles)
 
 
 def part(system: System, systems: Tensor) -> tuple[System, Tensor]:

@@ -1,4 +1,4 @@
-"""Things that answer: charges and dipoles that follow from constraints and the whole system; the solves they share."""
+"""Charges and dipoles that respond to constraints and to the whole system, and the solves that find them."""
 
 from farfield.response.charges.equilibrate import Equilibrium, equilibrate
 from farfield.response.charges.isolated import charges_apart
@@ -10,10 +10,11 @@ from farfield.response.dipoles.induce import Induced, induce
 from farfield.response.solvers.conjugate_gradient import NotPositiveDefinite, Solution, conjugate_gradient
 from farfield.response.solvers.extrapolation import ChargeExtrapolation
 from farfield.response.solvers.fixed_point import fixed_point
-from farfield.response.solvers.implicit import carried
+from farfield.response.solvers.implicit import implicit_gradient
 
 __all__ = [
     "AtomicResponse", "Bonds", "ChargeExtrapolation", "Density", "Equilibrium", "Induced", "Iteration",
-    "NotPositiveDefinite", "Solution", "SplitCharges", "carried", "charges_apart", "conjugate_gradient", "equilibrate",
-    "fixed_point", "gaussian_widths", "induce", "self_consistent", "split_charges", "thole_scaling",
+    "NotPositiveDefinite", "Solution", "SplitCharges", "charges_apart", "conjugate_gradient", "equilibrate",
+    "fixed_point", "gaussian_widths", "implicit_gradient", "induce", "self_consistent", "split_charges",
+    "thole_scaling",
 ]  # fmt: skip

@@ -59,7 +59,7 @@ class Moments:
             found.append(torch.stack([(1 if a == b else 2) * tensor[..., a, b] for a, b in SYMMETRIC], 1))
         return torch.cat(found, 1)
 
-    def own_energy(self, rate: Tensor) -> Tensor:
+    def self_energy(self, rate: Tensor) -> Tensor:
         """½ L² erf(αr)/r at r = 0 of each dipole and quadrupole ``(sources, channels)`` in e²/Å, α ``(sources,)``."""
         total = torch.zeros_like(self.charges)
         lowest = (2 / math.sqrt(math.pi)) * rate.unsqueeze(1)

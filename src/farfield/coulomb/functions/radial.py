@@ -106,14 +106,14 @@ class _Smeared(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         squared, rate, value, gauss = ctx.saved_tensors
         order = ctx.order
-        to_squared = to_rate = None
+        grad_squared = grad_rate = None
         if ctx.needs_input_grad[0]:
             higher = _Smeared.apply(squared, rate, order + 1, value.detach(), gauss)  # type: ignore[no-untyped-call]
-            to_squared = -0.5 * grad * higher
+            grad_squared = -0.5 * grad * higher
         if ctx.needs_input_grad[1]:
             slope = 2 * rate * _weight(rate, order) * torch.exp(-(rate * rate) * squared)
-            to_rate = (grad * slope).sum_to_size(rate.shape)
-        return to_squared, to_rate, None, None, None
+            grad_rate = (grad * slope).sum_to_size(rate.shape)
+        return grad_squared, grad_rate, None, None, None
 
 
 def _weight(rate: Tensor, order: int) -> Tensor:

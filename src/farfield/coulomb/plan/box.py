@@ -26,7 +26,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
-class Space:
+class Box:
     """Of systems that are periodic along equally many axes."""
 
     frame: Array  # (systems, 3, 3) lattice vectors, unit vectors across them along open axes, Å
@@ -40,7 +40,7 @@ class Space:
         volume: Array = np.abs(np.linalg.det(self.frame)) * lengths.prod(1)
         return volume
 
-    def box(self, tail: Array) -> tuple[Array, Array]:
+    def wave_cell(self, tail: Array) -> tuple[Array, Array]:
         """Cells ``(systems, 3, 3)`` for the waves and radii ``(systems,)`` where kernels end, in Å.
 
         ``tail`` (systems,) is the distance beyond which smearing no longer counts. Zero radii where nothing is open.
@@ -49,28 +49,28 @@ class Space:
         lengths = np.where(self.open, self.extents + (radius + tail)[:, None], 1.0)
         return self.frame * lengths[:, :, None], radius
 
-    def reduced(self) -> "tuple[Space, Array]":
+    def reduced(self) -> "tuple[Box, Array]":
         """Of one system the same with as little skew as can be, and the whole numbers ``(3, 3)`` that make it."""
         frame, turn = self.frame.copy(), np.empty((3, 3))
         reduce(frame[0], turn, ~self.open[0])
-        return Space(frame, self.open, self.extents), turn
+        return Box(frame, self.open, self.extents), turn
 
-    def of(self, k: int) -> "Space":
+    def of(self, k: int) -> "Box":
         """The space of one system."""
-        return Space(self.frame[k : k + 1], self.open[k : k + 1], self.extents[k : k + 1])
+        return Box(self.frame[k : k + 1], self.open[k : k + 1], self.extents[k : k + 1])
 
     def key(self) -> tuple[tuple[float, ...], ...]:
         """Something hashable that ``from_key`` makes the same space of."""
         return tuple(tuple(part.reshape(-1).tolist()) for part in (self.frame, self.open, self.extents))
 
     @classmethod
-    def from_key(cls, key: tuple[tuple[float, ...], ...]) -> "Space":
+    def from_key(cls, key: tuple[tuple[float, ...], ...]) -> "Box":
         """What ``key`` was taken of."""
         frame, opened, extents = (np.array(part) for part in key)
         return cls(frame.reshape(-1, 3, 3), opened.reshape(-1, 3).astype(bool), extents.reshape(-1, 3))
 
 
-def space_of(system: System, points: System | None = None) -> Space:
+def box_of(system: System, points: System | None = None) -> Box:
     """Around the atoms of a batch, and around ``points`` in the same systems.
 
     Raises:
@@ -80,7 +80,7 @@ def space_of(system: System, points: System | None = None) -> Space:
     periodic = system.periodic.cpu().numpy()
     if periodic.all():
         _check_volume(cell)
-        return Space(cell, ~periodic, np.zeros((len(cell), 3)))
+        return Box(cell, ~periodic, np.zeros((len(cell), 3)))
     frame = np.empty_like(cell)
     for k, (rows, lattice, axes) in enumerate(zip(frame, cell, periodic)):
         check_cell(lattice, axes, f"structure {k}: ")
@@ -94,16 +94,16 @@ def space_of(system: System, points: System | None = None) -> Space:
         mine = along[owner == k]
         if len(mine):
             extents[k] = np.ceil(np.ptp(mine, axis=0) / STEP + 0.1) * STEP
-    return Space(frame, ~periodic, np.where(periodic, 0.0, extents))
+    return Box(frame, ~periodic, np.where(periodic, 0.0, extents))
 
 
-def refuse_outside(system: System, box: Tensor, room: Tensor) -> None:
+def refuse_outside(system: System, wave_cell: Tensor, extent_allowed: Tensor) -> None:
     """Raise if sources are further apart along an open axis than a plan has room for, or its boxes lean by as much."""
     periodic = system.periodic.cpu().numpy()
     if periodic.all():
         return
     places, cell, boxes, allowed = (
-        x.detach().to("cpu", torch.float64).numpy() for x in (system.positions, system.cell, box, room)
+        x.detach().to("cpu", torch.float64).numpy() for x in (system.positions, system.cell, wave_cell, extent_allowed)
     )
     lattice = np.where(periodic[:, :, None], cell, 0.0)
     upright = boxes - boxes @ np.linalg.pinv(lattice) @ lattice
@@ -123,9 +123,9 @@ def refuse_outside(system: System, box: Tensor, room: Tensor) -> None:
         )
 
 
-def summed_cell(system: System, box: Tensor) -> Tensor:
-    """Lattice vectors along periodic axes, differentiable, those of the ``box`` along open ones ``(systems, 3, 3)``."""
-    return torch.where(system.periodic.unsqueeze(2), system.cell, box)
+def summed_cell(system: System, wave_cell: Tensor) -> Tensor:
+    """Join lattice vectors along periodic axes with those of ``wave_cell`` along open ones ``(systems, 3, 3)``."""
+    return torch.where(system.periodic.unsqueeze(2), system.cell, wave_cell)
 
 
 def _check_volume(cell: Array) -> None:

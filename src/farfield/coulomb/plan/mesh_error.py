@@ -79,11 +79,11 @@ class Covered(NamedTuple):
     radius: Tensor  # () Å, where the kernel ends across periodic axes
 
 
-def influence(space: Covered, splitting: Tensor, grid: Grid) -> Influence:
+def influence(box: Covered, splitting: Tensor, grid: Grid) -> Influence:
     """For one system; kept as long as its cell stays what it is and needs no gradient."""
-    if space.cell.requires_grad:
-        return _influence(space, splitting, grid)
-    cell, periodic, radius = space
+    if box.cell.requires_grad:
+        return _influence(box, splitting, grid)
+    cell, periodic, radius = box
     values = (*cell.flatten().tolist(), *periodic.tolist(), float(radius), float(splitting))
     key = (values, grid, cell.dtype, cell.device)
     if key not in _kept:
@@ -106,19 +106,19 @@ def wave_numbers(grid: Grid, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return one, two, three
 
 
-def _influence(space: Covered, splitting: Tensor, grid: Grid) -> Influence:
-    numbers = wave_numbers(grid, space.cell)
+def _influence(box: Covered, splitting: Tensor, grid: Grid) -> Influence:
+    numbers = wave_numbers(grid, box.cell)
     here, there, up = (
-        torch.from_numpy(_modifier(n, grid.spline)[: len(axis)]).to(space.cell) for n, axis in zip(grid.shape, numbers)
+        torch.from_numpy(_modifier(n, grid.spline)[: len(axis)]).to(box.cell) for n, axis in zip(grid.shape, numbers)
     )
-    shape = here[:, None, None] * there[:, None] * up / torch.linalg.det(space.cell).abs()
-    if not bool(space.periodic.all()):
+    shape = here[:, None, None] * there[:, None] * up / torch.linalg.det(box.cell).abs()
+    if not bool(box.periodic.all()):
         indices = torch.cartesian_prod(*numbers).unsqueeze(0)
-        form, squared = kernel(indices, space.cell[None], space.periodic[None], space.radius[None])
+        form, squared = kernel(indices, box.cell[None], box.periodic[None], box.radius[None])
         decay = torch.exp(squared * (-0.25 / splitting.square()))
         return Influence(shape * (form * decay).reshape(shape.shape), None)
     a, b, c = numbers
-    reciprocal = 2 * math.pi * torch.linalg.inv(space.cell).T
+    reciprocal = 2 * math.pi * torch.linalg.inv(box.cell).T
     metric = reciprocal @ reciprocal.T
     in_plane = metric[0, 0] * a[:, None] ** 2 + metric[1, 1] * b**2 + 2 * metric[0, 1] * a[:, None] * b
     cross = 2 * (metric[0, 2] * a[:, None] + metric[1, 2] * b)
@@ -172,17 +172,17 @@ def mesh_error(cell: Array, splitting: float, grid: Grid, rank: int = 0) -> floa
     squared, kernel = alias((0, 0, 0))
     weight = kernel * kept / whole
     if rank == 0:
-        felt = np.ones_like(whole)  # Σ U² f / Σ U²
+        mean_form = np.ones_like(whole)  # Σ U² f / Σ U²
         total = squared * kernel**2 * lost * (1 + kept - kept**2)
     else:
         stray = sum(_oriented(alias(m)[0], rank) * spread[m] for m in aliases) / whole
         here = _oriented(squared, rank)
-        felt = here * kept + stray
+        mean_form = here * kept + stray
         total = squared * kernel**2 * here * (here * (lost * (1 + kept)) ** 2 + stray * kept**3)
     for m in aliases:
         squared, kernel = alias(m)
         u, f = spread[m], _oriented(squared, rank)
-        total += squared * f * (f * (kernel**2 - 2 * weight * kernel * u) + weight**2 * whole * felt * u)
+        total += squared * f * (f * (kernel**2 - 2 * weight * kernel * u) + weight**2 * whole * mean_form * u)
     return math.sqrt(float(measure @ total) * math.prod(grid.shape) / abs(float(np.linalg.det(cell))))
 
 

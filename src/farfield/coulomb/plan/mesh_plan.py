@@ -18,7 +18,7 @@ import numpy as np
 
 from farfield.compiled import Array
 from farfield.coulomb.functions.multipoles import steepened
-from farfield.coulomb.plan.box import Space
+from farfield.coulomb.plan.box import Box
 from farfield.coulomb.plan.mesh_error import Grid, Whole, mesh_error
 
 SPLINES = (5, 6, 7, 8, 10, 12)
@@ -35,34 +35,34 @@ BEYOND = 0.5
 
 
 @dataclass(frozen=True)
-class Cut:
+class MeshPlan:
     """Plan of one system."""
 
     splitting: float  # 1/Å
     cutoff: float  # Å; 0 where all is left to the mesh
     grid: Grid
     error: float  # expected, relative to K⟨q²⟩(N/V)^(2/3)
-    box: Array  # (3, 3) the cell that the mesh covers, along its own vectors, Å
+    wave_cell: Array  # (3, 3) the cell that the mesh covers, along its own vectors, Å
     radius: float  # Å, where the kernel ends across periodic axes; 0 in 3D
 
 
 @lru_cache(maxsize=256)
-def cheapest_cut(
-    space: tuple[tuple[float, ...], ...],  # of one system, as Space.key
+def cheapest_mesh(
+    key: tuple[tuple[float, ...], ...],  # of the box of one system
     count: int,
     error: float,
     *,
     widest: float,  # Å, of all Gaussians; 0 for points
     uniform: bool,  # all of one width that nobody differentiates
     rank: int = 0,  # 1 with dipoles, 2 with quadrupoles
-) -> Cut:
+) -> MeshPlan:
     """The plan for ``count`` charges in a cell."""
-    room, turn = Space.from_key(space).reduced()
+    box, turn = Box.from_key(key).reduced()
     whole: tuple[Whole, Whole, Whole] = tuple(tuple(row) for row in turn.tolist())  # type: ignore[assignment]
-    asked = _Asked(count / float(room.volume[0]), error, rank)
-    candidates = _candidates(room, asked, widest=widest, uniform=uniform)
-    cut = _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked.density)))
-    return replace(cut, grid=replace(cut.grid, turn=whole))
+    asked = _Asked(count / float(box.volume[0]), error, rank)
+    candidates = _candidates(box, asked, widest=widest, uniform=uniform)
+    plan = _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked.density)))
+    return replace(plan, grid=replace(plan.grid, turn=whole))
 
 
 @dataclass(frozen=True)
@@ -72,23 +72,23 @@ class _Asked:
     rank: int
 
 
-def _candidates(room: Space, asked: _Asked, *, widest: float, uniform: bool) -> Iterator[Cut]:
+def _candidates(box: Box, asked: _Asked, *, widest: float, uniform: bool) -> Iterator[MeshPlan]:
     limit = 0.5 / widest if widest > 0 else math.inf
     spacing = asked.density ** (-1 / 3)
     for cutoff in spacing * np.geomspace(0.8, 8.0, 40):
         alpha = _splitting(float(cutoff), asked)
         if alpha <= limit:
-            yield from _meshes(room, asked, (alpha, float(cutoff)))
+            yield from _meshes(box, asked, (alpha, float(cutoff)))
     if uniform or limit < math.inf:
-        yield from _meshes(room, asked, (limit, 0.0 if uniform else _cutoff(limit, asked)))
+        yield from _meshes(box, asked, (limit, 0.0 if uniform else _cutoff(limit, asked)))
 
 
-def _meshes(room: Space, asked: _Asked, near: tuple[float, float]) -> Iterator[Cut]:
+def _meshes(box: Box, asked: _Asked, near: tuple[float, float]) -> Iterator[MeshPlan]:
     alpha, cutoff = near
     tail = _cutoff(alpha, asked) + BEYOND / alpha
-    boxes, radii = room.box(np.array([tail]))
-    box, radius = boxes[0], float(radii[0])
-    lengths = 1 / np.linalg.norm(np.linalg.inv(box), axis=0)  # between opposite faces
+    wave_cells, radii = box.wave_cell(np.array([tail]))
+    wave_cell, radius = wave_cells[0], float(radii[0])
+    lengths = 1 / np.linalg.norm(np.linalg.inv(wave_cell), axis=0)  # between opposite faces
     for spline in SPLINES:
         if spline < SPLINES[0] + asked.rank:
             continue
@@ -96,30 +96,30 @@ def _meshes(room: Space, asked: _Asked, near: tuple[float, float]) -> Iterator[C
         gain = asked.density ** (1 / 3) / alpha
         spacing = min(_spacing(spline, wanted * gain ** (2 * r), r) for r in range(asked.rank + 1)) / alpha
         shape = [round_up(max(length / spacing, 4)) for length in lengths]
-        yield Cut(alpha, cutoff, Grid((shape[0], shape[1], shape[2]), spline), asked.error, box, radius)
+        yield MeshPlan(alpha, cutoff, Grid((shape[0], shape[1], shape[2]), spline), asked.error, wave_cell, radius)
 
 
-def _cost(cut: Cut, count: int, density: float) -> float:
+def _cost(plan: MeshPlan, count: int, density: float) -> float:
     """Time in ns."""
-    pairs = count * density * 2 / 3 * math.pi * cut.cutoff**3
-    points = cut.grid.spline**2 * (8 if cut.grid.spline <= 8 else 16)  # as many as the registers take
-    return PAIR * pairs + (SOURCE + WEIGHT * points) * count + POINT * math.prod(cut.grid.shape)
+    pairs = count * density * 2 / 3 * math.pi * plan.cutoff**3
+    points = plan.grid.spline**2 * (8 if plan.grid.spline <= 8 else 16)  # as many as the registers take
+    return PAIR * pairs + (SOURCE + WEIGHT * points) * count + POINT * math.prod(plan.grid.shape)
 
 
-def _confirmed(asked: _Asked, cut: Cut) -> Cut:
+def _confirmed(asked: _Asked, plan: MeshPlan) -> MeshPlan:
     """The cut with a mesh fine enough for the cell as it is: skewed cells have closer aliases."""
-    grid = cut.grid
+    grid = plan.grid
     for _ in range(40):
         far = max(
-            asked.density ** (-1 / 6 - 2 / 3 * rank) * mesh_error(cut.box, cut.splitting, grid, rank)
+            asked.density ** (-1 / 6 - 2 / 3 * rank) * mesh_error(plan.wave_cell, plan.splitting, grid, rank)
             for rank in range(asked.rank + 1)
         )
         if far <= 1.05 * SHARE * asked.error:
             break
         one, two, three = (round_up(n + 1) for n in grid.shape)
         grid = Grid((one, two, three), grid.spline)
-    near = _real_error(cut.splitting, cut.cutoff, asked) if cut.cutoff else 0.0
-    return replace(cut, grid=grid, error=math.hypot(near, far))
+    near = _real_error(plan.splitting, plan.cutoff, asked) if plan.cutoff else 0.0
+    return replace(plan, grid=grid, error=math.hypot(near, far))
 
 
 def _real_error(alpha: float, cutoff: float, asked: _Asked) -> float:

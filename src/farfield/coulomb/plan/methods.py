@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.plan.plan import Plan
-from farfield.coulomb.sources import Charged
+from farfield.coulomb.sources import PlacedSources
 from farfield.errors import InputError
 from farfield.system import System
 
@@ -36,26 +36,26 @@ WORTH_SPLITTING = 1 << 20
 class Part:
     """Some systems of a batch."""
 
-    charged: Charged
+    placed: PlacedSources
     systems: Tensor  # ascending indices of its systems in the batch
     places: Tensor  # of its sources in the batch
     kind: Kind
     whole: bool  # it is the batch
 
 
-def parts(charged: Charged, method: Method, plan: Plan | None = None, *, dense: bool = False) -> Iterator[Part]:
+def parts(placed: PlacedSources, method: Method, plan: Plan | None = None, *, dense: bool = False) -> Iterator[Part]:
     """The parts of a batch; a plan has settled which systems have a mesh, ``dense`` that none has.
 
     Raises:
         InputError: a method that the periodicity does not allow.
     """
-    for systems, kind in _kinds(charged, method, plan, dense=dense):
-        for group in _similar(charged.system, systems) if kind != "mesh" else [systems]:
-            if len(group) == charged.system.n_systems:
-                places = torch.arange(charged.system.n_atoms, device=group.device)
-                yield Part(charged, group, places, kind, True)
+    for systems, kind in _kinds(placed, method, plan, dense=dense):
+        for group in _similar(placed.system, systems) if kind != "mesh" else [systems]:
+            if len(group) == placed.system.n_systems:
+                places = torch.arange(placed.system.n_atoms, device=group.device)
+                yield Part(placed, group, places, kind, True)
             else:
-                small, places = charged.part(group)
+                small, places = placed.part(group)
                 yield Part(small, group, places, kind, False)
 
 
@@ -70,11 +70,11 @@ def join(pieces: list[tuple[Part, Tensor]], rows: int, places: Callable[[Part], 
     return out
 
 
-def _kinds(charged: Charged, method: Method, plan: Plan | None, *, dense: bool) -> Iterator[tuple[Tensor, Kind]]:
+def _kinds(placed: PlacedSources, method: Method, plan: Plan | None, *, dense: bool) -> Iterator[tuple[Tensor, Kind]]:
     """Systems that are periodic along equally many axes and summed in one way."""
-    system = charged.system
+    system = placed.system
     dimensions = system.periodic.sum(1)
-    meshed = torch.zeros_like(dimensions, dtype=torch.bool) if dense else _wants_mesh(charged, method, plan)
+    meshed = torch.zeros_like(dimensions, dtype=torch.bool) if dense else _wants_mesh(placed, method, plan)
     if method == "direct" and (dimensions > 0).any():
         where = int((dimensions > 0).nonzero()[0])
         raise InputError(f'structure {where} is periodic, which method="direct" cannot sum; use "auto"')
@@ -87,12 +87,12 @@ def _kinds(charged: Charged, method: Method, plan: Plan | None, *, dense: bool) 
                 yield chosen.nonzero().squeeze(1), name
 
 
-def _wants_mesh(charged: Charged, method: Method, plan: Plan | None) -> Tensor:
+def _wants_mesh(placed: PlacedSources, method: Method, plan: Plan | None) -> Tensor:
     if plan is not None:
         return plan.meshed
-    system = charged.system
+    system = placed.system
     if method == "auto":
-        least = MULTIPOLE_MESH_FROM if charged.moments.rank else MESH_FROM
+        least = MULTIPOLE_MESH_FROM if placed.moments.rank else MESH_FROM
         return system.atoms_per_system >= torch.where(system.periodic.any(1), least, OPEN_MESH_FROM)
     return torch.full_like(system.atoms_per_system, method == "mesh", dtype=torch.bool)
 

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from farfield.coulomb.functions.multipoles import steepened
 from farfield.coulomb.kernels.numba.wave_rows import Rows, rows_of
-from farfield.coulomb.plan.box import Space, space_of
+from farfield.coulomb.plan.box import Box, box_of
 from farfield.coulomb.plan.mesh_error import Grid
-from farfield.coulomb.plan.mesh_plan import BEYOND, cheapest_cut
-from farfield.coulomb.sources import Charged
+from farfield.coulomb.plan.mesh_plan import BEYOND, cheapest_mesh
+from farfield.coulomb.sources import PlacedSources
 from farfield.system import System
 
 PAIR_COST = 12.0
@@ -51,9 +51,9 @@ class Plan:
     multiplicity: Tensor  # (systems, waves): 2 for a wave and its opposite, 0 where padded
     error: Tensor  # (systems,) expected, relative to K⟨q²⟩(N/V)^(2/3), or the like of dipoles and quadrupoles
     grids: tuple[Grid | None, ...]  # the mesh of each system that has one instead of waves
-    box: Tensor  # (systems, 3, 3) vectors instead of the lattice's along open axes, Å
+    wave_cell: Tensor  # (systems, 3, 3) vectors instead of the lattice's along open axes, Å
     radius: Tensor  # (systems,) where the kernel ends across periodic axes, Å; 0 in 3D
-    room: Tensor  # (systems, 3) how far apart sources may be along open axes, Å
+    extent_allowed: Tensor  # (systems, 3) how far apart sources may be along open axes, Å
     rank: int = 0  # of the moments it is accurate for: 1 with dipoles, 2 with quadrupoles
 
     @property
@@ -97,9 +97,9 @@ class Plan:
             self.multiplicity[systems][:, used],
             self.error[systems],
             tuple(self.grids[k] for k in systems.tolist()),
-            self.box[systems],
+            self.wave_cell[systems],
             self.radius[systems],
-            self.room[systems],
+            self.extent_allowed[systems],
             self.rank,
         )
 
@@ -123,47 +123,47 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
     return replace(whole, grids=tuple(grids), rank=min((plan.rank for _, plan in pieces), default=2))
 
 
-def make_mesh_plan(charged: Charged, error: float, points: System | None = None) -> Plan:
+def make_mesh_plan(placed: PlacedSources, error: float, points: System | None = None) -> Plan:
     """The cheapest meshes that reach ``error``, for systems periodic along equally many axes; wide enough for points.
 
     Raises:
         InputError: a cell without volume.
     """
-    system = charged.system
-    space = space_of(system, points)
+    system = placed.system
+    box = box_of(system, points)
     sizes = system.atoms_per_system.clamp_min(1).tolist()
-    rank = charged.moments.rank
-    cuts = [
-        cheapest_cut(space.of(k).key(), count, error, widest=float(widest), uniform=bool(uniform), rank=rank)
-        for k, (count, widest, uniform) in enumerate(zip(sizes, *_widths(charged)))
+    rank = placed.moments.rank
+    meshes = [
+        cheapest_mesh(box.of(k).key(), count, error, widest=float(widest), uniform=bool(uniform), rank=rank)
+        for k, (count, widest, uniform) in enumerate(zip(sizes, *_widths(placed)))
     ]
     like = system.positions
     return Plan(
-        splitting=like.new_tensor([cut.splitting for cut in cuts]),
-        cutoff=like.new_tensor([cut.cutoff for cut in cuts]),
-        indices=like.new_zeros(len(cuts), 0, 3),
-        multiplicity=like.new_zeros(len(cuts), 0),
-        error=like.new_tensor([cut.error for cut in cuts]),
-        grids=tuple(cut.grid for cut in cuts),
-        box=like.new_tensor(np.stack([cut.box for cut in cuts])),
-        radius=like.new_tensor([cut.radius for cut in cuts]),
-        room=like.new_tensor(space.extents + np.array([[BEYOND / cut.splitting] for cut in cuts])),
+        splitting=like.new_tensor([mesh.splitting for mesh in meshes]),
+        cutoff=like.new_tensor([mesh.cutoff for mesh in meshes]),
+        indices=like.new_zeros(len(meshes), 0, 3),
+        multiplicity=like.new_zeros(len(meshes), 0),
+        error=like.new_tensor([mesh.error for mesh in meshes]),
+        grids=tuple(mesh.grid for mesh in meshes),
+        wave_cell=like.new_tensor(np.stack([mesh.wave_cell for mesh in meshes])),
+        radius=like.new_tensor([mesh.radius for mesh in meshes]),
+        extent_allowed=like.new_tensor(box.extents + np.array([[BEYOND / mesh.splitting] for mesh in meshes])),
         rank=rank,
     )
 
 
-def make_plan(charged: Charged, error: float, points: System | None = None) -> Plan:
+def make_plan(placed: PlacedSources, error: float, points: System | None = None) -> Plan:
     """The cheapest waves that reach ``error``, for systems periodic along equally many axes; wide enough for points.
 
     Raises:
         InputError: a cell without volume.
     """
-    system = charged.system
+    system = placed.system
     like, sizes = system.positions, system.atoms_per_system.clamp_min(1).tolist()
-    widest, uniform = _widths(charged)
+    widest, uniform = _widths(placed)
     wish = _Wish(
-        space_of(system, points).key(), tuple(sizes), tuple(widest.tolist()), tuple(uniform.tolist()), error,
-        charged.moments.rank,
+        box_of(system, points).key(), tuple(sizes), tuple(widest.tolist()), tuple(uniform.tolist()), error,
+        placed.moments.rank,
     )  # fmt: skip
     return _waves_for(wish, like.dtype, like.device)
 
@@ -171,7 +171,7 @@ def make_plan(charged: Charged, error: float, points: System | None = None) -> P
 class _Wish(NamedTuple):
     """What a plan of waves depends on."""
 
-    space: tuple[tuple[float, ...], ...]
+    box: tuple[tuple[float, ...], ...]
     sizes: tuple[int, ...]
     widest: tuple[float, ...]
     uniform: tuple[bool, ...]
@@ -182,19 +182,28 @@ class _Wish(NamedTuple):
 @lru_cache(maxsize=KEPT)
 def _waves_for(wish: _Wish, dtype: torch.dtype, device: torch.device) -> Plan:
     """The plan; one and the same for batches of the same cells and sizes, step after step."""
-    space, count = Space.from_key(wish.space), np.array(wish.sizes)
-    widths, volume = (np.array(wish.widest), np.array(wish.uniform)), space.volume
+    box, count = Box.from_key(wish.box), np.array(wish.sizes)
+    widths, volume = (np.array(wish.widest), np.array(wish.uniform)), box.volume
     summed = volume  # of the cells for the waves, wider than the volume where axes are open
-    for _ in range(4 if space.open.any() else 1):
+    for _ in range(4 if box.open.any() else 1):
         alpha, bare = _splitting(count, volume * summed, *widths)
         t = _depth(alpha, count / volume, SAFETY * wish.error, wish.rank)
-        box, radius = space.box((t + BEYOND) / alpha)
-        summed = np.abs(np.linalg.det(box))
-    indices, multiplicity = half_of_waves(box, 2 * alpha * t, origin=bool(space.open.any()))
+        wave_cell, radius = box.wave_cell((t + BEYOND) / alpha)
+        summed = np.abs(np.linalg.det(wave_cell))
+    indices, multiplicity = half_of_waves(wave_cell, 2 * alpha * t, origin=bool(box.open.any()))
     expected = np.sqrt(8 * alpha / t) * (count / volume) ** (-1 / 6) * np.exp(-t * t)
     expected = expected * steepened(2 * alpha * t, count / volume, wish.rank)
-    room = space.extents + BEYOND / alpha[:, None]
-    columns = (alpha, np.where(bare, 0.0, t / alpha), indices, multiplicity, expected, box, radius, room)
+    extent_allowed = box.extents + BEYOND / alpha[:, None]
+    columns = (
+        alpha,
+        np.where(bare, 0.0, t / alpha),
+        indices,
+        multiplicity,
+        expected,
+        wave_cell,
+        radius,
+        extent_allowed,
+    )
     with torch.inference_mode(False):  # kept for all, also for those who differentiate
         moved = [torch.from_numpy(column).to(device, dtype) for column in columns]
     grids: tuple[Grid | None, ...] = (None,) * len(count)
@@ -245,15 +254,15 @@ def half_of_waves(cell: _Array, longest: _Array, *, origin: bool) -> tuple[_Arra
     return np.concatenate([nothing, indices], 1), np.concatenate([nothing[..., 0] + 1, multiplicity], 1)
 
 
-def _widths(charged: Charged) -> tuple[_Array, _Array]:
+def _widths(placed: PlacedSources) -> tuple[_Array, _Array]:
     """Largest width of each system (0 for points), and whether all its widths are the same and fixed."""
-    systems = charged.system.n_systems
-    if charged.widths is None:
+    systems = placed.system.n_systems
+    if placed.widths is None:
         return np.zeros(systems), np.zeros(systems, dtype=bool)
-    widths = charged.widths.detach()
-    if charged.uniform and len(widths):
+    widths = placed.widths.detach()
+    if placed.uniform and len(widths):
         return np.full(systems, float(widths[0])), np.ones(systems, dtype=bool)
     zero = widths.new_zeros(systems)
-    widest = zero.scatter_reduce(0, charged.system.system_index, widths, "amax", include_self=True)
+    widest = zero.scatter_reduce(0, placed.system.system_index, widths, "amax", include_self=True)
     largest = widest.to("cpu", torch.float64).numpy()
-    return largest, np.full(systems, charged.uniform)
+    return largest, np.full(systems, placed.uniform)

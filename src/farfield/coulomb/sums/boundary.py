@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.sources import Charged
+from farfield.coulomb.sources import PlacedSources
 from farfield.errors import InputError
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -19,23 +19,23 @@ NEUTRAL = 1e-4
 """e; cells of a larger total charge have no dipole of their own."""
 
 
-def energy(charged: Charged) -> Tensor:
+def energy(placed: PlacedSources) -> Tensor:
     """``(systems, channels)`` in eV.
 
     Raises:
         InputError: a periodic cell that is not neutral.
     """
-    return 0.5 * strength(charged.system).unsqueeze(1) * dipole(charged).square().sum(-1)
+    return 0.5 * strength(placed.system).unsqueeze(1) * dipole(placed).square().sum(-1)
 
 
-def dipole(charged: Charged) -> Tensor:
+def dipole(placed: PlacedSources) -> Tensor:
     """M ``(systems, channels, 3)`` in e·Å.
 
     Raises:
         InputError: a periodic cell that is not neutral.
     """
-    system = charged.system
-    excess = per_system(charged.charges.detach(), system).abs().amax(1)
+    system = placed.system
+    excess = per_system(placed.charges.detach(), system).abs().amax(1)
     charged_cells = (excess > NEUTRAL) & system.periodic.all(1)
     if charged_cells.any():
         k = int(charged_cells.nonzero()[0])
@@ -43,30 +43,30 @@ def dipole(charged: Charged) -> Tensor:
             f'structure {k} has the total charge {float(excess[k]):.4g} e: with boundary="vacuum" cells must be '
             "neutral, as the dipole of a charged one depends on the origin"
         )
-    moments = charged.charges.unsqueeze(-1) * system.positions.unsqueeze(1)
-    if charged.dipoles is not None:
-        moments = moments + charged.dipoles
+    moments = placed.charges.unsqueeze(-1) * system.positions.unsqueeze(1)
+    if placed.dipoles is not None:
+        moments = moments + placed.dipoles
     return per_system(moments, system)
 
 
-def felt(charged: Charged) -> tuple[Tensor, Tensor, Tensor]:
+def potential_and_field(placed: PlacedSources) -> tuple[Tensor, Tensor, Tensor]:
     """Potential ``(sources, channels)``, V, field ``(…, 3)``, V/Å, and dE/dstrain ``(systems, channels, 3, 3)``, eV."""
-    system, moment = charged.system, dipole(charged)
+    system, moment = placed.system, dipole(placed)
     pull = strength(system)[:, None, None] * moment
     virial = pull.unsqueeze(-1) * moment.unsqueeze(-2)
     half = 0.5 * torch.diagonal(virial, dim1=-2, dim2=-1).sum(-1)
     eye = torch.eye(3, dtype=virial.dtype, device=virial.device)
     field = -pull[system.system_index]
-    return potential(charged, system), field, virial - half[..., None, None] * eye
+    return potential(placed, system), field, virial - half[..., None, None] * eye
 
 
-def potential(charged: Charged, points: System) -> Tensor:
+def potential(placed: PlacedSources, points: System) -> Tensor:
     """At the atoms of ``points``, sorted by system ``(points, channels)``, in V.
 
     Raises:
         InputError: a periodic cell that is not neutral.
     """
-    return _uniform(charged.system, dipole(charged), points)
+    return _uniform(placed.system, dipole(placed), points)
 
 
 def operator(system: System, charges: Tensor) -> Tensor:

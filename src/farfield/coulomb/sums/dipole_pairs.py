@@ -32,9 +32,9 @@ class DipolePairs:
         d = numbers(vector)
         return cls(i, j, d, dipole_pairs.radial((d * d).sum(1), numbers(rate), numbers(split)), blocks)
 
-    def felt(self, vector: Tensor, columns: Tensor) -> Tensor:
+    def potentials(self, vector: Tensor, columns: Tensor) -> Tensor:
         """dE/d(q, μ) ``(atoms, 4, channels)`` of columns (q, μ) alike; differentiable in both."""
-        found: Tensor = _Felt.apply(vector, columns, self)  # type: ignore[no-untyped-call]
+        found: Tensor = _Potentials.apply(vector, columns, self)  # type: ignore[no-untyped-call]
         return found
 
     def run(self, loop: Callable[..., Array], *given: Tensor) -> Tensor:
@@ -42,10 +42,10 @@ class DipolePairs:
         found = loop(self.i.numpy(), self.j.numpy(), self.vector, self.radial, *map(numbers, given))
         return torch.from_numpy(found).to(given[-1].dtype)
 
-    def bends(self, vector: Tensor, along: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    def hessian_vector(self, vector: Tensor, along: Tensor, left: Tensor, right: Tensor) -> Tensor:
         """∂/∂d of along·slopes ``(pairs, 3)``; differentiable where a graph is recorded."""
         if not torch.is_grad_enabled():
-            return self.run(dipole_pairs.bends, along, left, right)
+            return self.run(dipole_pairs.hessian_vector, along, left, right)
         d = vector.view_as(vector) if vector.requires_grad else vector.detach().requires_grad_()
         energy = (left * of_pairs(self.i, self.j, self.blocks(d))(right)).sum()
         (slope,) = torch.autograd.grad(energy, d, create_graph=True)
@@ -53,73 +53,73 @@ class DipolePairs:
         return found
 
 
-class _Felt(torch.autograd.Function):
+class _Potentials(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vector: Tensor, columns: Tensor, pairs: DipolePairs) -> Tensor:
         ctx.pairs = pairs
         ctx.save_for_backward(vector, columns)
-        return pairs.run(dipole_pairs.felt, columns)
+        return pairs.run(dipole_pairs.potentials, columns)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         vector, columns = ctx.saved_tensors
-        to_vector = to_columns = None
+        grad_vector = grad_columns = None
         if ctx.needs_input_grad[0]:
-            to_vector = _Slopes.apply(vector, grad, columns, ctx.pairs)  # type: ignore[no-untyped-call]
+            grad_vector = _PairGradient.apply(vector, grad, columns, ctx.pairs)  # type: ignore[no-untyped-call]
         if ctx.needs_input_grad[1]:
-            to_columns = ctx.pairs.felt(vector, grad)
-        return to_vector, to_columns, None
+            grad_columns = ctx.pairs.potentials(vector, grad)
+        return grad_vector, grad_columns, None
 
 
-class _Slopes(torch.autograd.Function):
+class _PairGradient(torch.autograd.Function):
     """∂/∂d of left·felt(right)."""
 
     @staticmethod
     def forward(ctx: Any, vector: Tensor, left: Tensor, right: Tensor, pairs: DipolePairs) -> Tensor:
         ctx.pairs = pairs
         ctx.save_for_backward(vector, left, right)
-        return pairs.run(dipole_pairs.slopes, left, right)
+        return pairs.run(dipole_pairs.gradient, left, right)
 
     @staticmethod
     def backward(ctx: Any, along: Tensor) -> tuple[Tensor | None, ...]:
         vector, left, right = ctx.saved_tensors
-        to_vector = to_left = to_right = None
+        grad_vector = grad_left = grad_right = None
         if ctx.needs_input_grad[0]:
-            to_vector = ctx.pairs.bends(vector, along, left, right)
+            grad_vector = ctx.pairs.hessian_vector(vector, along, left, right)
         if ctx.needs_input_grad[1]:
-            to_left = _Turned.apply(vector, along, right, ctx.pairs)  # type: ignore[no-untyped-call]
+            grad_left = _AlongVectors.apply(vector, along, right, ctx.pairs)  # type: ignore[no-untyped-call]
         if ctx.needs_input_grad[2]:
-            to_right = _Turned.apply(vector, along, left, ctx.pairs)  # type: ignore[no-untyped-call]
-        return to_vector, to_left, to_right, None
+            grad_right = _AlongVectors.apply(vector, along, left, ctx.pairs)  # type: ignore[no-untyped-call]
+        return grad_vector, grad_left, grad_right, None
 
 
-class _Turned(torch.autograd.Function):
+class _AlongVectors(torch.autograd.Function):
     """The derivative of felt along a change of the vectors."""
 
     @staticmethod
     def forward(ctx: Any, vector: Tensor, along: Tensor, columns: Tensor, pairs: DipolePairs) -> Tensor:
         ctx.pairs = pairs
         ctx.save_for_backward(vector, along, columns)
-        return pairs.run(dipole_pairs.turned, along, columns)
+        return pairs.run(dipole_pairs.along_vectors, along, columns)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         vector, along, columns = ctx.saved_tensors
-        to_vector = to_along = to_columns = None
+        grad_vector = grad_along = grad_columns = None
         if ctx.needs_input_grad[0]:
-            to_vector = ctx.pairs.bends(vector, along, grad, columns)
+            grad_vector = ctx.pairs.hessian_vector(vector, along, grad, columns)
         if ctx.needs_input_grad[1]:
-            to_along = _Slopes.apply(vector, grad, columns, ctx.pairs)  # type: ignore[no-untyped-call]
+            grad_along = _PairGradient.apply(vector, grad, columns, ctx.pairs)  # type: ignore[no-untyped-call]
         if ctx.needs_input_grad[2]:
-            to_columns = _Turned.apply(vector, along, grad, ctx.pairs)  # type: ignore[no-untyped-call]
-        return to_vector, to_along, to_columns, None
+            grad_columns = _AlongVectors.apply(vector, along, grad, ctx.pairs)  # type: ignore[no-untyped-call]
+        return grad_vector, grad_along, grad_columns, None
 
 
 def of_pairs(i: Tensor, j: Tensor, blocks: Tensor) -> Callable[[Tensor], Tensor]:
     """The same map in plain torch, of blocks W ``(pairs, 4, 4)`` of the first source with the second."""
 
-    def felt(columns: Tensor) -> Tensor:
+    def potentials(columns: Tensor) -> Tensor:
         total = torch.zeros_like(columns).index_add(0, i, blocks @ columns.index_select(0, j))
         return total.index_add(0, j, blocks.transpose(1, 2) @ columns.index_select(0, i))
 
-    return felt
+    return potentials

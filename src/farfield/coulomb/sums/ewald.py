@@ -26,54 +26,54 @@ from farfield.coulomb.kernels.numba import wave_matrix
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.box import summed_cell
 from farfield.coulomb.plan.plan import Plan
-from farfield.coulomb.sources import Charged
+from farfield.coulomb.sources import PlacedSources
 from farfield.coulomb.sums import mesh, real_space, reciprocal
-from farfield.coulomb.sums.second_derivatives import Curvature
-from farfield.coulomb.sums.structure_factors import Waves, gather, phases_at, spread, waves_at
+from farfield.coulomb.sums.second_derivatives import SecondDerivatives
+from farfield.coulomb.sums.structure_factors import PlaneWaves, gather, phases_at, spread, waves_at
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
 
-def energy(charged: Charged, plan: Plan) -> Tensor:
+def energy(placed: PlacedSources, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in eV, Gaussian self-energies left out."""
-    asked, near_too = charged.charges.dtype, plan.reach > 0
-    fused = reciprocal.compiled(charged) and not plan.on_mesh
-    alone = fused and not near_too and bool(charged.system.periodic.all())
-    if has_loops(charged.charges) and not alone:
-        charged, plan = charged.double(), plan.double()  # loops count in double: one cast here, or one at each of them
+    asked, has_pairs = placed.charges.dtype, plan.reach > 0
+    fused = reciprocal.compiled(placed) and not plan.on_mesh
+    alone = fused and not has_pairs and bool(placed.system.periodic.all())
+    if has_loops(placed.charges) and not alone:
+        placed, plan = placed.double(), plan.double()  # loops count in double: one cast here, or one at each of them
     if fused:
-        total = reciprocal.energy(charged, plan, _kept_weights(charged.system, plan))
+        total = reciprocal.energy(placed, plan, _kept_weights(placed.system, plan))
     else:
-        total = mesh.energy(charged, plan) if plan.on_mesh else wave_energy(charged, plan)
-        total = total + self_and_background(charged, plan)
-    if near_too:
-        total = total + real_space.energy(charged, plan)
-    if (moments := charged.moments).rank > 0:
-        own = moments.own_energy(plan.splitting[charged.system.system_index])
-        total = total - per_system(own, charged.system)
+        total = mesh.energy(placed, plan) if plan.on_mesh else wave_energy(placed, plan)
+        total = total + self_and_background(placed, plan)
+    if has_pairs:
+        total = total + real_space.energy(placed, plan)
+    if (moments := placed.moments).rank > 0:
+        own = moments.self_energy(plan.splitting[placed.system.system_index])
+        total = total - per_system(own, placed.system)
     return (COULOMB * total).to(asked)
 
 
-def wave_energy(charged: Charged, plan: Plan) -> Tensor:
+def wave_energy(placed: PlacedSources, plan: Plan) -> Tensor:
     """Far half ``(systems, channels)`` in e²/Å, every charge with itself included."""
-    system, padding = charged.system, Padding.of(charged.system)
+    system, padding = placed.system, Padding.of(placed.system)
     phases, waves = plane_waves(system, padding, plan)
-    cosine, sine = structure_factors(charged, plan, padding, (phases, waves))
+    cosine, sine = structure_factors(placed, plan, padding, (phases, waves))
     weight = wave_weights(system, plan)
     return (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
 
 
 def structure_factors(
-    charged: Charged, plan: Plan, padding: Padding, waves: tuple[Tensor, Waves]
+    placed: PlacedSources, plan: Plan, padding: Padding, waves: tuple[Tensor, PlaneWaves]
 ) -> tuple[Tensor, Tensor]:
     """Real and imaginary part ``(systems, waves, channels)`` of Σ (q + ik·μ - k·Q·k) exp(ik·r)."""
-    moments, (phases, here) = charged.moments, waves
+    moments, (phases, here) = placed.moments, waves
     if moments.rank == 0:
         return spread(phases, padding.pad(moments.charges), here)
     channels = moments.charges.shape[1]
     columns = padding.pad(moments.columns()).flatten(2)
     cosine, sine = (x.reshape(*x.shape[:2], -1, channels) for x in spread(phases, columns, here))
-    k = wave_vectors(charged.system, plan).unsqueeze(3)
+    k = wave_vectors(placed.system, plan).unsqueeze(3)
     real = cosine[:, :, 0] - (k * sine[:, :, 1:4]).sum(2)
     imaginary = sine[:, :, 0] + (k * cosine[:, :, 1:4]).sum(2)
     if moments.rank > 1:
@@ -83,9 +83,9 @@ def structure_factors(
     return real, imaginary
 
 
-def wave_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
+def wave_operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
     """Charges ``(sources, channels)`` to the potential of the far half, own included, in e/Å."""
-    system, padding = charged.system, Padding.of(charged.system)
+    system, padding = placed.system, Padding.of(placed.system)
     phases, waves = plane_waves(system, padding, plan)
     weight = 2 * wave_weights(system, plan).unsqueeze(2)
 
@@ -96,54 +96,54 @@ def wave_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
     return potential
 
 
-def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
+def operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
     """Charges ``(sources, channels)`` in e to potentials in V, Gaussian self-energies left out; differentiable.
 
     Pairs and waves are evaluated once, for however many charges follow.
     """
-    system = charged.system
-    distant = mesh.operator(charged, plan) if plan.on_mesh else wave_operator(charged, plan)
+    system = placed.system
+    wave_part = mesh.operator(placed, plan) if plan.on_mesh else wave_operator(placed, plan)
     background = neutralising(system, plan)
     own = (2 / math.sqrt(math.pi) * plan.splitting)[system.system_index].unsqueeze(1)
-    close = real_space.operator(charged, plan) if plan.reach > 0 else None
+    pair_part = real_space.operator(placed, plan) if plan.reach > 0 else None
 
     def potential(charges: Tensor) -> Tensor:
-        total = distant(charges) - own * charges
+        total = wave_part(charges) - own * charges
         total = total - (background * per_system(charges, system))[system.system_index]
-        return COULOMB * (total if close is None else total + close(charges))
+        return COULOMB * (total if pair_part is None else total + pair_part(charges))
 
     return potential
 
 
-def matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
+def matrix(placed: PlacedSources, plan: Plan, padding: Padding) -> Tensor:
     """d²E/dqdq ``(systems, longest, longest)`` in V/e, Gaussian self-energies left out; zero where padded."""
-    if real_space.fixed(charged):
-        return _fixed_matrix(charged, plan, padding)
-    system = charged.system
-    block = real_space.matrix(charged, plan, padding)
+    if real_space.fixed(placed):
+        return _fixed_matrix(placed, plan, padding)
+    system = placed.system
+    block = real_space.matrix(placed, plan, padding)
     phases, waves = plane_waves(system, padding, plan)
     mask = padding.mask().to(block.dtype)
     units = torch.diag_embed(mask)
     weight = 2 * wave_weights(system, plan).unsqueeze(2)
     if phases.requires_grad:
         cosine, sine = spread(phases, units, waves)
-        distant = gather(phases, weight * cosine, weight * sine, waves)
+        wave_part = gather(phases, weight * cosine, weight * sine, waves)
     else:  # half the work where no graph is asked for
-        distant = waves.products(weight)
-    block = block + mask.unsqueeze(1) * mask.unsqueeze(2) * distant
+        wave_part = waves.products(weight)
+    block = block + mask.unsqueeze(1) * mask.unsqueeze(2) * wave_part
     block = block - neutralising(system, plan).unsqueeze(2) * mask.unsqueeze(1) * mask.unsqueeze(2)
     return COULOMB * (block - units * (2 / math.sqrt(math.pi)) * plan.splitting[:, None, None])
 
 
-def _fixed_matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
+def _fixed_matrix(placed: PlacedSources, plan: Plan, padding: Padding) -> Tensor:
     """The same by compiled loops, without a graph."""
-    asked, charged, plan = charged.charges.dtype, charged.double(), plan.double()
+    asked, placed, plan = placed.charges.dtype, placed.double(), plan.double()
     with torch.no_grad():
-        system = charged.system
+        system = placed.system
         weights = 2 * COULOMB * _kept_weights(system, plan)
-        phases = phases_at(system, padding, summed_cell(system, plan.box))
+        phases = phases_at(system, padding, summed_cell(system, plan.wave_cell))
         block = wave_matrix.products(numbers(phases), plan.rows, numbers(weights))
-        real_space.add_matrix(charged, plan, padding, block)
+        real_space.add_matrix(placed, plan, padding, block)
         found = torch.from_numpy(block)
         if not padding.even:
             mask = padding.mask().to(found.dtype)
@@ -153,20 +153,20 @@ def _fixed_matrix(charged: Charged, plan: Plan, padding: Padding) -> Tensor:
     return found.to(asked)
 
 
-def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, Waves]:
+def plane_waves(system: System, padding: Padding, plan: Plan) -> tuple[Tensor, PlaneWaves]:
     """Phases ``(systems, longest, 3)``, differentiable in positions and cell, and the waves of the plan there."""
-    return waves_at(system, padding, summed_cell(system, plan.box), plan.indices)
+    return waves_at(system, padding, summed_cell(system, plan.wave_cell), plan.indices)
 
 
 def wave_vectors(system: System, plan: Plan) -> Tensor:
     """Wave vectors k ``(systems, waves, 3)`` in 1/Å, differentiable in the cell."""
-    reciprocal: Tensor = 2 * math.pi * torch.linalg.inv(summed_cell(system, plan.box)).transpose(1, 2)
+    reciprocal: Tensor = 2 * math.pi * torch.linalg.inv(summed_cell(system, plan.wave_cell)).transpose(1, 2)
     return plan.indices @ reciprocal
 
 
 def wave_weights(system: System, plan: Plan) -> Tensor:
     """Weights of |S_k|²: multiplicity · (2π/V) exp(-k²/4α²)/k² in 3D ``(systems, waves)``, in 1/Å."""
-    cell = summed_cell(system, plan.box)
+    cell = summed_cell(system, plan.wave_cell)
     form, squared = truncated_kernel.kernel(plan.indices, cell, system.periodic, plan.radius)
     volume: Tensor = torch.linalg.det(cell).abs().unsqueeze(1)
     decay = torch.exp(-squared / (4 * plan.splitting.square()).unsqueeze(1))
@@ -179,12 +179,12 @@ def weights_with_origin(system: System, plan: Plan) -> Tensor:
     return torch.cat([-0.5 * neutralising(exact, plan), wave_weights(exact, plan)], 1)
 
 
-def curvature(charged: Charged, plan: Plan, own: Tensor | None) -> Curvature | None:
+def curvature(placed: PlacedSources, plan: Plan, own: Tensor | None) -> SecondDerivatives | None:
     """Derivatives by charges and positions at fixed cells, where all sums are compiled ones over pairs and waves."""
-    if not real_space.fixed(charged, only_cell=True) or plan.on_mesh:
+    if not real_space.fixed(placed, only_cell=True) or plan.on_mesh:
         return None
-    charged, plan = charged.double(), plan.double()
-    return Curvature(charged, plan, _kept_weights(charged.system, plan), own)
+    placed, plan = placed.double(), plan.double()
+    return SecondDerivatives(placed, plan, _kept_weights(placed.system, plan), own)
 
 
 def _kept_weights(system: System, plan: Plan) -> Tensor:
@@ -211,9 +211,9 @@ def neutralising(system: System, plan: Plan) -> Tensor:
     return math.pi / (system.volume() * plan.splitting.square()).unsqueeze(1)
 
 
-def self_and_background(charged: Charged, plan: Plan) -> Tensor:
+def self_and_background(placed: PlacedSources, plan: Plan) -> Tensor:
     """The two terms without pairs ``(systems, channels)``, in e²/Å."""
-    system, alpha = charged.system, plan.splitting.unsqueeze(1)
-    squares = per_system(charged.charges.square(), system)
-    total = per_system(charged.charges, system)
+    system, alpha = placed.system, plan.splitting.unsqueeze(1)
+    squares = per_system(placed.charges.square(), system)
+    total = per_system(placed.charges, system)
     return -alpha / math.sqrt(math.pi) * squares - 0.5 * neutralising(system, plan) * total.square()

@@ -17,7 +17,7 @@ from farfield.coulomb.kernels.numba import spectrum as sums
 from farfield.coulomb.plan.box import summed_cell
 from farfield.coulomb.plan.mesh_error import Covered, Grid, Influence, influence, wave_numbers
 from farfield.coulomb.plan.plan import Plan
-from farfield.coulomb.sources import Charged
+from farfield.coulomb.sources import PlacedSources
 from farfield.coulomb.sums.splines import CHARGES, CURVATURES, SLOPES, gather, spread
 from farfield.system import System
 
@@ -27,46 +27,46 @@ LEAST = 1 << 17
 """Points of a mesh that are worth a thread."""
 
 
-def energy(charged: Charged, plan: Plan) -> Tensor:
+def energy(placed: PlacedSources, plan: Plan) -> Tensor:
     """Energy ``(systems, channels)`` in e²/Å, every charge with itself included."""
     found = []
-    for _, rows, grid, cell, form in _meshes(charged.system, plan):
-        mesh = _spread(charged, cell, rows, grid)
-        found.append(_Energy.apply(mesh, form.weight))  # type: ignore[no-untyped-call]
+    for _, rows, grid, cell, form in _meshes(placed.system, plan):
+        mesh = _spread(placed, cell, rows, grid)
+        found.append(_MeshEnergy.apply(mesh, form.weight))  # type: ignore[no-untyped-call]
     return torch.stack(found)
 
 
-def response(charged: Charged, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
+def potential_and_field(placed: PlacedSources, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     """Potential ``(sources, channels)``, field ``(…, 3)`` and dE/dstrain ``(systems, channels, 3, 3)``; no graph."""
-    system = charged.system
+    system = placed.system
     potentials, fields, virials = [], [], []
     for _, rows, grid, cell, form in _meshes(system, plan):
-        spectrum = _forward(_spread(charged, cell, rows, grid))
+        spectrum = _forward(_spread(placed, cell, rows, grid))
         inverse = torch.linalg.inv(cell)
         virials.append(multiply(spectrum, form, grid, 2 * torch.pi * inverse.T))
         mesh = _back(spectrum, grid.shape[2])
-        felt = gather(system.positions[rows] @ inverse, mesh, (*CHARGES, *SLOPES), spline=grid.spline)
-        potentials.append(felt[:, 0])
-        slopes = felt[:, 1:].transpose(1, 2)
+        gathered = gather(system.positions[rows] @ inverse, mesh, (*CHARGES, *SLOPES), spline=grid.spline)
+        potentials.append(gathered[:, 0])
+        slopes = gathered[:, 1:].transpose(1, 2)
         fields.append((slopes.reshape(-1, 3) @ -inverse.T).reshape(slopes.shape))
     return torch.cat(potentials), torch.cat(fields), torch.stack(virials)
 
 
-def potential(charged: Charged, plan: Plan, points: System) -> Tensor:
+def potential(placed: PlacedSources, plan: Plan, points: System) -> Tensor:
     """Potential ``(points, channels)`` in e/Å of smeared sources anywhere; differentiable."""
     values = []
     ends = torch.cumsum(points.atoms_per_system, 0).tolist()
-    for k, rows, grid, cell, form in _meshes(charged.system, plan):
-        mesh = _filtered(_spread(charged, cell, rows, grid), form.weight)
+    for k, rows, grid, cell, form in _meshes(placed.system, plan):
+        mesh = _filtered(_spread(placed, cell, rows, grid), form.weight)
         here = points.positions[ends[k] - int(points.atoms_per_system[k]) : ends[k]]
         fractional = here @ torch.linalg.inv(cell)
         values.append(gather(fractional, mesh, CHARGES, spline=grid.spline)[:, 0])
     return torch.cat(values)
 
 
-def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
+def operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
     """Charges ``(sources, channels)`` to potentials in e/Å, own included; differentiable."""
-    system = charged.system
+    system = placed.system
     ready = [
         (rows, grid, system.positions[rows] @ torch.linalg.inv(cell), form)
         for _, rows, grid, cell, form in _meshes(system, plan)
@@ -76,16 +76,16 @@ def operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
         values = []
         for rows, grid, fractional, form in ready:
             mesh = spread(fractional, charges[rows].unsqueeze(1), CHARGES, shape=grid.shape, spline=grid.spline)
-            felt = gather(fractional, _filtered(mesh, form.weight), CHARGES, spline=grid.spline)
-            values.append(felt[:, 0])
+            gathered = gather(fractional, _filtered(mesh, form.weight), CHARGES, spline=grid.spline)
+            values.append(gathered[:, 0])
         return torch.cat(values)
 
     return apply
 
 
-def dipole_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
+def dipole_operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
     """(q, μ) ``(sources, 4, channels)`` to dE/d(q, μ) in e/Å and e/Å², own included; differentiable."""
-    system, orders = charged.system, (*CHARGES, *SLOPES)
+    system, orders = placed.system, (*CHARGES, *SLOPES)
     ready = [(rows, grid, torch.linalg.inv(cell), form) for _, rows, grid, cell, form in _meshes(system, plan)]
 
     def apply(columns: Tensor) -> Tensor:
@@ -94,8 +94,8 @@ def dipole_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
             fractional, here = system.positions[rows] @ inverse, columns[rows]
             moments = torch.cat([here[:, :1], inverse.T @ here[:, 1:]], 1)
             mesh = spread(fractional, moments, orders, shape=grid.shape, spline=grid.spline)
-            felt = gather(fractional, _filtered(mesh, form.weight), orders, spline=grid.spline)
-            values.append(torch.cat([felt[:, :1], inverse @ felt[:, 1:]], 1))
+            gathered = gather(fractional, _filtered(mesh, form.weight), orders, spline=grid.spline)
+            values.append(torch.cat([gathered[:, :1], inverse @ gathered[:, 1:]], 1))
         return torch.cat(values)
 
     return apply
@@ -103,23 +103,23 @@ def dipole_operator(charged: Charged, plan: Plan) -> Callable[[Tensor], Tensor]:
 
 def _meshes(system: System, plan: Plan) -> Iterator[tuple[int, slice, Grid, Tensor, Influence]]:
     """Number, rows, mesh, the cell ``(3, 3)`` it runs along and influence of each system."""
-    last, cells = 0, summed_cell(system, plan.box)
+    last, cells = 0, summed_cell(system, plan.wave_cell)
     for k, (count, grid) in enumerate(zip(system.atoms_per_system.tolist(), plan.grids)):
         assert grid is not None
         cell = grid.along(cells[k])
-        space = Covered(cell, system.periodic[k], plan.radius[k])
-        yield k, slice(last, last + count), grid, cell, influence(space, plan.splitting[k], grid)
+        box = Covered(cell, system.periodic[k], plan.radius[k])
+        yield k, slice(last, last + count), grid, cell, influence(box, plan.splitting[k], grid)
         last += count
 
 
-def _spread(charged: Charged, cell: Tensor, rows: slice, grid: Grid) -> Tensor:
+def _spread(placed: PlacedSources, cell: Tensor, rows: slice, grid: Grid) -> Tensor:
     inverse = torch.linalg.inv(cell)
-    fractional = charged.system.positions[rows] @ inverse
-    if charged.moments.rank == 0:
-        moments = charged.charges[rows].unsqueeze(1)
+    fractional = placed.system.positions[rows] @ inverse
+    if placed.moments.rank == 0:
+        moments = placed.charges[rows].unsqueeze(1)
         return spread(fractional, moments, CHARGES, shape=grid.shape, spline=grid.spline)
     orders = (*CHARGES, *SLOPES, *CURVATURES)
-    moments = charged.moments.columns(inverse, rows)
+    moments = placed.moments.columns(inverse, rows)
     return spread(fractional, moments, orders[: moments.shape[1]], shape=grid.shape, spline=grid.spline)
 
 
@@ -239,11 +239,11 @@ class _Filter(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         mesh, weight = ctx.saved_tensors
-        to_mesh = _filtered(grad, weight) if ctx.needs_input_grad[0] else None
-        return to_mesh, _slope(grad, mesh) if ctx.needs_input_grad[1] else None
+        grad_mesh = _filtered(grad, weight) if ctx.needs_input_grad[0] else None
+        return grad_mesh, _slope(grad, mesh) if ctx.needs_input_grad[1] else None
 
 
-class _Energy(torch.autograd.Function):
+class _MeshEnergy(torch.autograd.Function):
     """½ Σ mesh · filtered(mesh) ``(channels,)``; what was filtered for the energy is its gradient."""
 
     @staticmethod
@@ -259,5 +259,5 @@ class _Energy(torch.autograd.Function):
         if torch.is_grad_enabled():
             filtered = _filtered(mesh, weight)
         scale = grad[:, None, None, None]
-        to_mesh = scale * filtered if ctx.needs_input_grad[0] else None
-        return to_mesh, 0.5 * _slope(scale * mesh, mesh) if ctx.needs_input_grad[1] else None
+        grad_mesh = scale * filtered if ctx.needs_input_grad[0] else None
+        return grad_mesh, 0.5 * _slope(scale * mesh, mesh) if ctx.needs_input_grad[1] else None

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from farfield.coulomb.functions.radial import bare_orders, pair_rate, smeared_orders
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.plan.box import space_of
-from farfield.coulomb.sources import Charged
+from farfield.coulomb.plan.box import box_of
+from farfield.coulomb.sources import PlacedSources
 from farfield.errors import InputError
 from farfield.geometry.neighbors import CLOSEST, find_neighbors
 from farfield.system import System
@@ -40,17 +40,17 @@ class HalfPairs:
     squared: Tensor  # (pairs,), Å²
 
 
-def pair_list(charged: Charged, reach: float) -> PairList:
+def pair_list(placed: PlacedSources, reach: float) -> PairList:
     """Attached neighbours if they reach far enough, a search of its own otherwise."""
-    known = charged.system.neighbors
+    known = placed.system.neighbors
     if known is None or known.cutoff < reach:
-        found = find_neighbors(charged.system, reach, half=True, may_touch=True)
+        found = find_neighbors(placed.system, reach, half=True, may_touch=True)
         return PairList(found.i, found.j, found.shift, reach, twice=False)
     return PairList(known.i, known.j, known.shift, known.cutoff + known.skin, twice=not known.half)
 
 
 def half_pairs(
-    charged: Charged,
+    placed: PlacedSources,
     cutoff: Tensor,  # (systems,), Å
 ) -> HalfPairs:
     """Pairs closer than each system's cutoff.
@@ -58,35 +58,35 @@ def half_pairs(
     Raises:
         InputError: two atoms, or two point charges, on top of each other.
     """
-    system, reach = charged.system, float(cutoff.max())
-    listed = pair_list(charged, reach)
+    system, reach = placed.system, float(cutoff.max())
+    listed = pair_list(placed, reach)
     found = _each_once(listed) if listed.twice else listed
     if found.reach > reach or not bool((cutoff == reach).all()):
         near = _vectors(system, found, detached=True).square().sum(-1) < cutoff.square()[system.system_index[found.i]]
         found = PairList(found.i[near], found.j[near], found.shift[near], reach, twice=False)
     vector = _vectors(system, found)
     squared = torch.linalg.vecdot(vector, vector)
-    refuse_coincident(charged, squared.detach(), found.i, found.j)
+    refuse_coincident(placed, squared.detach(), found.i, found.j)
     return HalfPairs(found.i, found.j, vector, squared)
 
 
-def refuse_coincident(charged: Charged, squared: Tensor, i: Tensor, j: Tensor) -> None:
+def refuse_coincident(placed: PlacedSources, squared: Tensor, i: Tensor, j: Tensor) -> None:
     """Raise if a pair of atoms or of point charges is closer than two of them can be."""
     if not len(squared) or float(squared.min()) >= CLOSEST**2:
         return
     close = squared < CLOSEST**2
-    if not charged.atoms and charged.widths is not None:
-        close &= (charged.widths[i] == 0) & (charged.widths[j] == 0)
+    if not placed.atoms and placed.widths is not None:
+        close &= (placed.widths[i] == 0) & (placed.widths[j] == 0)
     if close.any():
         pair = int(close.nonzero()[0])
-        what = "atoms" if charged.atoms else "point charges"
+        what = "atoms" if placed.atoms else "point charges"
         distance = float(squared[pair]) ** 0.5
         raise InputError(f"{what} {int(i[pair])} and {int(j[pair])} of the batch are {distance:.1e} Å apart")
 
 
 def cross_pairs(points: System, sources: System, cutoff: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Points (i) and sources (j) closer than each system's cutoff, and the lattice vectors to add to j."""
-    frame, periodic = space_of(sources).frame, sources.periodic.cpu().numpy()
+    frame, periodic = box_of(sources).frame, sources.periodic.cpu().numpy()
     empty = np.zeros(0, dtype=np.int64)
     found = [(empty, empty, np.zeros((0, 3)))]
     for k in range(points.n_systems):
@@ -168,11 +168,11 @@ def all_pairs(padding: Padding) -> tuple[Tensor, Tensor]:
     return rows[system * padding.longest + first], rows[system * padding.longest + second]
 
 
-def bare_kernels(charged: Charged, squared: Tensor, i: Tensor, j: Tensor) -> list[Tensor]:
+def bare_kernels(placed: PlacedSources, squared: Tensor, i: Tensor, j: Tensor) -> list[Tensor]:
     """B_0, B_1, … of pairs in open space, each ``(pairs,)``, as many as their moments need."""
-    highest = 2 * charged.moments.rank
-    if charged.widths is None:
+    highest = 2 * placed.moments.rank
+    if placed.widths is None:
         return bare_orders(squared, highest)
-    variance = charged.widths.square()
+    variance = placed.widths.square()
     rate = pair_rate(variance.index_select(0, i), variance.index_select(0, j))
     return smeared_orders(squared, rate, highest)

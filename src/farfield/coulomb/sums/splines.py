@@ -150,9 +150,9 @@ def _raised(orders: Orders) -> list[tuple[int, int, int]]:
 
 
 @lru_cache(maxsize=64)
-def _terms(orders: tuple[int, ...]) -> mesh_sums.Terms:
+def _terms(orders: tuple[int, ...]) -> mesh_sums.SplineTerms:
     triples = np.array(_triples(orders), dtype=np.int64)
-    return mesh_sums.Terms(triples, int(triples.sum(1).max()), orders == (*_flat(CHARGES), *_flat(SLOPES)))
+    return mesh_sums.SplineTerms(triples, int(triples.sum(1).max()), orders == (*_flat(CHARGES), *_flat(SLOPES)))
 
 
 @lru_cache(maxsize=64)
@@ -184,8 +184,8 @@ _gather = torch.library.custom_op("farfield::gather", _gather_values, mutates_ar
 @_spread.register_fake
 def _(fractional: Tensor, moments: Tensor, orders: list[int], shape: list[int], spline: int) -> Tensor:  # noqa: ARG001
     as_summed = has_loops(fractional) and moments.dtype == torch.float64
-    room = mesh_sums.overhang(spline) if as_summed else 0
-    return moments.new_empty(moments.shape[2], *shape[:2], shape[2] + room)[..., : shape[2]]
+    overhang = mesh_sums.overhang(spline) if as_summed else 0
+    return moments.new_empty(moments.shape[2], *shape[:2], shape[2] + overhang)[..., : shape[2]]
 
 
 @_gather.register_fake
@@ -201,26 +201,26 @@ def _by_axis(slopes: Tensor) -> Tensor:
 def _spread_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     fractional, moments = ctx.saved_tensors
     orders, spline = ctx.orders, ctx.spline
-    to_fractional = to_moments = None
+    grad_fractional = grad_moments = None
     if ctx.needs_input_grad[0]:
         found = gather(fractional, grad, [*orders, *_raised(orders)], spline=spline)
-        to_moments, slopes = found[:, : len(orders)], found[:, len(orders) :]
-        to_fractional = (_by_axis(slopes) * moments.unsqueeze(2)).sum((1, 3))
+        grad_moments, slopes = found[:, : len(orders)], found[:, len(orders) :]
+        grad_fractional = (_by_axis(slopes) * moments.unsqueeze(2)).sum((1, 3))
     elif ctx.needs_input_grad[1]:
-        to_moments = gather(fractional, grad, orders, spline=spline)
-    return to_fractional, to_moments, None, None, None
+        grad_moments = gather(fractional, grad, orders, spline=spline)
+    return grad_fractional, grad_moments, None, None, None
 
 
 def _gather_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     fractional, mesh = ctx.saved_tensors
     orders, spline = ctx.orders, ctx.spline
-    to_fractional = to_mesh = None
+    grad_fractional = grad_mesh = None
     if ctx.needs_input_grad[0]:
         slopes = gather(fractional, mesh, _raised(orders), spline=spline)
-        to_fractional = (_by_axis(slopes) * grad.unsqueeze(2)).sum((1, 3))
+        grad_fractional = (_by_axis(slopes) * grad.unsqueeze(2)).sum((1, 3))
     if ctx.needs_input_grad[1]:
-        to_mesh = spread(fractional, grad, orders, shape=mesh.shape[1:], spline=spline)
-    return to_fractional, to_mesh, None, None
+        grad_mesh = spread(fractional, grad, orders, shape=mesh.shape[1:], spline=spline)
+    return grad_fractional, grad_mesh, None, None
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001

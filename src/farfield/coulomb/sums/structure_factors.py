@@ -23,7 +23,7 @@ BLOCK = 1 << 24
 """Entries of cos(n·x) at once where they are written out; larger sums go block by block."""
 
 
-class Waves:
+class PlaneWaves:
     """cos(n·x) and sin(n·x) of a padded batch; x ``(systems, sources, 3)``, n ``(systems, waves, 3)``."""
 
     def __init__(self, phases: Tensor, indices: Tensor) -> None:
@@ -47,9 +47,11 @@ class Waves:
             return torch.from_numpy(values).to(cosine.dtype)
         return self.gather_reference(cosine, sine)
 
-    def felt(self, vectors: Array, weight: Array, columns: Tensor) -> Tensor:
+    def potentials(self, vectors: Array, weight: Array, columns: Tensor) -> Tensor:
         """What charges and dipoles ``(systems, sources, 4 · channels)`` feel of one another; compiled, no graph."""
-        return torch.from_numpy(wave_sums.felt(self._x, self._rows, vectors, weight, numbers(columns))).to(columns)
+        return torch.from_numpy(wave_sums.potentials(self._x, self._rows, vectors, weight, numbers(columns))).to(
+            columns
+        )
 
     def products(self, weight: Tensor) -> Tensor:
         """Σ_k w_k cos(n_k·(x_i - x_j)) ``(systems, sources, sources)`` of weights ``(systems, waves, 1)``."""
@@ -88,19 +90,19 @@ class Waves:
                 yield some, angle.cos(), angle.sin()
 
 
-def spread(phases: Tensor, moments: Tensor, waves: Waves) -> tuple[Tensor, Tensor]:
+def spread(phases: Tensor, moments: Tensor, waves: PlaneWaves) -> tuple[Tensor, Tensor]:
     """Structure factors ``(systems, waves, columns)``; differentiable in phases and moments."""
     out: tuple[Tensor, Tensor] = _Spread.apply(phases, moments, waves)  # type: ignore[no-untyped-call]
     return out
 
 
-def gather(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves) -> Tensor:
+def gather(phases: Tensor, cosine: Tensor, sine: Tensor, waves: PlaneWaves) -> Tensor:
     """Sum of waves at the sources ``(systems, sources, columns)``; differentiable in phases and amplitudes."""
     out: Tensor = _Gather.apply(phases, cosine, sine, waves)  # type: ignore[no-untyped-call]
     return out
 
 
-def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves) -> tuple[Tensor, Tensor]:
+def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: PlaneWaves) -> tuple[Tensor, Tensor]:
     """``gather``, and its derivative by the phases ``(systems, sources, columns, 3)``."""
     n = waves.indices.unsqueeze(2)  # (systems, waves, 1, 3)
     columns = cosine.shape[2]
@@ -109,10 +111,10 @@ def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves
     return both[..., :columns], both[..., columns:].reshape(*both.shape[:2], columns, 3)
 
 
-def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, Waves]:
+def waves_at(system: System, padding: Padding, cell: Tensor, indices: Tensor) -> tuple[Tensor, PlaneWaves]:
     """Phases ``(systems, longest, 3)``, differentiable in positions and cell ``(systems, 3, 3)``, and the waves."""
     phases = phases_at(system, padding, cell)
-    return phases, Waves(phases, indices)
+    return phases, PlaneWaves(phases, indices)
 
 
 def phases_at(system: System, padding: Padding, cell: Tensor) -> Tensor:
@@ -124,7 +126,7 @@ def phases_at(system: System, padding: Padding, cell: Tensor) -> Tensor:
 
 class _Spread(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, phases: Tensor, moments: Tensor, waves: Waves) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, phases: Tensor, moments: Tensor, waves: PlaneWaves) -> tuple[Tensor, Tensor]:
         ctx.waves = waves
         ctx.save_for_backward(phases, moments)
         return waves.spread(moments)
@@ -132,18 +134,18 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, cosine: Tensor, sine: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         phases, moments = ctx.saved_tensors
-        to_phases = to_moments = None
+        grad_phases = grad_moments = None
         if ctx.needs_input_grad[0]:
-            to_moments, slope = gather_with_slope(phases, cosine, sine, ctx.waves)
-            to_phases = (moments.unsqueeze(-1) * slope).sum(2)
+            grad_moments, slope = gather_with_slope(phases, cosine, sine, ctx.waves)
+            grad_phases = (moments.unsqueeze(-1) * slope).sum(2)
         elif ctx.needs_input_grad[1]:
-            to_moments = gather(phases, cosine, sine, ctx.waves)
-        return to_phases, to_moments, None
+            grad_moments = gather(phases, cosine, sine, ctx.waves)
+        return grad_phases, grad_moments, None
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, phases: Tensor, cosine: Tensor, sine: Tensor, waves: Waves) -> Tensor:
+    def forward(ctx: Any, phases: Tensor, cosine: Tensor, sine: Tensor, waves: PlaneWaves) -> Tensor:
         ctx.waves = waves
         ctx.save_for_backward(phases, cosine, sine)
         return waves.gather(cosine, sine)
@@ -151,10 +153,10 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         phases, cosine, sine = ctx.saved_tensors
-        to_phases = to_cosine = to_sine = None
+        grad_phases = grad_cosine = grad_sine = None
         if ctx.needs_input_grad[0]:
             _, slope = gather_with_slope(phases, cosine, sine, ctx.waves)
-            to_phases = (grad.unsqueeze(-1) * slope).sum(2)
+            grad_phases = (grad.unsqueeze(-1) * slope).sum(2)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            to_cosine, to_sine = spread(phases, grad, ctx.waves)
-        return to_phases, to_cosine, to_sine, None
+            grad_cosine, grad_sine = spread(phases, grad, ctx.waves)
+        return grad_phases, grad_cosine, grad_sine, None

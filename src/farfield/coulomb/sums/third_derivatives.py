@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def bends(
+def hessian_vector(
     energy: Callable[..., Tensor],  # of the inputs, (systems, channels)
     weight: Tensor,  # (systems, channels), of each energy
     inputs: Sequence[Tensor],
@@ -19,8 +19,8 @@ def bends(
     another, so that each gets a node of its own here.
     """
     known = [x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in (weight, *inputs)]
-    slopes = torch.autograd.grad((known[0] * energy(*known[1:])).sum(), known[1:], create_graph=True)
-    steepness = torch.stack([(slope * v).sum() for slope, v in zip(slopes, along)]).sum()
+    gradient = torch.autograd.grad((known[0] * energy(*known[1:])).sum(), known[1:], create_graph=True)
+    directional_derivative = torch.stack([(slope * v).sum() for slope, v in zip(gradient, along)]).sum()
     asked = [x for x, wanted in zip(known, needed) if wanted]
-    found = iter(torch.autograd.grad(steepness, asked, create_graph=True, allow_unused=True))
+    found = iter(torch.autograd.grad(directional_derivative, asked, create_graph=True, allow_unused=True))
     return [next(found) if wanted else None for wanted in needed]

@@ -23,7 +23,7 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicEnergy
 from farfield.conditions import under
 from farfield.coulomb import Coulomb
-from farfield.coulomb.coulomb import own_hardness
+from farfield.coulomb.coulomb import gaussian_self_hardness
 from farfield.coulomb.plan.plan import Plan
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
@@ -100,10 +100,10 @@ class Scf(Paradigm):
                 without = replace(exact, external_field=None)
                 alone = self_consistent(without, response, widths, self.coulomb, plan, self.how)
                 electrostatic = electrostatic - alone.energy
-            own = 0.5 * (response.own * torch.cat([alone.charges.unsqueeze(1), alone.dipoles], 1).square()).sum(1)
+            own = 0.5 * (response.self_term * torch.cat([alone.charges.unsqueeze(1), alone.dipoles], 1).square()).sum(1)
             added = alone.coulomb - per_system(own, exact)
             electrostatic = added if external is None else electrostatic + added
-            features = self._with_density(features, response.of_others(alone.felt), alone)
+            features = self._with_density(features, response.of_others(alone.potentials), alone)
         asked = per_system(response.charge, exact)
         residual = system.charge - asked
         if system.fermi_level is not None:
@@ -156,5 +156,5 @@ class Scf(Paradigm):
 
 def _own(widths: Tensor) -> Tensor:
     """d²E/dq² and d²E/dμ² of Gaussians with themselves ``(atoms, 4)``, V/e and V/(e·Å²)."""
-    hardness = own_hardness(widths)
+    hardness = gaussian_self_hardness(widths)
     return torch.cat([hardness.unsqueeze(1), (hardness / (6 * widths.square())).unsqueeze(1).expand(-1, 3)], 1)

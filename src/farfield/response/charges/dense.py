@@ -10,9 +10,9 @@ from torch import Tensor
 
 from farfield.coulomb.coulomb import plus_diagonal
 from farfield.coulomb.padding import Padding
-from farfield.response.charges.functional import ChargeForm
-from farfield.response.charges.groups import Conserved
-from farfield.response.charges.messages import refuse
+from farfield.response.charges.functional import ChargeFunctional
+from farfield.response.charges.groups import ChargeGroups
+from farfield.response.charges.messages import refuse_no_minimum
 
 
 class DenseInverse:
@@ -22,36 +22,40 @@ class DenseInverse:
         InputError: a system without a minimum.
     """
 
-    def __init__(self, form: ChargeForm, conserved: Conserved) -> None:
-        """``conserved`` says which totals are fixed."""
-        self.padding = padding = Padding.of(form.system)
+    def __init__(self, functional: ChargeFunctional, groups: ChargeGroups) -> None:
+        """Factor the matrix; ``groups`` says which totals are fixed."""
+        self.padding = padding = Padding.of(functional.system)
         with torch.no_grad():
-            matrix, mask = form.coulomb.padded_matrix(form.system, form.widths, plan=form.plan)
-            self.block = matrix = plus_diagonal(matrix, padding.pad(form.hardness.detach()))
-            self.held = padding.pad(conserved.held_atoms.to(matrix.dtype))
-            self.first, free = _first(conserved, padding, mask)
+            matrix, mask = functional.coulomb.padded_matrix(functional.system, functional.widths, plan=functional.plan)
+            self.block = matrix = plus_diagonal(matrix, padding.pad(functional.hardness.detach()))
+            self.held = padding.pad(groups.held_atoms.to(matrix.dtype))
+            self.first, free = _first(groups, padding, mask)
             self.free = free.to(matrix.dtype)
-            self.factor = self._factor(self._reduced(), form)
+            self.factor = self._factor(self._reduced(), functional)
 
     def matrix(self, charges: Tensor) -> Tensor:
-        """M·charges ``(atoms,)`` in V, without a graph."""
+        """Evaluate M·charges ``(atoms,)`` in V, without a graph."""
         return self.padding.unpad((self.block @ self.padding.pad(charges)[..., None])[..., 0])
 
+    def to_tolerance(self, potential: Tensor) -> Tensor:
+        """Invert to rounding, whatever the tolerance."""
+        return self(potential)
+
     def __call__(self, potential: Tensor) -> Tensor:
-        """Symmetric: its own adjoint."""
+        """Invert; symmetric, hence its own adjoint."""
         block = self.padding.pad(potential)
         return self.back(torch.cholesky_solve(self.forward(block)[..., None], self.factor)[..., 0])
 
     def along(self, potential: Tensor) -> Tensor:
-        """Less what moves no charge: that of the first atom of those that share a total."""
+        """Take off what moves no charge: the potential of the first atom of those that share a total."""
         return self.padding.unpad(self.forward(self.padding.pad(potential)))
 
     def forward(self, block: Tensor) -> Tensor:
-        """Potentials towards each free charge, at the expense of the first that shares its total; padded."""
+        """Project potentials on each free charge, at the expense of the first that shares its total; padded."""
         return (block - self.held * block.gather(1, self.first)) * self.free
 
     def back(self, block: Tensor) -> Tensor:
-        """Charges ``(atoms,)`` from the free ones, padded."""
+        """Complete charges ``(atoms,)`` from the free ones, padded."""
         block = block * self.free
         return self.padding.unpad(block.scatter_add(1, self.first, -self.held * block))
 
@@ -71,7 +75,7 @@ class DenseInverse:
             return matrix.narrow(dim, 0, 1)
         return matrix.gather(dim, self.first.unsqueeze(3 - dim).expand_as(matrix))
 
-    def _factor(self, reduced: Tensor, form: ChargeForm) -> Tensor:
+    def _factor(self, reduced: Tensor, functional: ChargeFunctional) -> Tensor:
         factor: Tensor
         factor, failed = torch.linalg.cholesky_ex(reduced)
         pivots = factor.diagonal(dim1=1, dim2=2).square().amin(1)
@@ -83,15 +87,15 @@ class DenseInverse:
             k = int(wrong.nonzero()[0])
             lowest = torch.zeros_like(reduced[:, 0])
             lowest[k] = torch.linalg.eigh(reduced[k])[1][:, 0]
-            refuse(form.system, k, self.back(lowest)[form.system.system_index == k])
+            refuse_no_minimum(functional.system, k, self.back(lowest)[functional.system.system_index == k])
         return factor
 
 
-def _first(conserved: Conserved, padding: Padding, mask: Tensor) -> tuple[Tensor, Tensor]:
+def _first(groups: ChargeGroups, padding: Padding, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Where in its row the first atom stands that shares an atom's total, and which charges are free; padded."""
-    group, slots = conserved.group, padding.slots
-    first = torch.full((len(conserved.total),), len(mask) * padding.longest, device=slots.device)
+    group, slots = groups.group, padding.slots
+    first = torch.full((len(groups.total),), len(mask) * padding.longest, device=slots.device)
     first = first.scatter_reduce(0, group, slots, "amin")[group]
     free = mask.clone()
-    free.view(-1)[slots] = ~conserved.held_atoms | (first != slots)
+    free.view(-1)[slots] = ~groups.held_atoms | (first != slots)
     return padding.pad(first % padding.longest), free

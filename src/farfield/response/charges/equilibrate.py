@@ -14,8 +14,8 @@ from torch import Tensor
 from farfield.coulomb import Coulomb
 from farfield.errors import ConvergenceError, InputError
 from farfield.response.charges.dense import DenseInverse
-from farfield.response.charges.functional import ChargeForm, minimum
-from farfield.response.charges.groups import Conserved
+from farfield.response.charges.functional import ChargeFunctional, minimum
+from farfield.response.charges.groups import ChargeGroups
 from farfield.response.charges.iterated import IteratedInverse
 from farfield.response.charges.messages import refuse_infinite
 from farfield.system import System, per_atom
@@ -47,7 +47,7 @@ def equilibrate(
     fragments: Tensor | None = None,  # (atoms,) integers: each keeps its total charge, not the system as a whole
     fragment_charges: Tensor | None = None,  # (fragments,), e
 ) -> Equilibrium:
-    """Charges and energy, twice differentiable in every argument, positions, cell, total charge and Fermi level.
+    """Find charges and energy, twice differentiable in every argument, positions, cell, total charge, Fermi level.
 
     ``dense`` factors the matrix; ``cg`` iterates without one, in time linear in the atoms; ``auto`` takes it for
     systems of more than 500. All is counted in double precision, and given back in that of the system. With
@@ -61,7 +61,7 @@ def equilibrate(
     if solver not in ("auto", "dense", "cg"):
         raise InputError(f'equilibrate(solver={solver!r}): there are "auto", "dense" and "cg"')
     slope = _per_atom("electronegativity", electronegativity, system)
-    conserved = _conserved(system, fragments, fragment_charges)
+    groups = _groups(system, fragments, fragment_charges)
     if external_potential is not None:
         slope = slope + _per_atom("external_potential", external_potential, system)
     if system.fermi_level is not None:
@@ -69,41 +69,42 @@ def equilibrate(
     if solver == "auto":
         solver = "cg" if system.n_systems and int(system.atoms_per_system.max()) > DENSE_UP_TO else "dense"
     hardness, dense = _per_atom("hardness", hardness, system), solver == "dense"
-    form = ChargeForm.of(system, slope, hardness, widths, coulomb or Coulomb(), dense=dense, conserved=conserved)
-    assert form.conserved is not None
+    functional = ChargeFunctional.of(system, slope, hardness, widths, coulomb or Coulomb(), dense=dense, groups=groups)
+    assert functional.groups is not None
     inverse: DenseInverse | IteratedInverse
     with torch.no_grad():
-        charges = _feasible(form, None if start is None or dense else _per_atom("start", start, system))
-        inverse = DenseInverse(form, conserved) if dense else IteratedInverse(form, conserved, tolerance)
-        felt = inverse.matrix(charges)
+        charges = _feasible(functional, None if start is None or dense else _per_atom("start", start, system))
+        inverse = DenseInverse(functional, groups) if dense else IteratedInverse(functional, groups, tolerance)
+        potential = inverse.matrix(charges)
         # the second solve takes off what rounding left, which single precision does not show
         for _ in range(2 if dense and system.positions.dtype == torch.float64 else 1):
-            charges = charges - inverse(felt + form.slope)
-            felt = inverse.matrix(charges)
-        energy, left = form.energy_of(charges, felt), _largest(inverse.along(felt + form.slope), form.system)
+            charges = charges - inverse.to_tolerance(potential + functional.slope)
+            potential = inverse.matrix(charges)
+        energy = functional.energy_of(charges, potential)
+        left = _largest(inverse.along(potential + functional.slope), system)
     if not torch.isfinite(left).all():
         raise ConvergenceError("the charges are not finite: look at positions, hardness and widths")
     steps = 0 if isinstance(inverse, DenseInverse) else inverse.steps + 1
-    charges, energy = minimum(form, charges, energy, inverse)
-    total, dtype = form.conserved.total, system.positions.dtype
+    charges, energy = minimum(functional, charges, energy, inverse)
+    total, dtype = functional.groups.total, system.positions.dtype
     if total.requires_grad:
-        charges = charges + conserved.spread(total - total.detach())
+        charges = charges + groups.spread(total - total.detach())
     return Equilibrium(charges.to(dtype), energy.to(dtype), left.to(dtype), steps)
 
 
-def _conserved(system: System, fragments: Tensor | None, charges: Tensor | None) -> Conserved:
+def _groups(system: System, fragments: Tensor | None, charges: Tensor | None) -> ChargeGroups:
     if fragments is not None and charges is not None:
-        return Conserved.of_fragments(system, fragments, charges)
+        return ChargeGroups.of_fragments(system, fragments, charges)
     if fragments is not None or charges is not None:
         raise InputError("fragments and fragment_charges go together: give both, or neither")
-    return Conserved.of(system)
+    return ChargeGroups.of(system)
 
 
-def _feasible(form: ChargeForm, start: Tensor | None) -> Tensor:
-    """Charges of the right totals, as near to the start as can be."""
-    assert form.conserved is not None
-    start = torch.zeros_like(form.slope) if start is None else start.double()
-    return start + form.conserved.spread(form.conserved.total - form.conserved.sums(start))
+def _feasible(functional: ChargeFunctional, start: Tensor | None) -> Tensor:
+    """Bring a start to the right totals by moving it as little as can be."""
+    assert functional.groups is not None
+    start = torch.zeros_like(functional.slope) if start is None else start.double()
+    return start + functional.groups.spread(functional.groups.total - functional.groups.sums(start))
 
 
 def _largest(potential: Tensor, system: System) -> Tensor:

@@ -3,7 +3,8 @@
 With x(θ) the minimum of E(x, θ), dE/dθ is the partial derivative at fixed x: nothing flows through x, and no adjoint is
 solved for forces. Along v the derivative of that by θ is ∂(v·∂E/∂θ)/∂θ - ∂(λ·∂E/∂x)/∂θ with λ = J⁻¹ ∂(v·∂E/∂θ)/∂x and
 J = ∂²E/∂x², one solve by what the minimum was found by; that of x along v is -∂(λ·∂E/∂x)/∂θ with λ = J⁻¹ v. What lies
-beyond goes the way of ``carried``. The energy is known once the minimum is: none is summed before a slope is asked for.
+beyond goes by ``implicit_gradient``. The energy is known once the minimum is: none is summed before a gradient is
+asked for.
 """
 
 from collections.abc import Sequence
@@ -16,18 +17,23 @@ from torch import Tensor
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sums.real_space import attached
-from farfield.response.charges.functional_derivatives import Slopes, SlopesByAutograd, SlopesOfCharges, slopes_of
-from farfield.response.charges.groups import Conserved
-from farfield.response.solvers.implicit import Linear, carried
+from farfield.response.charges.functional_derivatives import (
+    Gradients,
+    GradientsByAutograd,
+    GradientsOfCharges,
+    gradients_of,
+)
+from farfield.response.charges.groups import ChargeGroups
+from farfield.response.solvers.implicit import Linear, implicit_gradient
 from farfield.system import System, per_system
 
 
-class Form(Protocol):
+class Functional(Protocol):
     """A quadratic energy of some unknowns."""
 
     @property
     def system(self) -> System:
-        """Whose energy it is."""
+        """Systems whose energy it is."""
         ...
 
     @property
@@ -35,24 +41,24 @@ class Form(Protocol):
         """What it depends on besides the unknowns."""
         ...
 
-    def at(self, variables: Sequence[Tensor]) -> "Form":
-        """The same with other variables."""
+    def at(self, variables: Sequence[Tensor]) -> "Functional":
+        """Replace the variables."""
         ...
 
     def energy(self, unknowns: Tensor) -> Tensor:
         """``(systems,)`` eV; differentiable."""
         ...
 
-    def slopes(self, unknowns: Tensor) -> Slopes:
-        """Derivatives of that, where the variables are leaves."""
+    def gradients(self, unknowns: Tensor) -> Gradients:
+        """Differentiate the energy, where the variables are leaves."""
         ...
 
 
 @dataclass(frozen=True)
-class ChargeForm:
+class ChargeFunctional:
     """Σ(χ_i q_i + ½ J_i q_i²) + ½ q·A·q of atomic charges q; all in double precision.
 
-    Where charge is ``conserved``, charges follow the totals: a total that grows is spread over its atoms.
+    Where charge is ``groups``, charges follow the totals: a total that grows is spread over its atoms.
     """
 
     system: System
@@ -61,13 +67,13 @@ class ChargeForm:
     widths: Tensor | float | None
     coulomb: Coulomb
     plan: Plan
-    conserved: Conserved | None = None
+    groups: ChargeGroups | None = None
 
     @classmethod
     def of(
         cls, system: System, slope: Tensor, hardness: Tensor, widths: Tensor | float | None, coulomb: Coulomb,
-        *, dense: bool, conserved: Conserved | None = None,
-    ) -> "ChargeForm":  # fmt: skip
+        *, dense: bool, groups: ChargeGroups | None = None,
+    ) -> "ChargeFunctional":  # fmt: skip
         """One plan and one neighbour search for whatever follows."""
         if isinstance(widths, Tensor):
             widths = widths.double()
@@ -75,98 +81,98 @@ class ChargeForm:
             system, positions=system.positions.double(), cell=system.cell.double(), charge=system.charge.double()
         )
         plan = coulomb.plan(system, widths, dense=dense)
-        if conserved is not None:
-            conserved = conserved.at(conserved.total.double())
-        return cls(attached(system, plan.reach), slope.double(), hardness.double(), widths, coulomb, plan, conserved)
+        if groups is not None:
+            groups = groups.at(groups.total.double())
+        return cls(attached(system, plan.reach), slope.double(), hardness.double(), widths, coulomb, plan, groups)
 
     @property
     def variables(self) -> tuple[Tensor, ...]:
-        """Slope, hardness, positions, cell, and widths and totals where there are such."""
+        """Join slope, hardness, positions, cell, and widths and totals where there are such."""
         widths = (self.widths,) if isinstance(self.widths, Tensor) else ()
-        totals = () if self.conserved is None else (self.conserved.total,)
+        totals = () if self.groups is None else (self.groups.total,)
         return (self.slope, self.hardness, self.system.positions, self.system.cell, *widths, *totals)
 
-    def at(self, variables: Sequence[Tensor]) -> "ChargeForm":
-        """The same with other variables."""
+    def at(self, variables: Sequence[Tensor]) -> "ChargeFunctional":
+        """Replace the variables."""
         slope, hardness, positions, cell, *others = variables
         widths = others.pop(0) if isinstance(self.widths, Tensor) else self.widths
-        conserved = None if self.conserved is None else self.conserved.at(others.pop())
+        groups = None if self.groups is None else self.groups.at(others.pop())
         system = replace(self.system, positions=positions, cell=cell)
-        return replace(self, system=system, slope=slope, hardness=hardness, widths=widths, conserved=conserved)
+        return replace(self, system=system, slope=slope, hardness=hardness, widths=widths, groups=groups)
 
     def energy(self, unknowns: Tensor) -> Tensor:
-        """Of charges ``(atoms,)`` in e: ``(systems,)`` eV; differentiable."""
+        """Energy ``(systems,)`` in eV of charges ``(atoms,)`` in e; differentiable."""
         charges = unknowns
-        if self.conserved is not None and (total := self.conserved.total).requires_grad:
-            charges = charges + self.conserved.spread(total - total.detach())
+        if self.groups is not None and (total := self.groups.total).requires_grad:
+            charges = charges + self.groups.spread(total - total.detach())
         coulomb = self.coulomb.energy(self.system, charges=charges, widths=self.widths, plan=self.plan)
         return per_system(charges * (self.slope + 0.5 * self.hardness * charges), self.system) + coulomb
 
-    def slopes(self, unknowns: Tensor) -> Slopes:
-        """Derivatives at charges: compiled ones where only slope, hardness and positions are differentiated by."""
-        others = (self.widths, *(() if self.conserved is None else (self.conserved.total,)))
+    def gradients(self, unknowns: Tensor) -> Gradients:
+        """Differentiate at charges: compiled ones where only slope, hardness and positions are differentiated by."""
+        others = (self.widths, *(() if self.groups is None else (self.groups.total,)))
         curvature = None
         if not any(isinstance(x, Tensor) and x.requires_grad for x in others):
             curvature = self.coulomb.curvature(self.system, unknowns, self.widths, plan=self.plan)
         if curvature is None:
-            return SlopesByAutograd.of(self, unknowns)
-        return SlopesOfCharges(self.system, unknowns, curvature, len(self.variables))
+            return GradientsByAutograd.of(self, unknowns)
+        return GradientsOfCharges(self.system, unknowns, curvature, len(self.variables))
 
-    def energy_of(self, charges: Tensor, felt: Tensor) -> Tensor:
-        """The same ``(systems,)`` where what they feel, (J + A)·q ``(atoms,)`` in V, is at hand."""
-        return per_system(charges * (self.slope + 0.5 * felt), self.system)
+    def energy_of(self, charges: Tensor, potential: Tensor) -> Tensor:
+        """Energy ``(systems,)`` where the potential (J + A)·q ``(atoms,)`` in V of the charges is at hand."""
+        return per_system(charges * (self.slope + 0.5 * potential), self.system)
 
 
-def level(form: Form, unknowns: Tensor) -> Tensor:
-    """dE/dx, shaped as the unknowns; with a graph where one is recorded. Of charges, their chemical potentials in V."""
+def chemical_potentials(functional: Functional, unknowns: Tensor) -> Tensor:
+    """Differentiate the energy by the unknowns, with a graph where one is recorded: of charges dE/dq in V."""
     with_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         at = unknowns if unknowns.requires_grad else unknowns.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(form.energy(at).sum(), at, create_graph=with_graph)
+        (slope,) = torch.autograd.grad(functional.energy(at).sum(), at, create_graph=with_graph)
     return slope
 
 
 def minimum(
-    form: Form,
+    functional: Functional,
     unknowns: Tensor,  # where the minimum is; no graph
     energy: Tensor,  # (systems,) eV, there
     solve: Linear,  # J⁻¹, of what the unknowns may do; no graph needed
 ) -> tuple[Tensor, Tensor]:
-    """The same unknowns and energy, twice differentiable in the form's variables."""
-    if not has_gradient(*form.variables):
+    """Make unknowns and energy twice differentiable in the functional's variables; their values stay."""
+    if not has_gradient(*functional.variables):
         return unknowns, energy
-    at = _Minimum(form, unknowns.detach(), solve)
-    found: Tensor = _Unknowns.apply(at, *form.variables)  # type: ignore[no-untyped-call]
-    least: Tensor = _Energy.apply(at, energy.detach(), *form.variables)  # type: ignore[no-untyped-call]
+    at = _Minimum(functional, unknowns.detach(), solve)
+    found: Tensor = _MinimumUnknowns.apply(at, *functional.variables)  # type: ignore[no-untyped-call]
+    least: Tensor = _MinimumEnergy.apply(at, energy.detach(), *functional.variables)  # type: ignore[no-untyped-call]
     return found, least
 
 
 class _Minimum:
-    """A minimum, and how it moves."""
+    """Minimum of a functional, and how it moves with the variables."""
 
-    def __init__(self, form: Form, unknowns: Tensor, solve: Linear) -> None:
-        self.form, self.unknowns, self.solve = form, unknowns, solve
-        self._slopes: Slopes | None = None
+    def __init__(self, functional: Functional, unknowns: Tensor, solve: Linear) -> None:
+        self.functional, self.unknowns, self.solve = functional, unknowns, solve
+        self._gradients: Gradients | None = None
 
-    def slopes(self, variables: Sequence[Tensor]) -> Slopes:
-        """Of the energy there; the same for all derivatives."""
-        if self._slopes is None:
+    def gradients(self, variables: Sequence[Tensor]) -> Gradients:
+        """Differentiate the energy there; once for all derivatives."""
+        if self._gradients is None:
             with torch.enable_grad():
                 leaves = [x.detach().requires_grad_(x.requires_grad) for x in variables]
-                self._slopes = self.form.at(leaves).slopes(self.unknowns)
-        return self._slopes
+                self._gradients = self.functional.at(leaves).gradients(self.unknowns)
+        return self._gradients
 
-    def answer(self, along: Tensor, variables: Sequence[Tensor]) -> list[Tensor | None]:
-        """Slopes of along·x by the variables; without a graph."""
-        return self.slopes(variables).of_level(-self.solve(along))
+    def response_to(self, along: Tensor, variables: Sequence[Tensor]) -> list[Tensor | None]:
+        """Gradient of along·x by the variables; without a graph."""
+        return self.gradients(variables).vjp_of_gradient(-self.solve(along))
 
-    def carried(self, variables: Sequence[Tensor]) -> Tensor:
+    def with_graph_of(self, variables: Sequence[Tensor]) -> Tensor:
         """The unknowns with a graph through the variables."""
-        form = self.form.at(variables)
-        return carried(self.unknowns, lambda values: level(form, values), self.solve)
+        functional = self.functional.at(variables)
+        return implicit_gradient(self.unknowns, lambda values: chemical_potentials(functional, values), self.solve)
 
 
-class _Unknowns(torch.autograd.Function):
+class _MinimumUnknowns(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, at: _Minimum, *variables: Tensor) -> Tensor:
         ctx.at = at
@@ -177,12 +183,12 @@ class _Unknowns(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         variables = ctx.saved_tensors
         if not torch.is_grad_enabled():
-            return None, *ctx.at.answer(grad, variables)
+            return None, *ctx.at.response_to(grad, variables)
         alike = _alike(variables)
-        return None, *slopes_of([ctx.at.carried(alike)], alike, [grad], create_graph=True)
+        return None, *gradients_of([ctx.at.with_graph_of(alike)], alike, [grad], create_graph=True)
 
 
-class _Energy(torch.autograd.Function):
+class _MinimumEnergy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, at: _Minimum, energy: Tensor, *variables: Tensor) -> Tensor:
         ctx.at = at
@@ -191,11 +197,11 @@ class _Energy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        slopes = _Slopes.apply(ctx.at, torch.is_grad_enabled(), grad, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
-        return None, None, *slopes
+        gradients = _MinimumGradient.apply(ctx.at, torch.is_grad_enabled(), grad, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
+        return None, None, *gradients
 
 
-class _Slopes(torch.autograd.Function):
+class _MinimumGradient(torch.autograd.Function):
     """Σ scale·E differentiated by the variables at fixed unknowns."""
 
     @staticmethod
@@ -204,7 +210,7 @@ class _Slopes(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         ctx.at = at
         ctx.save_for_backward(scale, *variables)
-        ctx.scaled = at.slopes(variables).scaled(scale, with_graph=with_graph)
+        ctx.scaled = at.gradients(variables).scaled(scale, with_graph=with_graph)
         return tuple(None if x is None else x.detach() for x in ctx.scaled.values)
 
     @staticmethod
@@ -213,18 +219,18 @@ class _Slopes(torch.autograd.Function):
         if torch.is_grad_enabled():
             alike = _alike([scale, *variables])
             same = _alike(alike[1:])  # other names, so that no slope is found by way of the unknowns
-            unknowns = ctx.at.carried(alike[1:])
-            energy = ctx.at.form.at(same).energy(unknowns.view_as(unknowns))
-            found = slopes_of([alike[0] @ energy], same, create_graph=True)
-            return None, None, *slopes_of(found, alike, along, create_graph=True)
-        by_unknowns, by_scale, direct = ctx.scaled.bends(along)
-        if by_unknowns is None:
-            return None, None, by_scale, *direct
-        return None, None, by_scale, *map(_sum, direct, ctx.at.answer(by_unknowns, variables))
+            unknowns = ctx.at.with_graph_of(alike[1:])
+            energy = ctx.at.functional.at(same).energy(unknowns.view_as(unknowns))
+            found = gradients_of([alike[0] @ energy], same, create_graph=True)
+            return None, None, *gradients_of(found, alike, along, create_graph=True)
+        grad_unknowns, grad_scale, direct = ctx.scaled.hessian_vector(along)
+        if grad_unknowns is None:
+            return None, None, grad_scale, *direct
+        return None, None, grad_scale, *map(_sum, direct, ctx.at.response_to(grad_unknowns, variables))
 
 
 def _alike(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Other names for the same."""
+    """Give tensors other names, so that each is a node of its own."""
     return [x.view_as(x) if x.requires_grad else x for x in tensors]
 
 
@@ -233,5 +239,5 @@ def _sum(one: Tensor | None, two: Tensor | None) -> Tensor | None:
 
 
 def has_gradient(*tensors: Tensor) -> bool:
-    """Whether derivatives by any of them are recorded."""
+    """Tell whether derivatives by any of them are recorded."""
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from farfield.coulomb.sums.second_derivatives import Curvature
+from farfield.coulomb.sums.second_derivatives import SecondDerivatives
 from farfield.system import System, per_atom, per_system
 
 Rows = list[Tensor | None]
@@ -16,129 +16,137 @@ Rows = list[Tensor | None]
 
 
 class Scaled(Protocol):
-    """Of Σ scale·E."""
+    """Derivatives of Σ scale·E."""
 
     @property
     def values(self) -> Rows:
-        """By the variables."""
+        """Gradient by the variables."""
         ...
 
-    def bends(self, along: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None, Rows]:
+    def hessian_vector(self, along: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None, Rows]:
         """Gradient of along·values by the unknowns, the scale and the variables."""
         ...
 
 
-class Slopes(Protocol):
-    """Of E."""
+class Gradients(Protocol):
+    """Derivatives of an energy E(x, θ) by its variables, at fixed unknowns."""
 
     def scaled(self, scale: Tensor, *, with_graph: bool) -> Scaled:
-        """Each energy times ``scale`` (systems,); ``with_graph`` where bends will be asked for."""
+        """Weigh each energy by ``scale`` (systems,); ``with_graph`` where ``hessian_vector`` will be asked for."""
         ...
 
-    def of_level(self, along: Tensor) -> Rows:
+    def vjp_of_gradient(self, along: Tensor) -> Rows:
         """Gradient of along·∂E/∂x by the variables."""
         ...
 
 
-class _Energy(Protocol):
-    @property
-    def variables(self) -> tuple[Tensor, ...]: ...
+class HasEnergy(Protocol):
+    """What autograd needs of a functional."""
 
-    def energy(self, unknowns: Tensor) -> Tensor: ...
+    @property
+    def variables(self) -> tuple[Tensor, ...]:
+        """What the energy depends on besides the unknowns."""
+        ...
+
+    def energy(self, unknowns: Tensor) -> Tensor:
+        """``(systems,)`` eV; differentiable."""
+        ...
 
 
 @dataclass
-class SlopesByAutograd:
-    """One graph of the energy, gone through as often as wanted."""
+class GradientsByAutograd:
+    """Derivatives by one graph of the energy, gone through as often as wanted."""
 
     unknowns: Tensor
     leaves: tuple[Tensor, ...]
     energy: Tensor  # (systems,)
 
     @classmethod
-    def of(cls, form: _Energy, unknowns: Tensor) -> "SlopesByAutograd":
-        """Of a form whose variables are leaves."""
+    def of(cls, functional: HasEnergy, unknowns: Tensor) -> "GradientsByAutograd":
+        """Record the graph of a functional whose variables are leaves."""
         unknowns = unknowns.detach().requires_grad_()
-        return cls(unknowns, form.variables, form.energy(unknowns))
+        return cls(unknowns, functional.variables, functional.energy(unknowns))
 
     @cached_property
-    def _level(self) -> Tensor:
+    def _gradient(self) -> Tensor:
         with torch.enable_grad():
             return torch.autograd.grad(self.energy.sum(), self.unknowns, create_graph=True)[0]
 
     def scaled(self, scale: Tensor, *, with_graph: bool) -> Scaled:
-        """Each energy times ``scale``."""
+        """Weigh each energy by ``scale``."""
         with torch.enable_grad():
             scale = scale.detach().requires_grad_()
             return _ScaledByAutograd(
-                self, scale, slopes_of([scale @ self.energy], self.leaves, create_graph=with_graph)
+                self, scale, gradients_of([scale @ self.energy], self.leaves, create_graph=with_graph)
             )
 
-    def of_level(self, along: Tensor) -> Rows:
+    def vjp_of_gradient(self, along: Tensor) -> Rows:
         """Gradient of along·∂E/∂x by the variables."""
-        return slopes_of([self._level], self.leaves, [along])
+        return gradients_of([self._gradient], self.leaves, [along])
 
 
 @dataclass
 class _ScaledByAutograd:
-    of: SlopesByAutograd
+    of: GradientsByAutograd
     scale: Tensor
     values: Rows
 
-    def bends(self, along: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None, Rows]:
-        by_unknowns, by_scale, *rows = slopes_of(self.values, (self.of.unknowns, self.scale, *self.of.leaves), along)
-        return by_unknowns, by_scale, rows
+    def hessian_vector(self, along: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None, Rows]:
+        variables = (self.of.unknowns, self.scale, *self.of.leaves)
+        grad_unknowns, grad_scale, *rows = gradients_of(self.values, variables, along)
+        return grad_unknowns, grad_scale, rows
 
 
 @dataclass
-class SlopesOfCharges:
-    """Of Σ(χ q + ½ J q²) + ½ q·A·q by χ, J and positions, the first three of so many variables."""
+class GradientsOfCharges:
+    """Derivatives of Σ(χ q + ½ J q²) + ½ q·A·q by χ, J and positions, the first three of so many variables."""
 
     system: System
     charges: Tensor  # (atoms,)
-    curvature: Curvature
+    curvature: SecondDerivatives
     count: int
 
     def scaled(self, scale: Tensor, *, with_graph: bool) -> Scaled:  # noqa: ARG002
-        """Each energy times ``scale``."""
+        """Weigh each energy by ``scale``."""
         return _ScaledOfCharges(self, scale.detach())
 
-    def of_level(self, along: Tensor) -> Rows:
+    def vjp_of_gradient(self, along: Tensor) -> Rows:
         """Gradient of along·∂E/∂q by the variables."""
         still = torch.zeros_like(self.system.positions)
-        _, by_positions = self.curvature.bends(torch.ones_like(self.system.cell[:, 0, 0]), along, still)
-        return self.rows(along, along * self.charges, by_positions)
+        _, grad_positions = self.curvature.hessian_vector(torch.ones_like(self.system.cell[:, 0, 0]), along, still)
+        return self.rows(along, along * self.charges, grad_positions)
 
     def rows(self, *known: Tensor | None) -> Rows:
-        """Filled up with nothing."""
+        """Fill up with None for variables that nothing depends on."""
         return [*known, *[None] * (self.count - len(known))]
 
 
 @dataclass
 class _ScaledOfCharges:
-    of: SlopesOfCharges
+    of: GradientsOfCharges
     scale: Tensor
 
     @property
     def values(self) -> Rows:
         own, charges = per_atom(self.scale, self.of.system), self.of.charges
-        by_slope = own * charges
-        by_positions = own.unsqueeze(1) * self.of.curvature.slopes[1]
-        return self.of.rows(by_slope, 0.5 * by_slope * charges, by_positions)
+        grad_slope = own * charges
+        grad_positions = own.unsqueeze(1) * self.of.curvature.gradient[1]
+        return self.of.rows(grad_slope, 0.5 * grad_slope * charges, grad_positions)
 
-    def bends(self, along: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None, Rows]:
+    def hessian_vector(self, along: Sequence[Tensor | None]) -> tuple[Tensor | None, Tensor | None, Rows]:
         system, q, curvature = self.of.system, self.of.charges, self.of.curvature
         slope, hardness, positions = (
             torch.zeros_like(like) if x is None else x for x, like in zip(along, (q, q, system.positions))
         )
         still = torch.zeros_like(q)
-        by_charges, by_positions = curvature.bends(self.scale, still, positions)
-        by_charges = by_charges + per_atom(self.scale, system) * (slope + hardness * q)
-        by_scale = per_system(q * (slope + 0.5 * hardness * q), system) + curvature.steepness(still, positions)
-        return by_charges, by_scale, self.of.rows(None, None, by_positions)
+        grad_charges, grad_positions = curvature.hessian_vector(self.scale, still, positions)
+        grad_charges = grad_charges + per_atom(self.scale, system) * (slope + hardness * q)
+        grad_scale = per_system(q * (slope + 0.5 * hardness * q), system)
+        grad_scale = grad_scale + curvature.directional_derivative(still, positions)
+        return grad_charges, grad_scale, self.of.rows(None, None, grad_positions)
 
 
-def slopes_of(
+def gradients_of(
     values: Sequence[Tensor | None],
     by: Sequence[Tensor],
     along: Sequence[Tensor | None] | None = None,

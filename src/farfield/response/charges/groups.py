@@ -13,7 +13,7 @@ SAME = 1e-4
 
 
 @dataclass(frozen=True)
-class Conserved:
+class ChargeGroups:
     """Groups of atoms that keep their total charge; no group spans two systems."""
 
     group: Tensor  # (atoms,) int64
@@ -21,14 +21,14 @@ class Conserved:
     held: Tensor  # (groups,) bool; the others take what charge they like
 
     @classmethod
-    def of(cls, system: System) -> "Conserved":
+    def of(cls, system: System) -> "ChargeGroups":
         """Every system its own charge, but for those with a Fermi level."""
         level = system.fermi_level
         held = torch.ones_like(system.spin, dtype=torch.bool) if level is None else level.isnan()
         return cls(system.system_index, system.charge, held)
 
     @classmethod
-    def of_fragments(cls, system: System, fragments: Tensor, charges: Tensor) -> "Conserved":
+    def of_fragments(cls, system: System, fragments: Tensor, charges: Tensor) -> "ChargeGroups":
         """Every fragment its own of ``charges`` (fragments,) e; ``fragments`` (atoms,) says whose each atom is.
 
         Raises:
@@ -38,7 +38,7 @@ class Conserved:
         _check(system, fragments, charges)
         return cls(fragments.long(), charges, torch.ones_like(charges, dtype=torch.bool))
 
-    def at(self, total: Tensor) -> "Conserved":
+    def at(self, total: Tensor) -> "ChargeGroups":
         """The same with other totals."""
         return replace(self, total=total)
 

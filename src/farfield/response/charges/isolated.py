@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from farfield.coulomb.coulomb import own_hardness
+from farfield.coulomb.coulomb import gaussian_self_hardness
 
 
 def charges_apart(
@@ -20,7 +20,7 @@ def charges_apart(
     """
     stiff = hardness
     if widths is not None:
-        stiff = hardness + own_hardness(torch.as_tensor(widths).to(hardness).expand_as(hardness))
+        stiff = hardness + gaussian_self_hardness(torch.as_tensor(widths).to(hardness).expand_as(hardness))
     soft = 1 / stiff
     common = (total + (electronegativity * soft).sum()) / soft.sum()
     return (common - electronegativity) * soft

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from farfield.coulomb.coulomb import own_hardness
+from farfield.coulomb.coulomb import gaussian_self_hardness
 from farfield.errors import ConvergenceError
-from farfield.response.charges.functional import ChargeForm
-from farfield.response.charges.groups import Conserved
-from farfield.response.charges.messages import refuse
+from farfield.response.charges.functional import ChargeFunctional
+from farfield.response.charges.groups import ChargeGroups
+from farfield.response.charges.messages import refuse_no_minimum
 from farfield.response.solvers.conjugate_gradient import Linear, NotPositiveDefinite, conjugate_gradient
-from farfield.response.solvers.screening_preconditioner import SmoothInverses
+from farfield.response.solvers.screening_preconditioner import ScreeningPreconditioners
 from farfield.system import per_atom, per_system
 
 MOST = 500
@@ -19,11 +19,12 @@ TURNS = 30
 """Of a direction without a minimum, before the atoms are named that charge runs between."""
 
 
-def matrix_of(form: ChargeForm) -> Linear:
-    """Charges ``(atoms,)`` in e to (J + A)·q in V, without a graph."""
+def matrix_of(functional: ChargeFunctional) -> Linear:
+    """Prepare the map of charges ``(atoms,)`` in e to (J + A)·q in V, without a graph."""
     with torch.no_grad():
-        fixed = form.at([x.detach() for x in form.variables])
-        potential, hardness = form.coulomb.operator(fixed.system, fixed.widths, plan=form.plan), fixed.hardness
+        fixed = functional.at([x.detach() for x in functional.variables])
+        potential = fixed.coulomb.operator(fixed.system, fixed.widths, plan=fixed.plan)
+        hardness = fixed.hardness
 
     def apply(charges: Tensor) -> Tensor:
         with torch.no_grad():
@@ -32,16 +33,17 @@ def matrix_of(form: ChargeForm) -> Linear:
     return apply
 
 
-def diagonal_of(form: ChargeForm) -> Tensor:
-    """Hardness of each charge, its Gaussian's included ``(atoms,)``, V/e."""
-    hardness = form.hardness.detach()
-    if form.widths is None:
+def diagonal_of(functional: ChargeFunctional) -> Tensor:
+    """Add the hardness of each charge and its Gaussian's ``(atoms,)``, V/e."""
+    hardness = functional.hardness.detach()
+    if functional.widths is None:
         return hardness
-    return hardness + own_hardness(torch.as_tensor(form.widths).detach().to(hardness).expand(len(hardness)))
+    widths = torch.as_tensor(functional.widths).detach().to(hardness)
+    return hardness + gaussian_self_hardness(widths.expand(len(hardness)))
 
 
 def _positive(diagonal: Tensor) -> Tensor:
-    """For a preconditioner, which has to be positive even where the matrix is not."""
+    """Raise a diagonal for a preconditioner, which has to be positive even where the matrix is not."""
     return torch.maximum(diagonal, 0.1 * diagonal.abs().mean()) if len(diagonal) else diagonal
 
 
@@ -53,33 +55,35 @@ class IteratedInverse:
         ConvergenceError: too many steps.
     """
 
-    def __init__(self, form: ChargeForm, conserved: Conserved, tolerance: float) -> None:
-        """``conserved`` says which totals are fixed; ``tolerance`` in V."""
-        self._system, self._conserved, self._tolerance = form.system, conserved, tolerance
-        self.matrix, self._diagonal = matrix_of(form), _positive(diagonal_of(form))
-        self._scale = max(float(self.along(form.slope.detach()).abs().max()), tolerance) if len(form.slope) else 1.0
-        self._first = True
-        widths = torch.as_tensor(0.0 if form.widths is None else form.widths).to(self._diagonal)
+    def __init__(self, functional: ChargeFunctional, groups: ChargeGroups, tolerance: float) -> None:
+        """Prepare the iteration; ``groups`` says which totals are fixed, ``tolerance`` is in V."""
+        self._system, self._groups, self._tolerance = functional.system, groups, tolerance
+        self.matrix, self._diagonal = matrix_of(functional), _positive(diagonal_of(functional))
+        slope = functional.slope.detach()
+        self._scale = max(float(self.along(slope).abs().max()), tolerance) if len(slope) else 1.0
+        widths = torch.as_tensor(0.0 if functional.widths is None else functional.widths).to(self._diagonal)
         variance = widths.detach().square().expand(len(self._diagonal))
-        self._preconditioner = self._constrained(SmoothInverses(form.system, self._diagonal, variance))
+        self._preconditioner = self._constrained(ScreeningPreconditioners(functional.system, self._diagonal, variance))
         self.steps = 0
 
-    def __call__(self, potential: Tensor) -> Tensor:
-        """Symmetric: its own adjoint.
+    def to_tolerance(self, potential: Tensor) -> Tensor:
+        """Invert to the tolerance, however small the potentials are: they are what a good start has left."""
+        return self._solved(potential, self._tolerance)
 
-        The first call, from wherever it starts, is held to the tolerance, later ones to as many digits of their own.
-        """
+    def __call__(self, potential: Tensor) -> Tensor:
+        """Invert to as many digits as the charges have; symmetric, hence its own adjoint."""
         size = float(self.along(potential).abs().max())
-        tolerance = self._tolerance if self._first else size * self._tolerance / self._scale
-        self._first = False
+        return self._solved(potential, size * self._tolerance / self._scale)
+
+    def _solved(self, potential: Tensor, tolerance: float) -> Tensor:
         try:
             return self._solve(potential, tolerance, self._preconditioner)
         except ConvergenceError:  # the smooth inverse was too rough a guess, as in some very uneven densities
             return self._solve(potential, tolerance, self._constrained(lambda residual: residual / self._diagonal))
 
     def along(self, potential: Tensor) -> Tensor:
-        """Less what moves no charge: the mean of those that share a total."""
-        return self._conserved.without_mean(potential)
+        """Take off what moves no charge: the mean potential of those that share a total."""
+        return self._groups.without_mean(potential)
 
     def _solve(self, potential: Tensor, tolerance: float, preconditioner: Linear) -> Tensor:
         try:
@@ -95,7 +99,7 @@ class IteratedInverse:
         except NotPositiveDefinite as failure:
             k = int(self._system.system_index[failure.direction.abs().argmax()])
             mine = self._system.system_index == k
-            refuse(self._system, k, self._downwards(torch.where(mine, failure.direction, 0.0))[mine])
+            refuse_no_minimum(self._system, k, self._downwards(torch.where(mine, failure.direction, 0.0))[mine])
         except ConvergenceError as failure:
             raise ConvergenceError(
                 f'{failure}; solver="dense" is exact, and a larger tolerance sooner met'
@@ -104,7 +108,7 @@ class IteratedInverse:
         return found.values
 
     def _downwards(self, direction: Tensor) -> Tensor:
-        """Turned towards the least eigenvalue: the iteration stops at any direction that curves downwards."""
+        """Turn towards the least eigenvalue: the iteration stops at any direction that curves downwards."""
         for _ in range(TURNS):
             direction = direction / torch.linalg.vector_norm(direction)
             image = self.along(self.matrix(direction))
@@ -122,6 +126,6 @@ class IteratedInverse:
         return per_atom(per_system(one * two, self._system), self._system)
 
     def _constrained(self, inverse: Linear) -> Linear:
-        """The same within the charges whose totals are zero."""
-        along = self._conserved.without_mean  # not of ``self``, which keeps what is made here
+        """Restrict to charges whose totals are zero."""
+        along = self._groups.without_mean  # not of ``self``, which keeps what is made here
         return lambda residual: along(inverse(along(residual)))

@@ -10,7 +10,7 @@ from farfield.errors import InputError
 from farfield.system import System
 
 
-def refuse(system: System, k: int, direction: Tensor) -> NoReturn:
+def refuse_no_minimum(system: System, k: int, direction: Tensor) -> NoReturn:
     """Name the atoms of structure ``k`` that charge would run to, along a ``direction`` (its atoms,).
 
     Raises:

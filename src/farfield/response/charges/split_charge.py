@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from farfield.response.charges.dense import DenseInverse
-from farfield.response.charges.functional import ChargeForm, minimum
-from farfield.response.charges.functional_derivatives import Slopes, SlopesByAutograd
-from farfield.response.charges.groups import Conserved
+from farfield.response.charges.functional import ChargeFunctional, minimum
+from farfield.response.charges.functional_derivatives import Gradients, GradientsByAutograd
+from farfield.response.charges.groups import ChargeGroups
 from farfield.response.charges.iterated import diagonal_of, matrix_of
-from farfield.response.charges.messages import refuse, refuse_infinite
+from farfield.response.charges.messages import refuse_infinite, refuse_no_minimum
 from farfield.response.solvers.conjugate_gradient import NotPositiveDefinite, conjugate_gradient
 from farfield.system import System
 
@@ -55,10 +55,10 @@ class SplitCharges:
 
 
 @dataclass(frozen=True)
-class BondForm:
-    """The functional of y, with p = √s y."""
+class BondFunctional:
+    """Functional of y, with p = √s y."""
 
-    charges: ChargeForm
+    charges: ChargeFunctional
     formal: Tensor  # (atoms,), e
     bonds: Bonds
 
@@ -72,8 +72,8 @@ class BondForm:
         """Roots and pulls of the bonds, and the variables of the charges' form."""
         return (self.bonds.root, self.bonds.pull, *self.charges.variables)
 
-    def at(self, variables: Sequence[Tensor]) -> "BondForm":
-        """The same with other variables."""
+    def at(self, variables: Sequence[Tensor]) -> "BondFunctional":
+        """Replace the variables."""
         root, pull, *others = variables
         return replace(self, charges=self.charges.at(others), bonds=replace(self.bonds, root=root, pull=pull))
 
@@ -81,31 +81,33 @@ class BondForm:
         """``(systems,)`` eV; differentiable."""
         return self.charges.energy(self.formal + self.brought(unknowns)) + self._of_bonds(unknowns)
 
-    def slopes(self, unknowns: Tensor) -> Slopes:
-        """Derivatives of that, where the variables are leaves."""
-        return SlopesByAutograd.of(self, unknowns)
+    def gradients(self, unknowns: Tensor) -> Gradients:
+        """Differentiate the energy, where the variables are leaves."""
+        return GradientsByAutograd.of(self, unknowns)
 
-    def energy_of(self, unknowns: Tensor, felt: Tensor) -> Tensor:
-        """The same ``(systems,)`` where what the charges feel, (J + A)·q ``(atoms,)`` in V, is at hand."""
-        return self.charges.energy_of(self.formal + self.brought(unknowns), felt) + self._of_bonds(unknowns)
+    def energy_of(self, unknowns: Tensor, potential: Tensor) -> Tensor:
+        """Energy ``(systems,)`` where the potential (J + A)·q ``(atoms,)`` in V of the charges is at hand."""
+        return self.charges.energy_of(self.formal + self.brought(unknowns), potential) + self._of_bonds(unknowns)
 
     def _of_bonds(self, unknowns: Tensor) -> Tensor:
         own = unknowns * (0.5 * unknowns + self.bonds.root * self.bonds.pull)
         return own.new_zeros(self.system.n_systems).index_add(0, self.system.system_index[self.bonds.i], own)
 
     def brought(self, unknowns: Tensor) -> Tensor:
-        """X y: what the bonds bring to each atom ``(atoms,)``, e."""
+        """Sum X y: what the bonds bring to each atom ``(atoms,)``, e."""
         handed = self.bonds.root * unknowns
         nothing = handed.new_zeros(self.system.n_atoms)
         return nothing.index_add(0, self.bonds.j, handed).index_add(0, self.bonds.i, -handed)
 
     def along(self, potential: Tensor) -> Tensor:
-        """Xᵀ φ ``(bonds,)``."""
+        """Evaluate Xᵀ φ ``(bonds,)``: differences of potentials along bonds."""
         return self.bonds.root * (potential[self.bonds.j] - potential[self.bonds.i])
 
 
-def split_charges(form: ChargeForm, formal: Tensor, bonds: Bonds, *, dense: bool, tolerance: float) -> SplitCharges:
-    """Charges, transfers and energy, twice differentiable in the bonds and whatever ``form`` depends on.
+def split_charges(
+    functional: ChargeFunctional, formal: Tensor, bonds: Bonds, *, dense: bool, tolerance: float
+) -> SplitCharges:
+    """Find charges, transfers and energy, twice differentiable in the bonds and what ``functional`` depends on.
 
     ``tolerance`` is in V, of the iteration where not ``dense``.
 
@@ -115,31 +117,32 @@ def split_charges(form: ChargeForm, formal: Tensor, bonds: Bonds, *, dense: bool
         ConvergenceError: an iteration that stops short.
     """
     bonds = replace(bonds, root=bonds.root.double(), pull=bonds.pull.double())
-    refuse_infinite("electronegativity", form.slope)
-    refuse_infinite("hardness", form.hardness)
+    refuse_infinite("electronegativity", functional.slope)
+    refuse_infinite("hardness", functional.hardness)
     refuse_infinite("formal charge", formal)
     refuse_infinite("softness or field", bonds.root + bonds.pull, of="bond")
-    split = BondForm(form, formal.double(), bonds)
-    inverse = _Dense(split) if dense else _Iterated(split, tolerance)
+    split = BondFunctional(functional, formal.double(), bonds)
+    inverse = _DenseBonds(split) if dense else _IteratedBonds(split, tolerance)
     with torch.no_grad():
-        felt = form.slope + inverse.matrix(split.formal)
-        unknowns = -inverse(split.along(felt) + bonds.root * bonds.pull)
+        potential = functional.slope + inverse.matrix(split.formal)
+        unknowns = -inverse(split.along(potential) + bonds.root * bonds.pull)
         energy = split.energy_of(unknowns, inverse.matrix(split.formal + split.brought(unknowns)))
     unknowns, energy = minimum(split, unknowns, energy, inverse)
     return SplitCharges(split.formal + split.brought(unknowns), bonds.root * unknowns, energy, inverse.steps)
 
 
-class _Dense:
+class _DenseBonds:
     """(1 + XᵀMX)⁻¹ = 1 - XᵀG (1 + GᵀLG)⁻¹ GᵀX, GGᵀ the reduced M and L = XXᵀ without its first row and column."""
 
     steps = 0
 
-    def __init__(self, form: BondForm) -> None:
-        system = form.system
-        self._form, self._inverse = form, DenseInverse(form.charges, Conserved.of(replace(system, fermi_level=None)))
+    def __init__(self, functional: BondFunctional) -> None:
+        system = functional.system
+        self._functional = functional
+        self._inverse = DenseInverse(functional.charges, ChargeGroups.of(replace(system, fermi_level=None)))
         self.matrix, padding = self._inverse.matrix, self._inverse.padding
-        i, j = padding.slots[form.bonds.i], padding.slots[form.bonds.j] % padding.longest
-        softness, n = form.bonds.root.detach().square(), padding.longest
+        i, j = padding.slots[functional.bonds.i], padding.slots[functional.bonds.j] % padding.longest
+        softness, n = functional.bonds.root.detach().square(), padding.longest
         flat = softness.new_zeros(padding.systems * n * n)
         row, column = i * n + j, (i - i % n + j) * n + i % n
         flat = flat.index_add(0, torch.cat([row, column]), -softness.repeat(2))
@@ -152,18 +155,18 @@ class _Dense:
 
     def __call__(self, right: Tensor) -> Tensor:
         padding, factor = self._inverse.padding, self._inverse.factor
-        brought = padding.pad(self._form.brought(right)) * self._inverse.free
+        brought = padding.pad(self._functional.brought(right)) * self._inverse.free
         inner = torch.cholesky_solve(factor.transpose(1, 2) @ brought[..., None], self._whole)
-        felt = padding.unpad(((factor @ inner)[..., 0]) * self._inverse.free)
-        return right - self._form.along(felt)
+        potential = padding.unpad(((factor @ inner)[..., 0]) * self._inverse.free)
+        return right - self._functional.along(potential)
 
 
-class _Iterated:
-    def __init__(self, form: BondForm, tolerance: float) -> None:
-        self._form = form.at([x.detach() for x in form.variables])
-        self.matrix, self._tolerance = matrix_of(form.charges), tolerance
-        stiff = diagonal_of(form.charges)
-        bonds = self._form.bonds
+class _IteratedBonds:
+    def __init__(self, functional: BondFunctional, tolerance: float) -> None:
+        self._functional = functional.at([x.detach() for x in functional.variables])
+        self.matrix, self._tolerance = matrix_of(functional.charges), tolerance
+        stiff = diagonal_of(functional.charges)
+        bonds = self._functional.bonds
         self._over = 1 / (1 + 0.5 * bonds.root.square() * (stiff[bonds.i] + stiff[bonds.j]))
         self._scale: float | None = None
         self.steps = 0
@@ -173,15 +176,15 @@ class _Iterated:
         self._scale = self._scale or max(size, self._tolerance)
         try:
             found = conjugate_gradient(
-                lambda y: y + self._form.along(self.matrix(self._form.brought(y))),
+                lambda y: y + self._functional.along(self.matrix(self._functional.brought(y))),
                 right.detach(),
                 preconditioner=lambda residual: residual * self._over,
                 tolerance=size * self._tolerance / self._scale,
                 most=MOST,
             )
         except NotPositiveDefinite as failure:
-            direction, owner = self._form.brought(failure.direction), self._form.system.system_index
+            direction, owner = self._functional.brought(failure.direction), self._functional.system.system_index
             k = int(owner[direction.abs().argmax()])
-            refuse(self._form.system, k, direction[owner == k])
+            refuse_no_minimum(self._functional.system, k, direction[owner == k])
         self.steps += found.steps
         return found.values

@@ -1,13 +1,13 @@
-"""How densities move when what they answer to does: the inverse of a Jacobian, by conjugate gradients."""
+"""How densities move when what they respond to does: the inverse of a Jacobian, by conjugate gradients."""
 
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from farfield.response.density.functional import DensityForm
+from farfield.response.density.functional import DensityFunctional
 from farfield.response.solvers.conjugate_gradient import conjugate_gradient
-from farfield.response.solvers.screening_preconditioner import SmoothInverses
+from farfield.response.solvers.screening_preconditioner import ScreeningPreconditioners
 from farfield.system import per_atom, per_system
 
 MOST = 300
@@ -15,21 +15,23 @@ MOST = 300
 
 
 class Jacobian:
-    """The inverse of [[1 + S A, S₀], [Σ, 0]], S₀ the column of S that a level moves; its transpose as well.
+    """The inverse of [[1 + S A, S₀], [Σ, 0]], S₀ the column of S that μ moves; its transpose as well.
 
-    With S = LLᵀ and c the row of L that is charge, both come down to (1 + LᵀAL) y + c level = r at given c·y. Where the
+    With S = LLᵀ and c the row of L that is charge, both come down to (1 + LᵀAL) y + c μ = r at given c·y. Where the
     total is fixed y is sought across c: along it, as with other charged slabs and wires, A need not be positive.
     """
 
-    def __init__(self, form: DensityForm, values: Tensor, relative: float) -> None:
-        """At densities and levels ``values``; ``relative`` is the residual of each solve over its right-hand side."""
-        self._form, self._system, self._relative, self._values = form, form.system, relative, values
+    def __init__(self, functional: DensityFunctional, values: Tensor, relative: float) -> None:
+        """Linearise at ``values``; ``relative`` is the residual of each solve over its right-hand side."""
+        self._functional, self._system, self._relative, self._values = functional, functional.system, relative, values
         self._size, self.steps = 0.0, 0
 
     @cached_property
     def _susceptibility(self) -> Tensor:
-        density, level = self._form.parted(self._values)
-        return self._form.response.susceptibility(self._form.felt(self._form.made(density), level))
+        functional = self._functional
+        density, chemical_potential = functional.parted(self._values)
+        potentials = functional.potentials(functional.induced_potential(density), chemical_potential)
+        return functional.response.susceptibility(potentials)
 
     @cached_property
     def _factor(self) -> Tensor:
@@ -38,9 +40,9 @@ class Jacobian:
 
     @cached_property
     def _inverse(self) -> Tensor:
-        """Of 1 + LᵀAL, atom by atom."""
-        own = self._factor.transpose(1, 2) @ (self._form.response.own.unsqueeze(2) * self._factor)
-        inverse: Tensor = torch.linalg.inv(own + torch.eye(4).to(own))
+        """Invert 1 + LᵀAL atom by atom."""
+        self_term = self._factor.transpose(1, 2) @ (self._functional.response.self_term.unsqueeze(2) * self._factor)
+        inverse: Tensor = torch.linalg.inv(self_term + torch.eye(4).to(self_term))
         return inverse
 
     @cached_property
@@ -53,35 +55,38 @@ class Jacobian:
 
     @cached_property
     def _turned(self) -> tuple[Tensor, Tensor]:
-        turned = self._near(self._charge)
+        turned = self._preconditioner(self._charge)
         return turned, self._sum(self._charge, turned)
 
     def __call__(self, right: Tensor) -> Tensor:
-        """J⁻¹ of a residual, in the order of the form's ``values`` (4·atoms + systems,)."""
-        form = self._form
-        density, excess = form.parted(right)
-        asked = torch.where(form.held, (excess - per_system(density[:, 0], self._system)) / self._whole, -excess)
+        """Solve J x = ``right``, in the order of the functional's ``values`` (4·atoms + systems,)."""
+        functional = self._functional
+        density, excess = functional.parted(right)
+        asked = torch.where(functional.held, (excess - per_system(density[:, 0], self._system)) / self._whole, -excess)
         density = density + self._susceptibility[:, :, 0] * self._at(asked)
-        right = -self._up(form.made(density))
+        right = -self._up(functional.induced_potential(density))
         found = self._solved(right)
-        level = self._sum(self._charge, right - self._image(found)) / self._whole - asked
-        return torch.cat([(density + self._down(found)).flatten(), torch.where(form.held, level, excess)])
+        chemical_potential = self._sum(self._charge, right - self._image(found)) / self._whole - asked
+        density = density + self._down(found)
+        return torch.cat([density.flatten(), torch.where(functional.held, chemical_potential, excess)])
 
     def transposed(self, right: Tensor) -> Tensor:
-        """Jᵀ⁻¹."""
-        form = self._form
-        density, excess = form.parted(right)
-        along = self._charge * self._at(torch.where(form.held, excess / self._whole, 0.0))
+        """Solve Jᵀ x = ``right``."""
+        functional = self._functional
+        density, excess = functional.parted(right)
+        along = self._charge * self._at(torch.where(functional.held, excess / self._whole, 0.0))
         right = self._up(density)
         found = along + self._solved(right - self._image(along))
-        level = torch.where(form.held, self._sum(self._charge, right - self._image(found)) / self._whole, 0.0)
+        chemical_potential = self._sum(self._charge, right - self._image(found)) / self._whole
+        chemical_potential = torch.where(functional.held, chemical_potential, 0.0)
         moved = self._down(found)
-        density = density - form.made(moved) - torch.nn.functional.pad(self._at(level).expand(len(found), 1), (0, 3))
+        density = density - functional.induced_potential(moved)
+        density = density - torch.nn.functional.pad(self._at(chemical_potential).expand(len(found), 1), (0, 3))
         free = excess - per_system(moved[:, 0], self._system)
-        return torch.cat([density.flatten(), torch.where(form.held, level, free)])
+        return torch.cat([density.flatten(), torch.where(functional.held, chemical_potential, free)])
 
     def _solved(self, right: Tensor) -> Tensor:
-        """(1 + LᵀAL)⁻¹, across c where the total is fixed."""
+        """Apply (1 + LᵀAL)⁻¹, across c where the total is fixed."""
         right = self._across(right)
         size = float(right.abs().max()) if right.numel() else 0.0
         # what rounding left of the one before (implicit.py) is not solved anew; one after that is small by itself
@@ -96,30 +101,31 @@ class Jacobian:
         return found.values
 
     def _image(self, values: Tensor) -> Tensor:
-        return values + self._up(self._form.made(self._down(values)))
+        return values + self._up(self._functional.induced_potential(self._down(values)))
 
     def _across(self, values: Tensor) -> Tensor:
-        share = torch.where(self._form.held, self._sum(self._charge, values) / self._whole, 0.0)
+        share = torch.where(self._functional.held, self._sum(self._charge, values) / self._whole, 0.0)
         return values - self._charge * self._at(share)
 
     @cached_property
-    def _waves(self) -> SmoothInverses:
-        softness = (self._charge * self._own(self._charge)).sum(1)  # of charges that feel their own Gaussian
-        return SmoothInverses(self._system, 1 / softness, self._form.widths.square())
+    def _waves(self) -> ScreeningPreconditioners:
+        softness = (self._charge * self._self_screening(self._charge)).sum(1)  # of charges that feel their own Gaussian
+        return ScreeningPreconditioners(self._system, 1 / softness, self._functional.widths.square())
 
-    def _own(self, values: Tensor) -> Tensor:
-        """The inverse atom by atom."""
+    def _self_screening(self, values: Tensor) -> Tensor:
+        """Apply the inverse atom by atom."""
         return (self._inverse @ values.unsqueeze(2)).squeeze(2)
 
-    def _near(self, values: Tensor) -> Tensor:
-        """About the inverse: atom by atom, and the screening of long waves."""
-        found = self._own(values)
-        return found - self._own(self._charge) * self._waves.screening((self._charge * found).sum(1)).unsqueeze(1)
+    def _preconditioner(self, values: Tensor) -> Tensor:
+        """Apply about the inverse: atom by atom, and the screening of long waves."""
+        found = self._self_screening(values)
+        screened = self._waves.screening((self._charge * found).sum(1)).unsqueeze(1)
+        return found - self._self_screening(self._charge) * screened
 
     def _constrained(self, values: Tensor) -> Tensor:
-        found = self._near(values)
+        found = self._preconditioner(values)
         turned, whole = self._turned
-        share = torch.where(self._form.held, self._sum(self._charge, found) / whole, 0.0)
+        share = torch.where(self._functional.held, self._sum(self._charge, found) / whole, 0.0)
         return found - turned * self._at(share)
 
     def _down(self, values: Tensor) -> Tensor:

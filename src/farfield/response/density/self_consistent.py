@@ -1,13 +1,13 @@
-"""Densities that make the potential they answer to: ρ = ∂w/∂x at x = A ρ + external + level.
+"""Densities that make the potential they answer to: ρ = ∂w/∂x at x = A ρ + external + μ.
 
-ρ = (q, μ) of every atom, A what Gaussian charges and dipoles do to one another (their own included), the level that of
-the chemical potential at which charges sum to the total. With w concave and A positive there is one such density, the
-minimum of a convex functional, and
+ρ = (q, μ) of every atom, A what Gaussian charges and dipoles do to one another (their own included), μ (in x, a
+potential alone) the chemical potential of electrons at which charges sum to the total. With w concave and A positive
+there is one such density, the minimum of a convex functional, and
 
-    E(ρ, level) = Σ w(x) - ½ ρ·A·ρ - level·Q
+    E(ρ, μ) = Σ w(x) - ½ ρ·A·ρ - μ Q
 
 is stationary there: its derivatives need no dρ/dθ. Densities carry their own by implicit differentiation
-(implicit.py): (1 + S A) dρ + S dlevel = ∂ρ, S = -∂²w/∂x², in the symmetric form 1 + LᵀAL of S = LLᵀ by conjugate
+(implicit.py): (1 + S A) dρ + S dμ = ∂ρ, S = -∂²w/∂x², in the symmetric form 1 + LᵀAL of S = LLᵀ by conjugate
 gradients. No step of the iteration is kept for that.
 """
 
@@ -23,12 +23,12 @@ from farfield.coulomb.plan.plan import Plan
 from farfield.errors import ConvergenceError, InputError
 from farfield.response.charges.functional import has_gradient
 from farfield.response.density.atomic_response import AtomicResponse
-from farfield.response.density.functional import DensityForm
+from farfield.response.density.functional import DensityFunctional
 from farfield.response.density.jacobian import Jacobian
 from farfield.response.solvers.conjugate_gradient import Linear, NotPositiveDefinite
 from farfield.response.solvers.fixed_point import fixed_point
-from farfield.response.solvers.implicit import carried
-from farfield.response.solvers.screening_preconditioner import SmoothInverses
+from farfield.response.solvers.implicit import implicit_gradient
+from farfield.response.solvers.screening_preconditioner import ScreeningPreconditioners
 from farfield.system import System, per_atom, per_system
 
 CURVED = 1e-3
@@ -44,7 +44,7 @@ class Density:
 
     charges: Tensor  # (atoms,), e
     dipoles: Tensor  # (atoms, 3), e·Å
-    felt: Tensor  # (atoms, 4), what each atom answers to: potential and level, V, and minus the field, V/Å
+    potentials: Tensor  # (atoms, 4), what each atom responds to: potential with μ, V, and minus the field, V/Å
     energy: Tensor  # (systems,), eV: the functional; Ω of systems with a Fermi level
     coulomb: Tensor  # (systems,), eV: ½ ρ·A·ρ, Gaussian self-energies included
     residual: float  # largest difference, e or e·Å, from the density that its potential makes
@@ -71,7 +71,7 @@ def self_consistent(
     how: Iteration = Iteration(),
     start: Tensor | None = None,  # (atoms, 4), density to start from
 ) -> Density:
-    """The density, and its energy; both twice differentiable in positions, cell, charge, field, level and response.
+    """Find the density and its energy, both twice differentiable in positions, cell, charge, conditions and response.
 
     Raises:
         ConvergenceError: an iteration that stops short.
@@ -80,83 +80,86 @@ def self_consistent(
     """
     if not all(torch.isfinite(x.detach()).all() for x in response.variables):
         raise InputError("the response has values that are not finite")
-    form = DensityForm(system, response, widths, coulomb, plan)
-    _ = form.made, form.external  # with their graphs
+    functional = DensityFunctional(system, response, widths, coulomb, plan)
+    _ = functional.induced_potential, functional.external  # with their graphs
     if how.steps is not None:
-        return _unrolled(form, how.steps, how.mixing)
+        return _unrolled(functional, how.steps, how.mixing)
     with torch.no_grad():
-        first = form.felt(
-            form.made(_preferred(form) if start is None else start.double()), form.level(0 * system.charge)
-        )
+        first = _first(functional, _preferred(functional) if start is None else start.double())
         found = fixed_point(
-            lambda felt: _next(form, felt), first, system, precondition=_near(form, first), mixing=how.mixing,
-            depth=how.depth, tolerance=how.tolerance, most=how.most,
+            lambda potentials: _next(functional, potentials), first, system,
+            precondition=_preconditioner(functional, first),
+            mixing=how.mixing, depth=how.depth, tolerance=how.tolerance, most=how.most,
         )  # fmt: skip
         try:
-            values, residual, steps = _finished(form, found.values, how.tolerance)
+            values, residual, steps = _finished(functional, found.values, how.tolerance)
         except NotPositiveDefinite as failure:
-            if form.held.all():
+            if functional.held.all():
                 raise
             _refuse_open(int(system.system_index[failure.direction.abs().amax(1).argmax()]))
-        _refuse_saddle(form, values)
+        _refuse_saddle(functional, values)
     steps += found.steps
-    density, level = form.parted(values)
-    if has_gradient(*form.variables):
-        solve = Jacobian(form, values, how.tolerance)
-        exact = carried(values, form.residual, solve, solve.transposed)
-        energy: Tensor = _Stationary.apply((form, exact), *form.variables)  # type: ignore[no-untyped-call]
-        density, level = form.parted(exact)
+    unknowns = values
+    if has_gradient(*functional.variables):
+        solve = Jacobian(functional, values, how.tolerance)
+        unknowns = implicit_gradient(values, functional.residual, solve, solve.transposed)
+        energy: Tensor = _Stationary.apply((functional, unknowns), *functional.variables)  # type: ignore[no-untyped-call]
     else:
-        energy = form.energy(values)
-    return _answer(form, density, level, energy, residual, steps)
+        energy = functional.energy(values)
+    return _density(functional, unknowns, energy, residual, steps)
 
 
-def _finished(form: DensityForm, felt: Tensor, tolerance: float) -> tuple[Tensor, float, int]:
-    """Newton's steps to where mixing did not get: densities and levels, what is left, and applications of A.
+def _finished(functional: DensityFunctional, potentials: Tensor, tolerance: float) -> tuple[Tensor, float, int]:
+    """Go on by Newton's steps to where mixing did not get: the unknowns, what is left, and applications of A.
 
     A step is halved where the residual would grow. As the Jacobian is never singular, that ends at the fixed point.
     """
-    values, steps = _values(form, felt), 1
-    residual = form.residual(values)
+    values, steps = _values(functional, potentials), 1
+    residual = functional.residual(values)
     for _ in range(MOST_NEWTON):
         size = float(residual.abs().max()) if residual.numel() else 0.0
         if size <= tolerance:
             return values, size, steps
         if not math.isfinite(size):
             break
-        jacobian = Jacobian(form, values, min(0.03, max(size, 0.1 * tolerance / size)))
-        move, share, before = jacobian(residual), torch.ones_like(form.system.charge), _squared(form, residual)
+        jacobian = Jacobian(functional, values, min(0.03, max(size, 0.1 * tolerance / size)))
+        move, share, before = (
+            jacobian(residual),
+            torch.ones_like(functional.system.charge),
+            _squared(functional, residual),
+        )
         for _ in range(MOST_HALVED):
-            trial = values - _each(form, share) * move
-            left = form.residual(trial)
+            trial = values - _each(functional, share) * move
+            left = functional.residual(trial)
             steps += 1
-            worse = _squared(form, left) > before
+            worse = _squared(functional, left) > before
             if not worse.any():
                 break
             share = torch.where(worse, 0.5 * share, share)
         steps += jacobian.steps
         values, residual = trial, left
-    worst = int(_squared(form, residual).argmax())
+    worst = int(_squared(functional, residual).argmax())
     raise ConvergenceError(
         f"structure {worst}: the density is not self-consistent: {size:.1e} e left in {steps} steps, asked for "
         f"{tolerance:.1e}; ask for a larger tolerance, or look at positions, widths and total charge"
     )
 
 
-def _refuse_saddle(form: DensityForm, values: Tensor) -> None:
-    """Of an open system, the energy has to curve upwards along its charge, too; A is positive across it only.
+def _refuse_saddle(functional: DensityFunctional, values: Tensor) -> None:
+    """Raise where the energy of an open system does not curve upwards along its charge; A is positive across it only.
 
     Charged crystals have a background, charged slabs and wires no zero of the potential far away.
 
     Raises:
-        InputError: a structure whose level rises with its charge.
+        InputError: a structure whose chemical potential rises with its charge.
     """
-    if form.held.all():
+    if functional.held.all():
         return
-    closed = replace(form, system=replace(form.system, fermi_level=None))
-    more = torch.cat([torch.zeros_like(values[: 4 * form.system.n_atoms]), torch.ones_like(form.system.charge)])
-    _, rise = form.parted(Jacobian(closed, values, CURVED)(more))
-    if (wrong := ~form.held & (rise >= 0)).any():
+    system = functional.system
+    closed = replace(functional, system=replace(system, fermi_level=None))
+    more = torch.cat([torch.zeros_like(values[: 4 * system.n_atoms]), torch.ones_like(system.charge)])
+    _, rise = functional.parted(Jacobian(closed, values, CURVED)(more))
+    if (wrong := ~functional.held & (rise >= 0)).any():
         _refuse_open(int(wrong.nonzero()[0]))
 
 
@@ -167,14 +170,14 @@ def _refuse_open(k: int) -> NoReturn:
     )
 
 
-def _squared(form: DensityForm, values: Tensor) -> Tensor:
-    density, level = form.parted(values)
-    return per_system(density.square().sum(1), form.system) + level.square()
+def _squared(functional: DensityFunctional, values: Tensor) -> Tensor:
+    density, chemical_potential = functional.parted(values)
+    return per_system(density.square().sum(1), functional.system) + chemical_potential.square()
 
 
-def _each(form: DensityForm, share: Tensor) -> Tensor:
-    """Numbers of systems at their ``values``."""
-    atoms = per_atom(share, form.system).expand(form.system.n_atoms)
+def _each(functional: DensityFunctional, share: Tensor) -> Tensor:
+    """Repeat numbers of systems ``(systems,)`` at their unknowns."""
+    atoms = per_atom(share, functional.system).expand(functional.system.n_atoms)
     return torch.cat([atoms.repeat_interleave(4), share])
 
 
@@ -186,10 +189,10 @@ class _Stationary(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, found: tuple[DensityForm, Tensor], *variables: Tensor) -> Tensor:
-        ctx.form, ctx.unknowns = found
+    def forward(ctx: Any, found: tuple[DensityFunctional, Tensor], *variables: Tensor) -> Tensor:
+        ctx.functional, ctx.unknowns = found
         ctx.save_for_backward(*variables)
-        energy: Tensor = ctx.form.energy(ctx.unknowns.detach())
+        energy: Tensor = ctx.functional.energy(ctx.unknowns.detach())
         return energy
 
     @staticmethod
@@ -199,82 +202,89 @@ class _Stationary(torch.autograd.Function):
         with torch.enable_grad():
             # other names for the same, so that nothing is found by way of the unknowns
             alike = [x.view_as(x) if x.requires_grad else x for x in variables]
-            energy = (grad * ctx.form.at(alike).energy(unknowns)).sum()
+            energy = (grad * ctx.functional.at(alike).energy(unknowns)).sum()
             asked = [x for x, wanted in zip(alike, needed) if wanted]
             found = iter(torch.autograd.grad(energy, asked, create_graph=with_graph, allow_unused=True))
         return None, *(next(found) if wanted else None for wanted in needed)
 
 
-def _answer(form: DensityForm, density: Tensor, level: Tensor, energy: Tensor, residual: float, steps: int) -> Density:
-    made = form.made(density)
-    coulomb = 0.5 * per_system((density * made).sum(1), form.system)
-    return Density(density[:, 0], density[:, 1:], form.felt(made, form.level(level)), energy, coulomb, residual, steps)
+def _density(functional: DensityFunctional, unknowns: Tensor, energy: Tensor, residual: float, steps: int) -> Density:
+    density, chemical_potential = functional.parted(unknowns)
+    induced = functional.induced_potential(density)
+    potentials = functional.potentials(induced, functional.at_fermi_level(chemical_potential))
+    coulomb = 0.5 * per_system((density * induced).sum(1), functional.system)
+    return Density(density[:, 0], density[:, 1:], potentials, energy, coulomb, residual, steps)
 
 
-def _preferred(form: DensityForm) -> Tensor:
-    """(q°, m°) ``(atoms, 4)``."""
-    return torch.cat([form.response.charge.unsqueeze(1), form.response.dipole], 1)
+def _first(functional: DensityFunctional, density: Tensor) -> Tensor:
+    """Potentials x ``(atoms, 4)`` of a density to start from, at no chemical potential but the Fermi level."""
+    none = torch.zeros_like(functional.system.charge)
+    return functional.potentials(functional.induced_potential(density), functional.at_fermi_level(none))
 
 
-def _conserving(form: DensityForm, felt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """∂w/∂x brought to the total by softness; the softness ``(atoms,)``, and the level that does it ``(systems,)``."""
-    density, soft = form.response.answer(felt)
-    excess = per_system(density[:, 0], form.system) - form.system.charge
-    raised = torch.where(form.held, excess / per_system(soft[:, 0], form.system), 0.0)
-    return density - soft * per_atom(raised, form.system).reshape(-1, 1), soft[:, 0], raised
+def _preferred(functional: DensityFunctional) -> Tensor:
+    """Join (q°, m°) ``(atoms, 4)``."""
+    return torch.cat([functional.response.charge.unsqueeze(1), functional.response.dipole], 1)
 
 
-def _made(form: DensityForm, felt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The density at x, what it makes ``(atoms, 4)``, and levels ``(systems,)`` that bring the total charge nearer."""
-    density, soft, raised = _conserving(form, felt)
-    made, system = form.made(density), form.system
-    free = form.felt(made, torch.zeros_like(raised))
-    level = per_system(soft * (felt - free)[:, 0], system) / per_system(soft, system) + raised
-    return density, made, form.level(level)
+def _conserving(functional: DensityFunctional, potentials: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Bring ∂w/∂x to the total charge by softness ``(atoms,)``, given too, as is the μ ``(systems,)`` that does it."""
+    density, soft = functional.response.response_to(potentials)
+    excess = per_system(density[:, 0], functional.system) - functional.system.charge
+    raised = torch.where(functional.held, excess / per_system(soft[:, 0], functional.system), 0.0)
+    return density - soft * per_atom(raised, functional.system).reshape(-1, 1), soft[:, 0], raised
 
 
-def _next(form: DensityForm, felt: Tensor) -> Tensor:
-    """g: x to the x that its density makes."""
-    _, made, level = _made(form, felt)
-    return form.felt(made, level)
+def _induced(functional: DensityFunctional, potentials: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Evaluate the density at x, A of it ``(atoms, 4)``, and μ ``(systems,)`` that bring the total charge nearer."""
+    density, soft, raised = _conserving(functional, potentials)
+    induced, system = functional.induced_potential(density), functional.system
+    free = functional.potentials(induced, torch.zeros_like(raised))
+    chemical_potential = per_system(soft * (potentials - free)[:, 0], system) / per_system(soft, system) + raised
+    return density, induced, functional.at_fermi_level(chemical_potential)
 
 
-def _values(form: DensityForm, felt: Tensor) -> Tensor:
-    """Densities and levels of the fixed point."""
-    density, _, level = _made(form, felt)
-    return torch.cat([density.flatten(), level])
+def _next(functional: DensityFunctional, potentials: Tensor) -> Tensor:
+    """Take x to the x that its density makes."""
+    _, induced, chemical_potential = _induced(functional, potentials)
+    return functional.potentials(induced, chemical_potential)
 
 
-def _own(form: DensityForm, felt: Tensor) -> Linear:
-    """(1 + A S)⁻¹ of each atom's own A and S, at ``felt``."""
-    matrix = form.response.own.unsqueeze(2) * form.response.susceptibility(felt)
+def _values(functional: DensityFunctional, potentials: Tensor) -> Tensor:
+    """Join densities and chemical potentials of the fixed point."""
+    density, _, chemical_potential = _induced(functional, potentials)
+    return torch.cat([density.flatten(), chemical_potential])
+
+
+def _self_screening(functional: DensityFunctional, potentials: Tensor) -> Linear:
+    """Prepare (1 + A S)⁻¹ of each atom's own A and S, at ``potentials``."""
+    matrix = functional.response.self_term.unsqueeze(2) * functional.response.susceptibility(potentials)
     inverse: Tensor = torch.linalg.inv(matrix + torch.eye(4).to(matrix))
     return lambda residual: (inverse @ residual.unsqueeze(2)).squeeze(2)
 
 
-def _near(form: DensityForm, felt: Tensor) -> Linear:
-    """About (1 + A S)⁻¹: each atom's own A and S, and how charges screen each other over long distances."""
-    own, soft = _own(form, felt), form.response.softness_of_charge(felt)
-    unit = own(torch.nn.functional.pad(torch.ones_like(soft[:, :1]), (0, 3)))
-    waves = SmoothInverses(form.system, 1 / (soft * unit).sum(1), form.widths.square())
+def _preconditioner(functional: DensityFunctional, potentials: Tensor) -> Linear:
+    """Prepare about (1 + A S)⁻¹: each atom's own A and S, and how charges screen each other over long distances."""
+    alone, soft = _self_screening(functional, potentials), functional.response.softness_of_charge(potentials)
+    unit = alone(torch.nn.functional.pad(torch.ones_like(soft[:, :1]), (0, 3)))
+    waves = ScreeningPreconditioners(functional.system, 1 / (soft * unit).sum(1), functional.widths.square())
 
     def apply(residual: Tensor) -> Tensor:
-        found = own(residual)
+        found = alone(residual)
         return found - unit * waves.screening((soft * found).sum(1)).unsqueeze(1)
 
     return apply
 
 
-def _unrolled(form: DensityForm, steps: int, mixing: float) -> Density:
-    """A fixed number of plain steps, differentiable through all of them."""
-    felt = form.felt(form.made(_preferred(form)), form.level(torch.zeros_like(form.system.charge)))
-    precondition = _own(form, felt)
-    change = felt
+def _unrolled(functional: DensityFunctional, steps: int, mixing: float) -> Density:
+    """Take a fixed number of plain steps, differentiable through all of them."""
+    potentials = _first(functional, _preferred(functional))
+    precondition = _self_screening(functional, potentials)
+    change = potentials
     for _ in range(steps):
-        change = precondition(_next(form, felt) - felt)
-        felt = felt + mixing * change
-    values = _values(form, felt)
-    density, level = form.parted(values)
+        change = precondition(_next(functional, potentials) - potentials)
+        potentials = potentials + mixing * change
+    values = _values(functional, potentials)
     with torch.no_grad():
-        left = float((_next(form, felt) - felt).abs().max()) if len(felt) else 0.0
-    return _answer(form, density, level, form.energy(values), left, steps)
+        left = float((_next(functional, potentials) - potentials).abs().max()) if len(potentials) else 0.0
+    return _density(functional, values, functional.energy(values), left, steps)

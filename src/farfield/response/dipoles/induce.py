@@ -6,6 +6,7 @@ its first derivatives need no adjoint; dipoles carry theirs to second order (imp
 """
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -17,7 +18,7 @@ from farfield.coulomb.interaction import Interaction
 from farfield.coulomb.padding import Padding
 from farfield.errors import ConvergenceError, InputError
 from farfield.response.solvers.conjugate_gradient import NotPositiveDefinite, Solution, conjugate_gradient
-from farfield.response.solvers.implicit import carried, curved
+from farfield.response.solvers.implicit import implicit_energy_correction, implicit_gradient
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
@@ -38,11 +39,11 @@ COLUMNS = 48
 
 @dataclass(frozen=True)
 class Induced:
-    """Dipoles that answer to a field and to one another."""
+    """Dipoles that respond to a field and to one another."""
 
     dipoles: Tensor  # (atoms, 3), e·Å
     energy: Tensor  # (systems,), eV: the functional at its minimum
-    residual: Tensor  # (systems,), V/Å: largest slope left
+    residual: Tensor  # (systems,), V/Å: largest gradient left
     steps: int  # iterations; 0 for the dense solve
 
 
@@ -57,7 +58,7 @@ def induce(
     start: Tensor | None = None,  # (atoms, 3), e·Å, where an iteration starts
     probe: bool = True,  # whether an iteration looks for dipoles that run away; Gaussians of the atoms' size never do
 ) -> Induced:
-    """Dipoles and energy, twice differentiable in field, polarizability and whatever the interaction depends on.
+    """Find dipoles and energy, twice differentiable in field, polarizability and what the interaction depends on.
 
     ``dense`` factors the matrix; ``cg`` iterates without one; ``auto`` takes what is faster.
 
@@ -70,35 +71,35 @@ def induce(
         raise InputError(f'induce(solver={solver!r}): there are "auto", "dense" and "cg"')
     stiffness = _stiffness(system, polarizability, field)
 
-    def answer(dipoles: Tensor) -> Tensor:
-        """Slope of the functional without F, V/Å."""
+    def restoring_field(dipoles: Tensor) -> Tensor:
+        """Gradient of the functional without F, V/Å."""
         return stiffness(dipoles) - interaction(None, dipoles)[1]
 
     if solver == "auto":
         solver = "dense" if int(system.atoms_per_system.max()) <= DENSE_UP_TO else "cg"
     size = COULOMB / _mean(polarizability.detach())
-    solve: _Dense | _Iterated
+    solve: _DenseDipoles | _IteratedDipoles
     with torch.no_grad():
         if solver == "dense":
-            solve = _Dense(system, answer, size, _written(system, stiffness, interaction))
+            solve = _DenseDipoles(system, restoring_field, size, _dipole_matrix(system, stiffness, interaction))
         else:
-            solve = _Iterated(system, answer, size, tolerance)
+            solve = _IteratedDipoles(system, restoring_field, size, tolerance)
             if probe:
                 solve.probe()
         dipoles = solve(field, start)
-        dipoles = dipoles + solve(field - answer(dipoles))  # takes off what rounding left
-    image = answer(dipoles)
+        dipoles = dipoles + solve(field - restoring_field(dipoles))  # takes off what rounding left
+    image = restoring_field(dipoles)
     slope = image - field
-    energy = per_system((dipoles * (0.5 * image - field) + curved(slope, solve)).sum(1), system)
-    dipoles = carried(dipoles, lambda at: answer(at) - field, solve, known=slope)
-    solve.forward = False  # from here on it serves derivatives, of sizes that have nothing to do with each other
+    inverse = solve.for_derivatives()
+    energy = per_system((dipoles * (0.5 * image - field) + implicit_energy_correction(slope, inverse)).sum(1), system)
+    dipoles = implicit_gradient(dipoles, lambda at: restoring_field(at) - field, inverse, known=slope)
     left = slope.detach().abs().amax(1)
     residual = left.new_zeros(system.n_systems).scatter_reduce(0, system.system_index, left, "amax")
     return Induced(dipoles, energy, residual, solve.steps)
 
 
-def _written(system: System, stiffness: Linear, interaction: Interaction) -> Tensor | None:
-    """The matrix of the slopes ``(systems, 3·longest, 3·longest)``, V/(e·Å²), where the interaction has one."""
+def _dipole_matrix(system: System, stiffness: Linear, interaction: Interaction) -> Tensor | None:
+    """Write down the Hessian ``(systems, 3·longest, 3·longest)``, V/(e·Å²), where the interaction has a matrix."""
     padding = Padding.of(system)
     matrix = interaction.dipole_matrix(padding)
     if matrix is None:
@@ -109,16 +110,16 @@ def _written(system: System, stiffness: Linear, interaction: Interaction) -> Ten
     return matrix
 
 
-class _Dense:
+class _DenseDipoles:
     """Factored once; the factor exists exactly where the minimum does."""
 
-    steps, forward = 0, True
+    steps = 0
 
-    def __init__(self, system: System, answer: Linear, size: Tensor, written: Tensor | None) -> None:
-        """``written`` is the matrix of the slopes, where there is one."""
+    def __init__(self, system: System, restoring_field: Linear, size: Tensor, matrix: Tensor | None) -> None:
+        """``matrix`` is the matrix of the slopes, where there is one."""
         self._padding = Padding.of(system)
         self._scale = size.rsqrt().unsqueeze(1)  # brings the diagonal near 1
-        matrix = self._by_columns(system, answer) if written is None else self._scaled(written)
+        matrix = self._by_columns(system, restoring_field) if matrix is None else self._scaled(matrix)
         self._factor, failed = torch.linalg.cholesky_ex(matrix)
         pivots = self._factor.diagonal(dim1=1, dim2=2).square().amin(1)
         # a pivot that is rounding of the matrix is no pivot
@@ -126,20 +127,24 @@ class _Dense:
         if lost.any():
             k = int(lost.nonzero()[0])
             lowest = torch.linalg.eigh(matrix[k]).eigenvectors[:, 0].reshape(-1, 3)
-            refuse(system, k, lowest[: int(system.atoms_per_system[k])].norm(dim=1))
+            refuse_catastrophe(system, k, lowest[: int(system.atoms_per_system[k])].norm(dim=1))
 
     def __call__(self, right: Tensor, _start: Tensor | None = None) -> Tensor:
         block = self._padding.pad(self._scale * right).flatten(1).unsqueeze(2)
         found = torch.cholesky_solve(block, self._factor).reshape(self._padding.systems, -1, 3)
         return self._scale * self._padding.unpad(found)
 
+    def for_derivatives(self) -> "_DenseDipoles":
+        """Serve derivatives as it serves dipoles."""
+        return self
+
     def _scaled(self, matrix: Tensor) -> Tensor:
-        """The identity where padded."""
+        """Scale a matrix; the identity where padded."""
         scale = self._padding.pad(self._scale).repeat_interleave(3, 1)[:, :, 0]
         missing = (~self._padding.mask()).to(scale).repeat_interleave(3, 1)
         return scale.unsqueeze(2) * matrix * scale.unsqueeze(1) + torch.diag_embed(missing)
 
-    def _by_columns(self, system: System, answer: Linear) -> Tensor:
+    def _by_columns(self, system: System, restoring_field: Linear) -> Tensor:
         """``(systems, 3·longest, 3·longest)``, the identity where padded: all systems' k-th columns together."""
         padding, count = self._padding, 3 * self._padding.longest
         place = (padding.slots % padding.longest).to(system.numbers)
@@ -147,18 +152,19 @@ class _Dense:
         for first in range(0, count, COLUMNS):
             columns = torch.arange(first, min(first + COLUMNS, count), device=place.device)
             unit = (place[:, None, None] * 3 + torch.arange(3, device=place.device)) == columns[:, None]
-            images = self._scale.unsqueeze(2) * answer(unit * self._scale.unsqueeze(2))
+            images = self._scale.unsqueeze(2) * restoring_field(unit * self._scale.unsqueeze(2))
             block = padding.pad(images.transpose(1, 2)).flatten(1, 2)
             matrix[:, :, first : first + len(columns)] += block
         return 0.5 * (matrix + matrix.transpose(1, 2))
 
 
-class _Iterated:
+class _IteratedDipoles:
     """Conjugate gradients, every system at its own length."""
 
-    def __init__(self, system: System, answer: Linear, size: Tensor, tolerance: float) -> None:
-        self._system, self._answer, self._size, self._tolerance = system, answer, size.unsqueeze(1), tolerance
-        self.steps, self._left, self.forward = 0, 0.0, True
+    def __init__(self, system: System, restoring_field: Linear, size: Tensor, tolerance: float) -> None:
+        self._system, self._restoring_field = system, restoring_field
+        self._size, self._tolerance = size.unsqueeze(1), tolerance
+        self.steps, self._left, self._forward = 0, 0.0, True
 
     def __call__(self, right: Tensor, start: Tensor | None = None) -> Tensor:
         largest = float(right.abs().max())
@@ -166,11 +172,17 @@ class _Iterated:
         rest = largest <= 10 * self._left
         wanted = self._left if rest else min(self._tolerance, RELATIVE * largest)
         found = self._solution(right, wanted, start)
-        self.steps, self._left = max(self.steps, found.steps), wanted if self.forward or not rest else 0.0
+        self.steps, self._left = max(self.steps, found.steps), wanted if self._forward or not rest else 0.0
         return found.values
 
+    def for_derivatives(self) -> "_IteratedDipoles":
+        """Serve derivatives, of sizes that have nothing to do with each other but for the rests of one another."""
+        other = copy(self)
+        other._forward = False
+        return other
+
     def probe(self) -> None:
-        """Of a field with a share of every mode, one that runs away keeps its share until it has been found."""
+        """Raise where a mode runs away: it keeps its share of a field with a share of every mode until it is found."""
         system, generator = self._system, torch.Generator().manual_seed(0)
         field = torch.randn(system.n_atoms, 3, generator=generator).to(self._size)
         dipoles = self._solution(field, PROBE).values
@@ -182,7 +194,7 @@ class _Iterated:
     def _solution(self, right: Tensor, tolerance: float, start: Tensor | None = None) -> Solution:
         try:
             return conjugate_gradient(
-                self._answer,
+                self._restoring_field,
                 right,
                 preconditioner=lambda left: left / self._size,
                 start=start,
@@ -195,14 +207,14 @@ class _Iterated:
     def _refuse(self, mode: Tensor) -> NoReturn:
         weight = (self._size.sqrt() * mode).norm(dim=1)
         owner = int(self._system.system_index[weight.argmax()])
-        refuse(self._system, owner, weight[self._system.system_index == owner])
+        refuse_catastrophe(self._system, owner, weight[self._system.system_index == owner])
 
     def _dot(self, one: Tensor, two: Tensor) -> Tensor:
         total = per_system((one * two).sum(1, keepdim=True), self._system)
         return total[self._system.system_index]
 
 
-def refuse(system: System, k: int, weight: Tensor) -> NoReturn:
+def refuse_catastrophe(system: System, k: int, weight: Tensor) -> NoReturn:
     """Name the two atoms of structure k that have most of the ``weight`` (its atoms,) of a mode without a minimum.
 
     Raises:

@@ -42,7 +42,7 @@ def conjugate_gradient(
     dot: Callable[[Tensor, Tensor], Tensor] | None = None,
     project: Linear | None = None,
 ) -> Solution:
-    """Solve operator(values) = right. No graph is left behind: see ``carried`` for derivatives.
+    """Solve operator(values) = right. No graph is left behind: see ``implicit_gradient`` for derivatives.
 
     ``dot`` is the inner product, a number or one for every value of ``right`` (the sum over its own system, say, so
     that every system of a batch steps at its own length); the plain sum where absent. ``project`` takes from a residual

@@ -30,9 +30,9 @@ def fixed_point(
     tolerance: float,  # of the largest |g(x) - x|
     most: int = 100,  # evaluations of g
 ) -> Solution:
-    """The best x that was found, its residual above ``tolerance`` if there is no better after ``most`` evaluations.
+    """Find the best x, its residual above ``tolerance`` if there is no better after ``most`` evaluations.
 
-    No graph is left behind: see ``carried`` for derivatives.
+    No graph is left behind: see ``implicit_gradient`` for derivatives.
     """
     with torch.no_grad():
         values = start.detach()
@@ -58,7 +58,7 @@ def fixed_point(
 
 
 def _least_squares(changes: Tensor, residual: Tensor, system: System) -> Tensor:
-    """Shares ``(history, atoms)``, alike within a system, of the changes that come nearest to the residual."""
+    """Find shares ``(history, atoms)``, alike within a system, of the changes that come nearest to the residual."""
     products = torch.einsum("anc,bnc->nab", changes, changes)
     matrix = per_system(products, system)
     right = per_system(torch.einsum("anc,nc->na", changes, residual), system)

@@ -20,7 +20,7 @@ ORDERS = 2
 """Derivatives that come out exact: training on forces asks for two."""
 
 
-def carried(
+def implicit_gradient(
     values: Tensor,  # where the residual vanishes
     residual: Linear,  # values to the residual, with the graph of whatever it depends on
     solve: Linear,  # J⁻¹; no graph needed
@@ -28,26 +28,29 @@ def carried(
     *,
     known: Tensor | None = None,  # the residual of the values, where it is at hand
 ) -> Tensor:
-    """The same values, twice differentiable in whatever ``residual`` depends on; unchanged where no graph is wanted."""
+    """Attach the implicit derivative to ``values`` that solve residual(values) = 0.
+
+    Values are unchanged; first and second derivatives are exact; nothing is done where no graph is recorded.
+    """
     if not torch.is_grad_enabled():
         return values
     for _ in range(ORDERS):
         left = residual(values) if known is None else known
-        step: Tensor = _Nothing.apply(left, solve, transposed or solve)  # type: ignore[no-untyped-call]
+        step: Tensor = _NewtonStep.apply(left, solve, transposed or solve)  # type: ignore[no-untyped-call]
         values, known = values - step, None
     return values
 
 
-def curved(residual: Tensor, solve: Linear) -> Tensor:
-    """-½ r·J⁻¹·r of a residual ``(rows, …)`` that is zero, as rows to be summed: zeros with second derivatives.
+def implicit_energy_correction(residual: Tensor, solve: Linear) -> Tensor:
+    """Evaluate -½ r·J⁻¹·r of a residual ``(rows, …)`` that is zero, as rows to sum: zeros with second derivatives.
 
     ``solve`` must not mix what is summed apart.
     """
-    rows: Tensor = _Curved.apply(residual, solve)  # type: ignore[no-untyped-call]
+    rows: Tensor = _EnergyCorrection.apply(residual, solve)  # type: ignore[no-untyped-call]
     return rows
 
 
-class _Curved(torch.autograd.Function):
+class _EnergyCorrection(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, residual: Tensor, solve: Linear) -> Tensor:
         ctx.solve = solve
@@ -62,7 +65,7 @@ class _Curved(torch.autograd.Function):
         return -grad * _Solve.apply(residual, ctx.solve, ctx.solve), None  # type: ignore[no-untyped-call]
 
 
-class _Nothing(torch.autograd.Function):
+class _NewtonStep(torch.autograd.Function):
     """J⁻¹ r at fixed J where r is zero: nothing, but with a derivative."""
 
     @staticmethod

@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from farfield.coulomb.plan.box import space_of
+from farfield.coulomb.plan.box import box_of
 from farfield.coulomb.sources import part
 from farfield.coulomb.sums.splines import CHARGES, gather, spread
 from farfield.system import System
@@ -40,17 +40,17 @@ MOST_POINTS = 64
 """Of the mesh, an atom: sparser systems are mostly empty, and screen nothing."""
 
 
-class SmoothInverse:
+class ScreeningPreconditioner:
     """Of one system of many atoms; made once, applied often."""
 
     def __init__(self, system: System, diagonal: Tensor, variance: Tensor) -> None:
         """``diagonal`` (atoms,) of the matrix, V/e, and σ² (atoms,) of the charges, Å²."""
-        space = space_of(system)
-        count, room = system.n_atoms, float(space.volume[0])
-        apart = (room / count) ** (1 / 3)
-        lengths = space.extents[0] + 4 * apart
-        cell = system.positions.new_tensor(space.frame[0])
-        cell = torch.where(torch.from_numpy(space.open[0])[:, None], cell * cell.new_tensor(lengths)[:, None], cell)
+        box = box_of(system)
+        count, volume = system.n_atoms, float(box.volume[0])
+        apart = (volume / count) ** (1 / 3)
+        lengths = box.extents[0] + 4 * apart
+        cell = system.positions.new_tensor(box.frame[0])
+        cell = torch.where(torch.from_numpy(box.open[0])[:, None], cell * cell.new_tensor(lengths)[:, None], cell)
         sides = torch.linalg.vector_norm(cell, dim=1).tolist()
         self._shape = [2 * math.ceil(side / (2 * SPACING * apart)) for side in sides]
         self._over = 1 / diagonal
@@ -60,7 +60,7 @@ class SmoothInverse:
         self._fractional = system.positions.detach() @ torch.linalg.inv(cell)
         squared, overlap = _waves(cell, self._shape)
         volume = float(torch.linalg.det(cell).abs())
-        shortest = (6 * math.pi**2 * count / room) ** (1 / 3)  # as many waves are longer as there are atoms
+        shortest = (6 * math.pi**2 * count / volume) ** (1 / 3)  # as many waves are longer as there are atoms
         blur = torch.exp(-4 * squared / shortest**2) / overlap
         density = self._smoothed(self._over, blur)  # s around each atom
         self._root = density.clamp_min(FLOOR * float(density.mean())).rsqrt()
@@ -87,18 +87,18 @@ class SmoothInverse:
         return gather(self._fractional, mesh, CHARGES, spline=SPLINE)[:, 0, 0]
 
 
-class SmoothInverses:
+class ScreeningPreconditioners:
     """The smooth inverse of every system of a batch that is large enough, the diagonal of the others."""
 
     def __init__(self, system: System, diagonal: Tensor, variance: Tensor) -> None:
         """``diagonal`` and ``variance`` ``(atoms,)``, as of one system."""
         self._over = 1 / diagonal
-        self._large: list[tuple[slice, SmoothInverse]] = []
+        self._large: list[tuple[slice, ScreeningPreconditioner]] = []
         alone = replace(system, neighbors=None)
         for k in (system.atoms_per_system >= SMOOTH_FROM).nonzero().squeeze(1):
             one, places = part(alone, k[None])
             rows = slice(int(places[0]), int(places[-1]) + 1)
-            self._large.append((rows, SmoothInverse(one, diagonal[rows], variance[rows])))
+            self._large.append((rows, ScreeningPreconditioner(one, diagonal[rows], variance[rows])))
 
     def __call__(self, residual: Tensor) -> Tensor:
         """Charges ``(atoms,)`` in e whose potential is about the residual ``(atoms,)`` in V."""

@@ -68,7 +68,7 @@ def _of_erf(squared: float, rate: float, found: Array) -> None:
 
 
 @regrouped
-def felt(i: Array, j: Array, vector: Array, b: Array, columns: Array) -> Array:
+def potentials(i: Array, j: Array, vector: Array, b: Array, columns: Array) -> Array:
     """∂T/∂(p, m) and ∂T/∂(q, μ), added up at every atom ``(atoms, 4, channels)``."""
     found = np.zeros_like(columns)
     for n in range(len(i)):
@@ -94,7 +94,7 @@ def felt(i: Array, j: Array, vector: Array, b: Array, columns: Array) -> Array:
 
 
 @regrouped
-def slopes(i: Array, j: Array, vector: Array, b: Array, left: Array, right: Array) -> Array:
+def gradient(i: Array, j: Array, vector: Array, b: Array, left: Array, right: Array) -> Array:
     """∂/∂d of T(left_i, right_j) + T(right_i, left_j), channels added up ``(pairs, 3)``."""
     found = np.empty((len(i), 3))
     for n in range(len(i)):
@@ -118,8 +118,8 @@ def slopes(i: Array, j: Array, vector: Array, b: Array, left: Array, right: Arra
 
 
 @regrouped
-def turned(i: Array, j: Array, vector: Array, b: Array, along: Array, columns: Array) -> Array:
-    """The derivative of ``felt`` along a change ``(pairs, 3)`` of the vectors."""
+def along_vectors(i: Array, j: Array, vector: Array, b: Array, along: Array, columns: Array) -> Array:
+    """The derivative of ``potentials`` along a change ``(pairs, 3)`` of the vectors."""
     found = np.zeros_like(columns)
     for n in range(len(i)):
         one, two = i[n], j[n]
@@ -146,8 +146,8 @@ def turned(i: Array, j: Array, vector: Array, b: Array, along: Array, columns: A
 
 
 @regrouped
-def bends(i: Array, j: Array, vector: Array, b: Array, along: Array, left: Array, right: Array) -> Array:
-    """The derivative of ``slopes`` along a change ``(pairs, 3)`` of the vectors ``(pairs, 3)``."""
+def hessian_vector(i: Array, j: Array, vector: Array, b: Array, along: Array, left: Array, right: Array) -> Array:
+    """The derivative of ``gradient`` along a change ``(pairs, 3)`` of the vectors ``(pairs, 3)``."""
     found = np.empty((len(i), 3))
     for n in range(len(i)):
         x, y, z = vector[n, 0], vector[n, 1], vector[n, 2]

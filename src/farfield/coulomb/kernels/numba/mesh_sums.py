@@ -25,7 +25,7 @@ class Spline(NamedTuple):
     derivatives: tuple[int, ...]  # and as the derivatives, the value among them
 
 
-class Terms(NamedTuple):
+class SplineTerms(NamedTuple):
     """Which derivatives are taken."""
 
     orders: Array  # (terms, 3) int64
@@ -64,7 +64,7 @@ def overhang(order: int) -> int:
     return -(-order // LANES) * LANES
 
 
-class Bins(NamedTuple):
+class MeshBins(NamedTuple):
     """Sources in the order of the mesh, and where each slab of them ends."""
 
     order: Array  # (sources,) int64
@@ -74,7 +74,7 @@ class Bins(NamedTuple):
 def spread(
     fractional: Array,  # (sources, 3)
     moments: Array,  # (sources, terms, channels)
-    terms: Terms,
+    terms: SplineTerms,
     shape: tuple[int, int, int],
     order: int,
 ) -> Array:
@@ -100,7 +100,7 @@ def spread(
 def gather(
     fractional: Array,  # (sources, 3)
     mesh: Array,  # (channels, *shape)
-    terms: Terms,
+    terms: SplineTerms,
     order: int,
 ) -> Array:
     """Values ``(sources, terms, channels)``."""
@@ -138,9 +138,9 @@ def _slabs(planes: Array, order: int) -> list[list[tuple[int, int]]]:
     return [ranges[::2], ranges[1::2]]
 
 
-def _bins(fractional: Array, size: Array, order: int) -> Bins:
+def _bins(fractional: Array, size: Array, order: int) -> MeshBins:
     sources = len(fractional)
-    out = Bins(np.empty(sources, np.int64), np.empty(size[0] + 1, np.int64))
+    out = MeshBins(np.empty(sources, np.int64), np.empty(size[0] + 1, np.int64))
     _sort(fractional, size, order, out)
     return out
 
@@ -159,7 +159,7 @@ def _first_point(fraction: float, points: int, half: float) -> tuple[int, float]
 
 
 @regrouped
-def _sort(fractional: Array, size: Array, order: int, out: Bins) -> None:
+def _sort(fractional: Array, size: Array, order: int, out: MeshBins) -> None:
     """Counting sort by column of the mesh."""
     sources, columns, half = len(fractional), size[0] * size[1], 0.5 * order
     key = np.empty(sources, np.int64)
@@ -210,7 +210,9 @@ def _locate(fractional: Array, i: int, size: Array, pieces: Array, p: int, n: in
 
 
 @regrouped
-def _spread(fractional: Array, moments: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
+def _spread(
+    fractional: Array, moments: Array, terms: SplineTerms, form: Spline, where: tuple[Array, Array, Array]
+) -> None:
     chosen, mesh, size = where
     p, n, pieces = len(form.order), len(form.derivatives), form.pieces
     width = -(-p // LANES) * LANES
@@ -268,7 +270,9 @@ def _columns(cube: Array, weights: Array, x: int, width: int, columns: Array) ->
 
 
 @regrouped
-def _gather(fractional: Array, values: Array, terms: Terms, form: Spline, where: tuple[Array, Array, Array]) -> None:
+def _gather(
+    fractional: Array, values: Array, terms: SplineTerms, form: Spline, where: tuple[Array, Array, Array]
+) -> None:
     chosen, mesh, size = where
     p, n, pieces = len(form.order), len(form.derivatives), form.pieces
     width = -(-p // LANES) * LANES

@@ -7,8 +7,8 @@ import numpy as np
 from farfield.compiled import Array, regrouped, together
 from farfield.coulomb.kernels.numba.pair_sums import (
     FAR,
-    Cells,
-    Charges,
+    PairCells,
+    PairCharges,
     blurred_kernels,
     functions,
     kernels,
@@ -31,7 +31,7 @@ class PairMatrix(NamedTuple):
     value: Array  # (pairs,), 1/Å
 
 
-def pair_matrix(charges: Charges, cells: Cells, listed: NeighborRows) -> tuple[PairMatrix, float]:
+def pair_matrix(charges: PairCharges, cells: PairCells, listed: NeighborRows) -> tuple[PairMatrix, float]:
     """Of the pairs of a list, and the square of the least distance, Å²; charges play no part."""
     form, variances = functions(charges, cells), with_images(charges.variances, listed)
     table = table_of(charges.positions, charges.charges, 0, charges.owner, cells.cell, listed)
@@ -68,7 +68,7 @@ def add_dense(matrix: PairMatrix, factor: float, slots: Array, block: Array) -> 
 @regrouped
 def _values(
     given: tuple[Array, Array, Array],
-    cells: Cells,
+    cells: PairCells,
     listed: NeighborRows,
     form: Boys,
     reach: tuple[int, int],

@@ -43,7 +43,7 @@ LEAST = 1 << 18
 """Pairs that are worth a thread."""
 
 
-class Charges(NamedTuple):
+class PairCharges(NamedTuple):
     """What feels each other; double precision."""
 
     positions: Array  # (sources, 3), Å
@@ -52,7 +52,7 @@ class Charges(NamedTuple):
     owner: Array  # (sources,) int64, the system of each
 
 
-class Cells(NamedTuple):
+class PairCells(NamedTuple):
     """Per system."""
 
     cell: Array  # (systems, 3, 3), Å
@@ -72,17 +72,17 @@ class Direction(NamedTuple):
 class FirstOrder(NamedTuple):
     """What every source feels, in e/Å and e/Å², and derivatives of each channel's energy, in e²/Å and e²/Å²."""
 
-    felt: Array  # (sources, channels, 4), the potential and the field
-    by_cell: Array  # (systems, channels, 3, 3), at fixed positions
+    potentials: Array  # (sources, channels, 4), the potential and the field
+    grad_cell: Array  # (systems, channels, 3, 3), at fixed positions
     moment: Array  # (systems, channels, 3, 3), Σ r⊗qE
     closest: float  # Å², the least distance of two
 
 
-def first_order(charges: Charges, cells: Cells, listed: NeighborRows) -> FirstOrder:
+def first_order(charges: PairCharges, cells: PairCells, listed: NeighborRows) -> FirstOrder:
     """One pass for each channel."""
     sources, channels = charges.charges.shape
-    felt, closest = np.empty((sources, channels, ROW)), np.inf
-    by_cell, moment = np.zeros((2, len(cells.cell), channels, 3, 3))
+    potentials, closest = np.empty((sources, channels, ROW)), np.inf
+    grad_cell, moment = np.zeros((2, len(cells.cell), channels, 3, 3))
     form, variances = functions(charges, cells), with_images(charges.variances, listed)
     for channel in range(channels):
         table = table_of(charges.positions, charges.charges, channel, charges.owner, cells.cell, listed)
@@ -93,17 +93,17 @@ def first_order(charges: Charges, cells: Cells, listed: NeighborRows) -> FirstOr
 
         shared, distances = zip(*together(share, rows(listed)))
         where = listed.source, listed.shift, charges.positions, charges.owner
-        _fold(total_of(shared), table, *where, felt[:, channel], by_cell[:, channel], moment[:, channel])
+        _fold(total_of(shared), table, *where, potentials[:, channel], grad_cell[:, channel], moment[:, channel])
         closest = min(closest, *distances)
-    return FirstOrder(felt, by_cell, moment, closest)
+    return FirstOrder(potentials, grad_cell, moment, closest)
 
 
-def second_order(
-    charges: Charges, cells: Cells, listed: NeighborRows, direction: Direction
+def hessian_vector(
+    charges: PairCharges, cells: PairCells, listed: NeighborRows, direction: Direction
 ) -> tuple[Array, Array, Array, Array]:
     """Gradient by positions, charges, cell and weight of the derivative of Σ weight·E along a direction."""
-    by_positions, by_charges = np.zeros_like(direction.positions), np.empty_like(direction.charges)
-    by_cell, by_weight = np.zeros_like(direction.cell), np.zeros_like(direction.weight)
+    grad_positions, grad_charges = np.zeros_like(direction.positions), np.empty_like(direction.charges)
+    grad_cell, grad_weight = np.zeros_like(direction.cell), np.zeros_like(direction.weight)
     form, variances = functions(charges, cells), with_images(charges.variances, listed)
     for channel in range(charges.charges.shape[1]):
         table = table_of(charges.positions, charges.charges, channel, charges.owner, cells.cell, listed)
@@ -119,13 +119,13 @@ def second_order(
             return out, steep
 
         gradients, steepness = zip(*together(share, rows(listed)))
-        by_weight[:, channel] = total_of(steepness)
+        grad_weight[:, channel] = total_of(steepness)
         where = listed.source, listed.shift, charges.owner
-        _fold_second(total_of(gradients), *where, by_positions, by_charges[:, channel], by_cell)
-    return by_positions, by_charges, by_cell, by_weight
+        _fold_second(total_of(gradients), *where, grad_positions, grad_charges[:, channel], grad_cell)
+    return grad_positions, grad_charges, grad_cell, grad_weight
 
 
-def functions(charges: Charges, cells: Cells) -> Boys:
+def functions(charges: PairCharges, cells: PairCells) -> Boys:
     """Polynomials that reach as far as they are asked."""
     return boys(ALL if len(charges.variances) else math.ceil(np.square(cells.splitting * cells.cutoff).max()))
 
@@ -209,7 +209,7 @@ def blurred_kernels(
 @regrouped
 def _first_order(
     given: tuple[Array, Array, Array],
-    cells: Cells,
+    cells: PairCells,
     listed: NeighborRows,
     form: Boys,
     reach: tuple[int, int],
@@ -262,48 +262,48 @@ def _fold(
     shift: Array,
     positions: Array,
     owner: Array,
-    felt: Array,
-    by_cell: Array,
+    potentials: Array,
+    grad_cell: Array,
     moment: Array,
 ) -> None:
     """Potential and field of the sources with those of their images; dE/dcell and Σ r⊗qE."""
-    _sum_images(found, source, felt)
-    _by_cell(found, table, source, shift, owner, by_cell)
-    i, sources = 0, len(felt)
+    _sum_images(found, source, potentials)
+    _by_cell(found, table, source, shift, owner, grad_cell)
+    i, sources = 0, len(potentials)
     while i < sources:  # one system after the other, its sums in registers
         system, last = owner[i], i
         while last < sources and owner[last] == system:
             last += 1
-        moment[system] = _moment(positions[i:last], table[ROW * i : ROW * last], felt[i:last])
+        moment[system] = _moment(positions[i:last], table[ROW * i : ROW * last], potentials[i:last])
         i = last
 
 
 @regrouped
-def _sum_images(found: Array, source: Array, felt: Array) -> None:
+def _sum_images(found: Array, source: Array, potentials: Array) -> None:
     for row in range(len(source)):
-        i, home = source[row], row < len(felt)
-        felt[i, 0] = found[ROW * row + 3] + (0.0 if home else felt[i, 0])
+        i, home = source[row], row < len(potentials)
+        potentials[i, 0] = found[ROW * row + 3] + (0.0 if home else potentials[i, 0])
         for axis in range(3):
-            felt[i, axis + 1] = found[ROW * row + axis] + (0.0 if home else felt[i, axis + 1])
+            potentials[i, axis + 1] = found[ROW * row + axis] + (0.0 if home else potentials[i, axis + 1])
 
 
 @regrouped
-def _by_cell(found: Array, table: Array, source: Array, shift: Array, owner: Array, by_cell: Array) -> None:
+def _by_cell(found: Array, table: Array, source: Array, shift: Array, owner: Array, grad_cell: Array) -> None:
     for row in range(len(source)):
         system, value = owner[source[row]], table[ROW * row + 3]
         for k in range(3):
             if shift[row, k] != 0:
                 for axis in range(3):
-                    by_cell[system, k, axis] -= shift[row, k] * value * found[ROW * row + axis]
+                    grad_cell[system, k, axis] -= shift[row, k] * value * found[ROW * row + axis]
 
 
 @regrouped
-def _moment(positions: Array, table: Array, felt: Array) -> Array:
+def _moment(positions: Array, table: Array, potentials: Array) -> Array:
     xx, xy, xz, yx, yy, yz, zx, zy, zz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(len(positions)):
         value = table[ROW * i + 3]
         x, y, z = value * positions[i, 0], value * positions[i, 1], value * positions[i, 2]
-        a, b, c = felt[i, 1], felt[i, 2], felt[i, 3]
+        a, b, c = potentials[i, 1], potentials[i, 2], potentials[i, 3]
         xx, xy, xz = xx + x * a, xy + x * b, xz + x * c
         yx, yy, yz = yx + y * a, yy + y * b, yz + y * c
         zx, zy, zz = zx + z * a, zy + z * b, zz + z * c
@@ -313,7 +313,7 @@ def _moment(positions: Array, table: Array, felt: Array) -> Array:
 @regrouped
 def _second_order(
     given: tuple[Array, Array, Array, Array, Array],
-    cells: Cells,
+    cells: PairCells,
     listed: NeighborRows,
     form: Boys,
     reach: tuple[int, int],
@@ -369,17 +369,23 @@ def _second_order(
 
 @regrouped
 def _fold_second(
-    found: Array, source: Array, shift: Array, owner: Array, by_positions: Array, by_charges: Array, by_cell: Array
+    found: Array,
+    source: Array,
+    shift: Array,
+    owner: Array,
+    grad_positions: Array,
+    grad_charges: Array,
+    grad_cell: Array,
 ) -> None:
     """Gradients of the sources with those of their images, and by the cell."""
     for row in range(len(source)):
         i = source[row]
-        if row < len(by_positions):
-            by_charges[i] = found[ROW * row + 3]
+        if row < len(grad_positions):
+            grad_charges[i] = found[ROW * row + 3]
         else:
-            by_charges[i] += found[ROW * row + 3]
+            grad_charges[i] += found[ROW * row + 3]
         for axis in range(3):
             slope = found[ROW * row + axis]
-            by_positions[i, axis] += slope
+            grad_positions[i, axis] += slope
             for k in range(3):
-                by_cell[owner[i], k, axis] += shift[row, k] * slope
+                grad_cell[owner[i], k, axis] += shift[row, k] * slope

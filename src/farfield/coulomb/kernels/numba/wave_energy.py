@@ -33,7 +33,7 @@ from farfield.coulomb.kernels.numba.wave_sums import ranges
 TURN = 2 * np.pi
 
 
-class Charges(NamedTuple):
+class WaveCharges(NamedTuple):
     """What is summed, sources sorted by system; in the precision of the charges, all others in double precision."""
 
     positions: Array  # (sources, 3), Å
@@ -59,16 +59,16 @@ class Change(NamedTuple):
     weights: Array  # (systems, waves)
 
 
-class Slopes(NamedTuple):
+class EnergyGradients(NamedTuple):
     """Of the energy of each channel."""
 
-    by_positions: Array  # (sources, channels, 3)
-    by_cell: Array  # (systems, channels, 3, 3)
-    by_charges: Array  # (sources, channels)
-    by_weights: Array  # (systems, channels, waves)
+    grad_positions: Array  # (sources, channels, 3)
+    grad_cell: Array  # (systems, channels, 3, 3)
+    grad_charges: Array  # (sources, channels)
+    grad_weights: Array  # (systems, channels, waves)
 
 
-def zeroth_order(charges: Charges, spectrum: Spectrum) -> tuple[Array, Array]:
+def zeroth_order(charges: WaveCharges, spectrum: Spectrum) -> tuple[Array, Array]:
     """Energies ``(systems, channels)`` and structure factors ``(systems, channels, waves, 2)``."""
     systems, channels = len(charges.offsets) - 1, charges.charges.shape[1]
     energies = np.zeros((systems, channels))
@@ -80,10 +80,10 @@ def zeroth_order(charges: Charges, spectrum: Spectrum) -> tuple[Array, Array]:
     return energies, factors
 
 
-def first_order(charges: Charges, spectrum: Spectrum, factors: Array) -> Slopes:
+def first_order(charges: WaveCharges, spectrum: Spectrum, factors: Array) -> EnergyGradients:
     """Gradient of every E."""
     (sources, channels), systems = charges.charges.shape, len(charges.offsets) - 1
-    out = Slopes(
+    out = EnergyGradients(
         np.zeros((sources, channels, 3)),
         np.zeros((systems, channels, 3, 3)),
         np.zeros((sources, channels)),
@@ -96,8 +96,8 @@ def first_order(charges: Charges, spectrum: Spectrum, factors: Array) -> Slopes:
     return out
 
 
-def second_order(
-    charges: Charges, spectrum: Spectrum, factors: Array, scale: Array, change: Change
+def hessian_vector(
+    charges: WaveCharges, spectrum: Spectrum, factors: Array, scale: Array, change: Change
 ) -> tuple[Array, ...]:
     """Gradient by positions, cell, charges, weights and ``scale`` of the derivative of Σ scale·E along a change."""
     out = (*_like(charges, spectrum), np.zeros_like(scale))
@@ -108,7 +108,7 @@ def second_order(
     return out
 
 
-def _like(charges: Charges, spectrum: Spectrum) -> tuple[Array, Array, Array, Array]:
+def _like(charges: WaveCharges, spectrum: Spectrum) -> tuple[Array, Array, Array, Array]:
     return (
         np.zeros_like(charges.positions),
         np.zeros_like(charges.inverse),
@@ -117,7 +117,7 @@ def _like(charges: Charges, spectrum: Spectrum) -> tuple[Array, Array, Array, Ar
     )
 
 
-def _ranges(charges: Charges, spectrum: Spectrum) -> list[tuple[int, int]]:
+def _ranges(charges: WaveCharges, spectrum: Spectrum) -> list[tuple[int, int]]:
     systems = len(charges.offsets) - 1
     return ranges(systems, len(charges.positions) // max(systems, 1), spectrum.weights.shape[1])
 
@@ -137,7 +137,7 @@ def _fractions(positions: Array, inverse: Array) -> tuple[Array, Array]:
 
 @regrouped
 def _zeroth_order(
-    charges: Charges, spectrum: Spectrum, systems: tuple[int, int], energies: Array, factors: Array
+    charges: WaveCharges, spectrum: Spectrum, systems: tuple[int, int], energies: Array, factors: Array
 ) -> None:
     rows, channels = spectrum.rows, charges.charges.shape[1]
     wave, amplitude = new_block(2, charges.charges), new_block(2, charges.charges)
@@ -183,9 +183,15 @@ def _amplitudes(weights: Array, factors: Array, scale: float) -> Array:
 
 
 @regrouped
-def _first_order(charges: Charges, spectrum: Spectrum, factors: Array, systems: tuple[int, int], out: Slopes) -> None:
+def _first_order(
+    charges: WaveCharges, spectrum: Spectrum, factors: Array, systems: tuple[int, int], out: EnergyGradients
+) -> None:
     rows = spectrum.rows
-    wave, value, felt = new_block(2, charges.charges), new_block(4, charges.charges), new_block(4, charges.charges)
+    wave, value, potentials = (
+        new_block(2, charges.charges),
+        new_block(4, charges.charges),
+        new_block(4, charges.charges),
+    )
     for s in range(systems[0], systems[1]):
         here, until = charges.offsets[s], charges.offsets[s + 1]
         q = charges.charges[here:until]
@@ -195,26 +201,26 @@ def _first_order(charges: Charges, spectrum: Spectrum, factors: Array, systems: 
         for c in range(q.shape[1]):
             amplitudes = _amplitudes(spectrum.weights[s], factors[s, c], 1.0)
             for k in range(len(amplitudes)):
-                out.by_weights[s, c, k] = factors[s, c, k, 0] ** 2 + factors[s, c, k, 1] ** 2
+                out.grad_weights[s, c, k] = factors[s, c, k, 0] ** 2 + factors[s, c, k, 1] ** 2
             for first in range(0, len(q), BLOCK):
                 full = raise_powers(phases, first, powers)
-                felt[:] = 0.0
+                potentials[:] = 0.0
                 for row in range(rows.start[s], rows.start[s + 1]):
                     middle_wave(powers, rows.middle[row], full, wave)
                     pair_up(amplitudes, rows.place[row], 2, pairs)
                     row_slope(pairs, powers.third, rows.place[row, 1], full, value)
-                    _feel(wave, value, rows.middle[row], full, felt)
+                    _feel(wave, value, rows.middle[row], full, potentials)
                 for p in range(min(BLOCK, len(q) - first)):
                     i = first + p
-                    out.by_charges[here + i, c] = felt[0, p] + 2 * charges.own[s] * q[i, c]
+                    out.grad_charges[here + i, c] = potentials[0, p] + 2 * charges.own[s] * q[i, c]
                     for axis in range(3):
-                        slope[i, axis] = -q[i, c] * felt[1 + axis, p]
-            _to_space(slope, fractions, charges.inverse[s], out.by_positions[here:until, c], out.by_cell[s, c])
+                        slope[i, axis] = -q[i, c] * potentials[1 + axis, p]
+            _to_space(slope, fractions, charges.inverse[s], out.grad_positions[here:until, c], out.grad_cell[s, c])
 
 
 @regrouped
-def _feel(wave: Array, value: Array, n: Array, full: int, felt: Array) -> None:
-    """Add Re Σ F exp(i n·x) and Im Σ n F exp(i n·x) of a row to ``felt`` (4, BLOCK)."""
+def _feel(wave: Array, value: Array, n: Array, full: int, potentials: Array) -> None:
+    """Add Re Σ F exp(i n·x) and Im Σ n F exp(i n·x) of a row to ``potentials`` (4, BLOCK)."""
     kind = wave.dtype.type
     a, b, c = kind(n[0]), kind(n[1]), kind(n[2])
     for p in range(0, full, REGISTER // wave.itemsize):
@@ -222,28 +228,28 @@ def _feel(wave: Array, value: Array, n: Array, full: int, felt: Array) -> None:
         x, y = load(wave[0], at), load(wave[1], at)
         real, imaginary = _turned(x, y, load(value[0], at), load(value[1], at))
         _, imaginary_m = _turned(x, y, load(value[2], at), load(value[3], at))
-        store(felt[0], at, load(felt[0], at) + real)
-        store(felt[1], at, load(felt[1], at) + imaginary * a)
-        store(felt[2], at, load(felt[2], at) + imaginary * b)
-        store(felt[3], at, load(felt[3], at) + imaginary_m + imaginary * c)
+        store(potentials[0], at, load(potentials[0], at) + real)
+        store(potentials[1], at, load(potentials[1], at) + imaginary * a)
+        store(potentials[2], at, load(potentials[2], at) + imaginary * b)
+        store(potentials[3], at, load(potentials[3], at) + imaginary_m + imaginary * c)
 
 
 @regrouped
-def _to_space(slope: Array, fractions: Array, inverse: Array, by_positions: Array, by_cell: Array) -> None:
+def _to_space(slope: Array, fractions: Array, inverse: Array, grad_positions: Array, grad_cell: Array) -> None:
     """Add a gradient by the phases, taken through x = 2π r h⁻¹, to those by positions and cell."""
     for i in range(len(slope)):
         for k in range(3):
             g = 0.0
             for axis in range(3):
                 g += TURN * inverse[k, axis] * slope[i, axis]
-            by_positions[i, k] += g
+            grad_positions[i, k] += g
             for axis in range(3):
-                by_cell[axis, k] -= fractions[i, axis] * g
+                grad_cell[axis, k] -= fractions[i, axis] * g
 
 
 @regrouped
 def _second_order(
-    charges: Charges,
+    charges: WaveCharges,
     spectrum: Spectrum,
     factors: Array,
     scale: Array,
@@ -251,7 +257,7 @@ def _second_order(
     systems: tuple[int, int],
     out: tuple[Array, Array, Array, Array, Array],
 ) -> None:
-    by_positions, by_cell, by_charges, by_weights, by_scale = out
+    grad_positions, grad_cell, grad_charges, grad_weights, grad_scale = out
     for s in range(systems[0], systems[1]):
         here, until = charges.offsets[s], charges.offsets[s + 1]
         inverse, turned = charges.inverse[s], _product(change.cell[s], charges.inverse[s])
@@ -266,17 +272,17 @@ def _second_order(
             h = _amplitudes(weights, changed, scale[s, c])
             for k in range(len(weights)):
                 both = 2 * (factor[k, 0] * changed[k, 0] + factor[k, 1] * changed[k, 1])
-                by_weights[s, k] += scale[s, c] * both
+                grad_weights[s, k] += scale[s, c] * both
                 more = change.weights[s, k]
-                by_scale[s, c] += weights[k] * both + more * (factor[k, 0] ** 2 + factor[k, 1] ** 2)
+                grad_scale[s, c] += weights[k] * both + more * (factor[k, 0] ** 2 + factor[k, 1] ** 2)
                 h[k, 0] += 2 * scale[s, c] * more * factor[k, 0]
                 h[k, 1] -= 2 * scale[s, c] * more * factor[k, 1]
             for i in range(len(q)):
-                by_scale[s, c] += 2 * charges.own[s] * q[i] * u[i]
-                by_charges[here + i, c] += 2 * charges.own[s] * scale[s, c] * u[i]
-            _bend((phases, moved), (q, u), (f, h), spectrum.rows, s, (by_charges[here:until, c], slope, bent))
-        _to_space(slope, fractions, inverse, by_positions[here:until], by_cell[s])
-        _through_change(bent, (fractions, moved), (inverse, turned), by_positions[here:until], by_cell[s])
+                grad_scale[s, c] += 2 * charges.own[s] * q[i] * u[i]
+                grad_charges[here + i, c] += 2 * charges.own[s] * scale[s, c] * u[i]
+            _bend((phases, moved), (q, u), (f, h), spectrum.rows, s, (grad_charges[here:until, c], slope, bent))
+        _to_space(slope, fractions, inverse, grad_positions[here:until], grad_cell[s])
+        _through_change(bent, (fractions, moved), (inverse, turned), grad_positions[here:until], grad_cell[s])
 
 
 @regrouped
@@ -381,31 +387,31 @@ def _bend(
     out: tuple[Array, Array, Array],
 ) -> None:
     """Add the gradient by charges, by phases x and by their change x' of one system and channel."""
-    (phases, moved), (q, u), (f, h), (by_charges, slope, bent) = places, charges, amplitudes, out
+    (phases, moved), (q, u), (f, h), (grad_charges, slope, bent) = places, charges, amplitudes, out
     powers, multiples = new_powers(rows.highest[s], q), rows.highest[s, 2] + 1
     of_f, of_h = np.empty((multiples, 12), q.dtype), np.empty((multiples, 8), q.dtype)
-    wave, local, felt, values = new_block(2, q), new_block(5, q), new_block(7, q), new_block(10, q)
+    wave, local, potentials, values = new_block(2, q), new_block(5, q), new_block(7, q), new_block(10, q)
     for first in range(0, len(q), BLOCK):
         full = raise_powers(phases, first, powers)
         _localize(moved, q, u, first, local)
-        felt[:] = 0.0
+        potentials[:] = 0.0
         for row in range(rows.start[s], rows.start[s + 1]):
             middle_wave(powers, rows.middle[row], full, wave)
             above = rows.place[row, 1]
             pair_up(f, rows.place[row], 3, of_f)
             pair_up(h, rows.place[row], 2, of_h)
             row_bend(of_f, of_h, powers.third, above, full, values)
-            _feel_change(wave, values, rows.middle[row], full, local, felt)
+            _feel_change(wave, values, rows.middle[row], full, local, potentials)
         for p in range(min(BLOCK, len(q) - first)):
-            by_charges[first + p] += felt[0, p]
+            grad_charges[first + p] += potentials[0, p]
             for axis in range(3):
-                slope[first + p, axis] -= felt[1 + axis, p]
-                bent[first + p, axis] -= q[first + p] * felt[4 + axis, p]
+                slope[first + p, axis] -= potentials[1 + axis, p]
+                bent[first + p, axis] -= q[first + p] * potentials[4 + axis, p]
 
 
 @regrouped
-def _feel_change(wave: Array, values: Array, n: Array, full: int, local: Array, felt: Array) -> None:
-    """Of a row into ``felt``: what the charge feels, the gradient by x (less its sign), Im Σ n F exp(i n·x)."""
+def _feel_change(wave: Array, values: Array, n: Array, full: int, local: Array, potentials: Array) -> None:
+    """Of a row into ``potentials``: what the charge feels, the gradient by x (less its sign), Im Σ n F exp(i n·x)."""
     kind = wave.dtype.type
     a, b, c = kind(n[0]), kind(n[1]), kind(n[2])
     for p in range(0, full, REGISTER // wave.itemsize):
@@ -424,13 +430,13 @@ def _feel_change(wave: Array, values: Array, n: Array, full: int, local: Array, 
         level_m = changed_m + turn * real_m + along * real_mm
         level = q * level + u * imaginary
         level_m = q * level_m + u * imaginary_m
-        store(felt[0], at, load(felt[0], at) + felt_q)
-        store(felt[1], at, load(felt[1], at) + level * a)
-        store(felt[2], at, load(felt[2], at) + level * b)
-        store(felt[3], at, load(felt[3], at) + level_m + level * c)
-        store(felt[4], at, load(felt[4], at) + imaginary * a)
-        store(felt[5], at, load(felt[5], at) + imaginary * b)
-        store(felt[6], at, load(felt[6], at) + imaginary_m + imaginary * c)
+        store(potentials[0], at, load(potentials[0], at) + felt_q)
+        store(potentials[1], at, load(potentials[1], at) + level * a)
+        store(potentials[2], at, load(potentials[2], at) + level * b)
+        store(potentials[3], at, load(potentials[3], at) + level_m + level * c)
+        store(potentials[4], at, load(potentials[4], at) + imaginary * a)
+        store(potentials[5], at, load(potentials[5], at) + imaginary * b)
+        store(potentials[6], at, load(potentials[6], at) + imaginary_m + imaginary * c)
 
 
 @regrouped
@@ -441,7 +447,7 @@ def _turned(x: Any, y: Any, real: Any, imaginary: Any) -> tuple[Any, Any]:
 
 @regrouped
 def _through_change(
-    bent: Array, places: tuple[Array, Array], cells: tuple[Array, Array], by_positions: Array, by_cell: Array
+    bent: Array, places: tuple[Array, Array], cells: tuple[Array, Array], grad_positions: Array, grad_cell: Array
 ) -> None:
     """Add a gradient by x', taken through x' = 2π (r' - r h⁻¹ h') h⁻¹, to those by positions and cell."""
     (fractions, moved), (inverse, turned) = places, cells
@@ -452,6 +458,6 @@ def _through_change(
                 g += TURN * inverse[k, axis] * bent[i, axis]
                 for n in range(3):
                     t += TURN * inverse[k, n] * turned[n, axis] * bent[i, axis]
-            by_positions[i, k] -= t
+            grad_positions[i, k] -= t
             for axis in range(3):
-                by_cell[axis, k] += fractions[i, axis] * t - moved[i, axis] / TURN * g
+                grad_cell[axis, k] += fractions[i, axis] * t - moved[i, axis] / TURN * g

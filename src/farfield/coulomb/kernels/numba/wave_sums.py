@@ -55,7 +55,7 @@ def gather(
     return values
 
 
-def felt(
+def potentials(
     phases: Array,  # (systems, sources, 3)
     rows: Rows,
     vectors: Array,  # (systems, waves, 3), k

@@ -8,9 +8,9 @@ from farfield.compiled import Array, compiled
 
 
 @compiled
-def answer(
-    felt: Array,  # (atoms, 4)
-    own: Array,  # (atoms, 4)
+def response_to(
+    potentials: Array,  # (atoms, 4)
+    self_term: Array,  # (atoms, 4)
     charge: Array,  # (atoms,)
     dipole: Array,  # (atoms, 3)
     softness: Array,  # (atoms,)
@@ -21,12 +21,12 @@ def answer(
     turn: Array,  # (atoms, steps, 3)
 ) -> tuple[Array, Array]:
     """The density, and the row of the susceptibility that a potential moves, both ``(atoms, 4)``."""
-    density, row = np.empty_like(felt), np.empty_like(felt)
-    for i in range(len(felt)):
-        u = felt[i, 0] - own[i, 0] * charge[i]
-        x = own[i, 1] * dipole[i, 0] - felt[i, 1]
-        y = own[i, 2] * dipole[i, 1] - felt[i, 2]
-        z = own[i, 3] * dipole[i, 2] - felt[i, 3]
+    density, row = np.empty_like(potentials), np.empty_like(potentials)
+    for i in range(len(potentials)):
+        u = potentials[i, 0] - self_term[i, 0] * charge[i]
+        x = self_term[i, 1] * dipole[i, 0] - potentials[i, 1]
+        y = self_term[i, 2] * dipole[i, 1] - potentials[i, 2]
+        z = self_term[i, 3] * dipole[i, 2] - potentials[i, 3]
         q, soft = charge[i] - softness[i] * u, softness[i]
         mx = dipole[i, 0] + polarizability[i] * x
         my = dipole[i, 1] + polarizability[i] * y
