@@ -10,7 +10,7 @@ from farfield.coulomb import Coulomb
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.sources import on_atoms
 from farfield.coulomb.sums import ewald
-from farfield.coulomb.sums.real_space import attached
+from farfield.geometry.half_list import with_half_list
 from farfield.system import concatenate
 
 
@@ -72,7 +72,7 @@ def test_curvature_is_that_of_autograd(widths, rng, batch):
 
 
 def test_pairs_are_written_out_when_asked_for(batch):
-    known, searched = attached(batch, 4.0).neighbors, attached(batch, 4.0)
+    known, searched = with_half_list(batch, 4.0).neighbors, with_half_list(batch, 4.0)
     assert "i" not in vars(known)
     distance = batch.positions[known.j] - batch.positions[known.i]
     distance = (distance + torch.einsum("pa,pab->pb", known.shift, batch.cell[batch.system_index[known.i]])).norm(dim=1)

@@ -252,7 +252,7 @@ class Coulomb:
         return block, padding.mask()
 
     def plan(self, system: System, widths: Tensor | float | None = None, *, dense: bool = False, rank: int = 0) -> Plan:
-        """How the periodic sums will be cut; pass it back as ``plan=`` and the energy is smooth in the cell.
+        """Plan the periodic sums; pass it back as ``plan=`` and the energy is smooth in the cell.
 
         ``rank`` is what will be summed: 0 charges, 1 dipoles too, 2 quadrupoles too. With ``dense`` all by structure
         factors, so that matrix and operator agree to rounding. The rows of open systems stay empty.
@@ -316,7 +316,7 @@ def plus_diagonal(block: Tensor, values: Tensor) -> Tensor:
 
 
 def gaussian_self_hardness(widths: Tensor) -> Tensor:
-    """d²E/dq² of a Gaussian with itself, K/(√π σ) ``(sources,)`` in V/e; 0 for points."""
+    """Evaluate d²E/dq² of a Gaussian with itself, K/(√π σ) ``(sources,)`` in V/e; 0 for points."""
     point = widths <= 0
     return torch.where(point, 0.0, COULOMB / (math.sqrt(math.pi) * torch.where(point, 1.0, widths)))
 

@@ -1,4 +1,4 @@
-"""The same sums for 1/r⁶: dispersion without a cutoff (Williams 1971; Essmann et al., J. Chem. Phys. 103, 8577 (1995)).
+"""Dispersion 1/r⁶ without a cutoff, summed as 1/r is (Williams 1971; Essmann et al., J. Chem. Phys. 103, 8577 (1995)).
 
     E = -½ Σ' c_i c_j/r⁶  =  -½ Σ' c_i c_j g(αr)/r⁶  -  (1/2V) Σ_k W(k) |S_k|²  +  (α⁶/12) Σ c²
 

@@ -22,7 +22,7 @@ ROUNDING = 32
 
 @dataclass(frozen=True)
 class Electrostatics:
-    """Everything the charges feel; detached. Channels, where there are any, follow the first axis."""
+    """Energies, and potentials, fields and forces at all sources; detached. Channels, if any, follow the first axis."""
 
     energy: Tensor  # (systems,), eV
     potential: Tensor  # (sources,), V: dE/dq
@@ -32,17 +32,17 @@ class Electrostatics:
     error_estimate: Tensor  # (systems,), eV/Å, expected rms force error
 
     def reordered(self, places: Tensor) -> "Electrostatics":
-        """Rows of the sources taken from ``places``."""
+        """Take the rows of the sources from ``places``."""
         return replace(self, potential=self.potential[places], field=self.field[places], forces=self.forces[places])
 
     def single_channel(self) -> "Electrostatics":
-        """Without the axis of channels."""
+        """Drop the axis of channels."""
         return Electrostatics(**{name: value.squeeze(1) for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True)
 class PotentialAndField:
-    """What the charges feel, Gaussian self-energies left out."""
+    """Potential, field and virial of one sum, Gaussian self-energies left out."""
 
     potential: Tensor  # (sources, channels), V
     field: Tensor  # (sources, channels, 3), V/Å
@@ -57,7 +57,7 @@ def evaluate(
     surrounding: tuple[Tensor, Tensor, Tensor]
     | None,  # potential, field and dE/dstrain from what surrounds the crystal
 ) -> Electrostatics:
-    """The whole batch from its parts."""
+    """Add up the sums of all parts of a batch."""
     found = [(p, open_sum(p.placed) if plan is None else periodic_sum(p.placed, plan)) for p, plan in planned]
     system, charges = placed.system, placed.charges
     potential, field = (
@@ -84,7 +84,7 @@ def evaluate(
 
 
 def force_scale(placed: PlacedSources) -> Tensor:
-    """K [⟨q²⟩ρ^(2/3) + ⟨μ²⟩ρ^(4/3) + ⟨Θ:Θ⟩ρ²] ``(systems, channels)`` in eV/Å, what errors are relative to."""
+    """Evaluate K [⟨q²⟩ρ^(2/3) + ⟨μ²⟩ρ^(4/3) + ⟨Θ:Θ⟩ρ²] ``(systems, channels)`` in eV/Å, what errors are relative to."""
     system = placed.system
     count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
     density = count / torch.from_numpy(box_of(system).volume).to(placed.charges).unsqueeze(1)
@@ -98,7 +98,7 @@ def force_scale(placed: PlacedSources) -> Tensor:
 
 
 def open_sum(placed: PlacedSources) -> PotentialAndField:
-    """Direct sum."""
+    """Sum all pairs."""
     padding = Padding.of(placed.system)
     charges = padding.pad(placed.charges)
     kernel, vector = direct.kernels_and_vectors(placed, padding)
@@ -112,7 +112,7 @@ def open_sum(placed: PlacedSources) -> PotentialAndField:
 
 
 def periodic_sum(placed: PlacedSources, plan: Plan) -> PotentialAndField:
-    """Ewald sum."""
+    """Sum pairs, waves and background."""
     pair_part = PotentialAndField(*real_space.potential_and_field(placed, plan))
     wave_part = (
         PotentialAndField(*mesh.potential_and_field(placed, plan)) if plan.meshed.any() else _wave_sum(placed, plan)

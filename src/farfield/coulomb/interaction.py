@@ -38,14 +38,14 @@ Apply = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What applies the interaction, and writes down that of dipoles with dipoles."""
+class LinearMap:
+    """Map that applies an interaction, and may write down that of dipoles with dipoles."""
 
     apply: Apply
     dipoles: Callable[[Padding], Tensor] | None  # (systems, longest, 3, longest, 3), 1/Å³; None on a mesh
 
     def __call__(self, columns: Tensor) -> Tensor:
-        """Applied."""
+        """Apply the map."""
         return self.apply(columns)
 
 
@@ -54,8 +54,8 @@ class Interaction:
     """The charges and dipoles of a batch on one another, Gaussian self-energies left out."""
 
     n_atoms: int
-    prepared: tuple[tuple[Part, Prepared], ...]
-    scaled: Prepared | None  # what scaled pairs are short of
+    prepared: tuple[tuple[Part, LinearMap], ...]
+    scaled: LinearMap | None  # what scaled pairs are short of
     boundary: Apply | None  # of the boundary
 
     def __call__(
@@ -63,7 +63,7 @@ class Interaction:
         charges: Tensor | None,  # (atoms,) or (atoms, channels), e
         dipoles: Tensor,  # (atoms, 3) or (atoms, channels, 3), e·Å
     ) -> tuple[Tensor, Tensor]:  # like charges, V; like dipoles, V/Å
-        """Potential dE/dq and field -dE/dμ at every source."""
+        """Evaluate the potential dE/dq and the field -dE/dμ at every source."""
         bare = dipoles.ndim == 2
         vectors = dipoles.unsqueeze(1) if bare else dipoles
         scalars = vectors.new_zeros(vectors.shape[:2]) if charges is None else charges.reshape(vectors.shape[:2])
@@ -72,7 +72,7 @@ class Interaction:
         return (potential.squeeze(1), field.squeeze(1)) if bare else (potential, field)
 
     def dipole_matrix(self, padding: Padding) -> Tensor | None:
-        """d²E/dμdμ of each system ``(systems, 3·longest, 3·longest)`` in V/(e·Å²); None where a mesh sums it."""
+        """Write down d²E/dμdμ ``(systems, 3·longest, 3·longest)`` in V/(e·Å²); None where a mesh sums it."""
         if self.boundary is not None or any(one.dipoles is None for _, one in self.prepared):
             return None
         pieces = []
@@ -87,7 +87,7 @@ class Interaction:
         return COULOMB * whole.flatten(3).flatten(1, 2)
 
     def gradient(self, columns: Tensor) -> Tensor:
-        """dE/d(q, μ) ``(atoms, 4, channels)``, V and V/Å, of (q, μ) ``(atoms, 4, channels)``."""
+        """Evaluate dE/d(q, μ) ``(atoms, 4, channels)``, V and V/Å, of (q, μ) ``(atoms, 4, channels)``."""
         pieces = [(part, apply(columns if part.whole else columns[part.places])) for part, apply in self.prepared]
         found = join(pieces, self.n_atoms, lambda part: part.places)
         for more in (self.scaled, self.boundary):
@@ -98,14 +98,14 @@ class Interaction:
 def interaction(
     parts: list[tuple[Part, Plan | None]], placed: PlacedSources, pairs: PairScaling | None, *, vacuum: bool
 ) -> Interaction:
-    """Of the parts of a batch as they are cut (None where the sum is direct); ``placed`` is the whole of it."""
+    """Prepare the parts of a batch with their plans (None where the sum is direct); ``placed`` is the whole of it."""
     prepared = tuple((p, _direct(p.placed) if plan is None else _periodic(p.placed, plan)) for p, plan in parts)
     scaled = None if pairs is None else _scaled(placed, pairs)
     return Interaction(placed.system.n_atoms, prepared, scaled, _boundary(placed.system) if vacuum else None)
 
 
-def _direct(placed: PlacedSources) -> Prepared:
-    """All pairs of open systems.
+def _direct(placed: PlacedSources) -> LinearMap:
+    """Prepare the map of all pairs of open systems.
 
     Raises:
         InputError: two atoms on top of each other.
@@ -123,9 +123,9 @@ def _direct(placed: PlacedSources) -> Prepared:
     )
 
 
-def _periodic(placed: PlacedSources, plan: Plan) -> Prepared:
+def _periodic(placed: PlacedSources, plan: Plan) -> LinearMap:
     system, split = placed.system, plan.splitting[placed.system.system_index]
-    wave_part = Prepared(mesh.dipole_operator(placed, plan), None) if plan.meshed.any() else _waves(placed, plan)
+    wave_part = LinearMap(mesh.dipole_operator(placed, plan), None) if plan.meshed.any() else _waves(placed, plan)
     self_term = torch.stack([2 * split, *[4 / 3 * split**3] * 3], 1).unsqueeze(2) / math.sqrt(math.pi)
     background = neutralising(system, plan)
     pair_part = None
@@ -150,11 +150,11 @@ def _periodic(placed: PlacedSources, plan: Plan) -> Prepared:
         whole = wave_part.dipoles(padding) - diagonal
         return whole if pair_part is None or pair_part.dipoles is None else whole + pair_part.dipoles(padding)
 
-    return Prepared(apply, None if wave_part.dipoles is None else dipoles)
+    return LinearMap(apply, None if wave_part.dipoles is None else dipoles)
 
 
-def _of_pairs(placed: PlacedSources, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> Prepared:
-    """Of pairs, compiled where it can be."""
+def _of_pairs(placed: PlacedSources, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> LinearMap:
+    """Prepare the map of pairs, compiled where it can be."""
     i, j, widths = pairs.i, pairs.j, placed.widths
     if not has_loops(pairs.vector):
         return _written(i, j, blocks(pairs.vector))
@@ -164,7 +164,7 @@ def _of_pairs(placed: PlacedSources, pairs: HalfPairs, split: Tensor, blocks: Bl
         rate = pair_rate(variance.index_select(0, i), variance.index_select(0, j))
     found = DipolePairs.of(i, j, pairs.vector, rate, split, blocks)
     if widths is None or not widths.requires_grad:
-        return Prepared(
+        return LinearMap(
             lambda columns: found.potentials(pairs.vector, columns),
             lambda padding: _dipoles(i, j, blocks(pairs.vector), padding),
         )
@@ -173,12 +173,12 @@ def _of_pairs(placed: PlacedSources, pairs: HalfPairs, split: Tensor, blocks: Bl
     def potentials(columns: Tensor) -> Tensor:
         return written(columns) if torch.is_grad_enabled() else found.potentials(pairs.vector, columns)
 
-    return Prepared(potentials, written.dipoles)
+    return LinearMap(potentials, written.dipoles)
 
 
-def _written(i: Tensor, j: Tensor, blocks: Tensor) -> Prepared:
-    """Of pairs whose blocks W ``(pairs, 4, 4)`` are written down."""
-    return Prepared(of_pairs(i, j, blocks), lambda padding: _dipoles(i, j, blocks, padding))
+def _written(i: Tensor, j: Tensor, blocks: Tensor) -> LinearMap:
+    """Prepare the map of pairs whose blocks W ``(pairs, 4, 4)`` are written down."""
+    return LinearMap(of_pairs(i, j, blocks), lambda padding: _dipoles(i, j, blocks, padding))
 
 
 def _dipoles(i: Tensor, j: Tensor, blocks: Tensor, padding: Padding) -> Tensor:
@@ -191,7 +191,7 @@ def _dipoles(i: Tensor, j: Tensor, blocks: Tensor, padding: Padding) -> Tensor:
     return flat.reshape(-1, n, n, 3, 3).transpose(2, 3)
 
 
-def _waves(placed: PlacedSources, plan: Plan) -> Prepared:
+def _waves(placed: PlacedSources, plan: Plan) -> LinearMap:
     system, padding = placed.system, Padding.of(placed.system)
     phases, waves = plane_waves(system, padding, plan)
     k = wave_vectors(system, plan).unsqueeze(3)  # (systems, waves, 3, 1)
@@ -220,7 +220,7 @@ def _waves(placed: PlacedSources, plan: Plan) -> Prepared:
         real = padding.mask().to(whole.dtype).repeat_interleave(3, 1)
         return (whole * real.unsqueeze(1) * real.unsqueeze(2)).reshape(-1, *2 * (padding.longest, 3))
 
-    return Prepared(apply, dipoles)
+    return LinearMap(apply, dipoles)
 
 
 def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
@@ -228,7 +228,7 @@ def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
     return torch.cat([value.unsqueeze(2), slope.unsqueeze(2) * k], 2).flatten(2)
 
 
-def _scaled(placed: PlacedSources, pairs: PairScaling) -> Prepared:
+def _scaled(placed: PlacedSources, pairs: PairScaling) -> LinearMap:
     vector, kernels = scaling.missing(placed, pairs)
     return _written(pairs.i, pairs.j, pair_blocks(vector, kernels))
 

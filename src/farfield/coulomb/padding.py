@@ -10,7 +10,7 @@ from farfield.system import System
 
 @dataclass(frozen=True)
 class Padding:
-    """Where each row of a flat batch stands in ``(systems, longest)``."""
+    """Places of the rows of a flat batch in ``(systems, longest)``."""
 
     slots: Tensor  # (rows,) into the flattened block
     systems: int

@@ -1,4 +1,4 @@
-"""Pairs that do not feel each other in full: exclusions, and the damping of close multipoles (Thole).
+"""Pairs that do not interact in full: exclusions, and the damping of close multipoles (Thole).
 
 The sums take every pair as it is; what a listed pair's interaction is short of it, Σ_n (λ_n - 1) B_n G_n with the bare
 radial functions B_n and the contractions G_n of pair_tensors.py, is added here. λ = 0 excludes a pair. One λ_n per
@@ -61,13 +61,13 @@ class PairScaling:
         _refuse_twice(self.i, self.j, self.shift)
 
     def reordered(self, order: Tensor) -> "PairScaling":
-        """For sources that were sorted by ``order``."""
+        """Follow sources that were sorted by ``order``."""
         number = torch.argsort(order)
         return replace(self, i=number[self.i], j=number[self.j])
 
 
 def energy(placed: PlacedSources, scaling: PairScaling) -> Tensor:
-    """What to add ``(systems, channels)``, in eV; differentiable.
+    """Sum what to add ``(systems, channels)``, in eV; differentiable.
 
     Raises:
         InputError: sources that are not there or in different systems, too few factors.

@@ -41,12 +41,12 @@ class Solver:
         self._made_for: _MadeFor | None = None
 
     def evaluate(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> Electrostatics:
-        """As ``Coulomb.evaluate``, on the atoms of a system."""
+        """Evaluate as ``Coulomb.evaluate`` does, on the atoms of a system."""
         system, plan = self._prepared(system, widths, sources)
         return self.coulomb.evaluate(system, widths=widths, plan=plan, **sources)
 
     def energy(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> torch.Tensor:
-        """As ``Coulomb.energy``, on the atoms of a system; differentiable."""
+        """Sum the energy as ``Coulomb.energy`` does, on the atoms of a system; differentiable."""
         system, plan = self._prepared(system, widths, sources)
         return self.coulomb.energy(system, widths=widths, plan=plan, **sources)
 
@@ -92,7 +92,7 @@ def _alike(old: torch.Tensor | None, widths: torch.Tensor | float | None) -> boo
 
 
 class _MadeFor(NamedTuple):
-    """What a plan was made for."""
+    """Batch that a plan was made for."""
 
     system: System
     box: Box

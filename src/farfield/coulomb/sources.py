@@ -1,4 +1,4 @@
-"""What carries charges, dipoles and quadrupoles, and where: on the atoms, or anywhere."""
+"""Sources of charges, dipoles and quadrupoles: on the atoms, or anywhere."""
 
 from dataclasses import dataclass, replace
 
@@ -75,7 +75,7 @@ class PlacedSources:
         return Moments(self.charges, self.dipoles, self.quadrupoles)
 
     def double(self) -> "PlacedSources":
-        """The same in double precision; differentiable. Neighbours stay as they are."""
+        """Convert to double precision; differentiable. Neighbours stay as they are."""
         if self.charges.dtype == torch.float64:
             return self
         system = replace(self.system, positions=self.system.positions.double(), cell=self.system.cell.double())
@@ -86,7 +86,7 @@ class PlacedSources:
         return replace(self, system=system, charges=charges, widths=widths, dipoles=dipoles, quadrupoles=quadrupoles)
 
     def part(self, systems: Tensor) -> "tuple[PlacedSources, Tensor]":
-        """The sources of some systems (ascending indices), and their places among all."""
+        """Take the sources of some systems (ascending indices), and their places among all."""
         small, places = part(self.system, systems)
         widths, dipoles, quadrupoles = (
             None if x is None else x[places] for x in (self.widths, self.dipoles, self.quadrupoles)
@@ -103,7 +103,7 @@ def on_atoms(
     dipoles: Tensor | None = None,
     quadrupoles: Tensor | None = None,
 ) -> PlacedSources:
-    """Charges, dipoles and quadrupoles that sit on the atoms."""
+    """Place charges, dipoles and quadrupoles on the atoms."""
     if not isinstance(system, System):
         raise InputError(f"system should be a farfield System, not {type(system).__name__}: System.from_ase(atoms)")
     if charges is None and dipoles is None and quadrupoles is None:
@@ -114,7 +114,7 @@ def on_atoms(
 
 
 def elsewhere(system: System, sources: Sources) -> tuple[PlacedSources, Tensor]:
-    """Sources at places of their own, sorted by system, and the order ``(sources,)`` that sorted them."""
+    """Place sources where they say, sorted by system, and the order ``(sources,)`` that sorted them."""
     placed, order = place(system, sources.positions, sources.system_index)
     widths = sources.widths
     if isinstance(widths, Tensor) and widths.ndim:
@@ -126,7 +126,7 @@ def elsewhere(system: System, sources: Sources) -> tuple[PlacedSources, Tensor]:
 
 
 def place(system: System, positions: Tensor, index: Tensor) -> tuple[System, Tensor]:
-    """The cells of ``system`` with other things in them, sorted by system, and the order that sorted them."""
+    """Fill the cells of ``system`` with other things, sorted by system, and the order that sorted them."""
     if len(index) and (int(index.min()) < 0 or int(index.max()) >= system.n_systems):
         raise InputError(
             f"system_index must lie in 0 to {system.n_systems - 1}, got {int(index.min())} to {int(index.max())}"
@@ -208,7 +208,7 @@ def _placed(
 
 
 def part(system: System, systems: Tensor) -> tuple[System, Tensor]:
-    """Some systems of a batch (ascending indices), and the places of their atoms among all."""
+    """Take some systems of a batch (ascending indices), and the places of their atoms among all."""
     number = torch.full((system.n_systems,), -1, dtype=torch.long, device=systems.device)
     number[systems] = torch.arange(len(systems), device=systems.device)
     places = (number[system.system_index] >= 0).nonzero().squeeze(1)

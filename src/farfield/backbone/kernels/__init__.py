@@ -8,13 +8,13 @@ CPU, the reference takes the rest, and everything where the environment says ``F
 import torch
 from torch import Tensor
 
-from farfield.backbone.bonds import Bonds
+from farfield.backbone.bonds import BondTable
 from farfield.backbone.coupling import Coupling
 from farfield.backbone.kernels import operators, reference
 from farfield.compiled import has_loops
 
 
-def gather(radial: Tensor, harmonics: Tensor, sent: Tensor, bonds: Bonds) -> Tensor:
+def gather(radial: Tensor, harmonics: Tensor, sent: Tensor, bonds: BondTable) -> Tensor:
     """Densities A_i = Σ_j R(r_ij) Y_lm(r̂_ij) h_j, ``(atoms, m, channels)``.
 
     ``radial`` ``(bonds, orders, channels)`` and ``harmonics`` ``(bonds, m)``, as seen from the first atom of each bond;

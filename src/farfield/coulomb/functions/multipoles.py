@@ -30,7 +30,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Moments:
-    """What sources carry, channel by channel."""
+    """Charges, dipoles and quadrupoles of sources, channel by channel."""
 
     charges: Tensor  # (sources, channels), e
     dipoles: Tensor | None = None  # (sources, channels, 3), e·Å; there where quadrupoles are

@@ -78,7 +78,7 @@ def _slab(across: Tensor, along: Tensor, upright: Tensor, reach: Tensor) -> tupl
 
 
 def _wire(across: Tensor, along: Tensor, upright: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
-    """The same for one periodic axis."""
+    """Evaluate what ``_slab`` does, for one periodic axis."""
     s, u = across * reach.square(), torch.where(upright, 1.0, along) * reach.square()
     zeroth, first = bessel_j(s, 0), bessel_j(s, 1)
     slanted = 1 + s * first * bessel_k(u, 0) - zeroth * bessel_k(u, 1)

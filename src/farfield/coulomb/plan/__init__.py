@@ -1,1 +1,1 @@
-"""What is decided before a sum: methods, splittings, cutoffs, meshes, boxes."""
+"""Decisions before a sum: methods, splittings, cutoffs, meshes, boxes."""

@@ -1,4 +1,4 @@
-"""How much room sources take: the lattice along periodic axes, and the box that stands in for it along open ones.
+"""Boxes around sources: the lattice along periodic axes, and the box that stands in for it along open ones.
 
 Along open axes there are no images. A sum over waves makes some all the same, at the distance of a box, and a kernel
 that ends at some radius (truncated_kernel.py) does not see them: the box must hold the sources, that radius, and the
@@ -27,7 +27,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Box:
-    """Of systems that are periodic along equally many axes."""
+    """Boxes of systems that are periodic along equally many axes."""
 
     frame: Array  # (systems, 3, 3) lattice vectors, unit vectors across them along open axes, Å
     open: Array  # (systems, 3) bool
@@ -50,28 +50,28 @@ class Box:
         return self.frame * lengths[:, :, None], radius
 
     def reduced(self) -> "tuple[Box, Array]":
-        """Of one system the same with as little skew as can be, and the whole numbers ``(3, 3)`` that make it."""
+        """Reduce the box of one system to as little skew as can be; the whole numbers ``(3, 3)`` that make it, too."""
         frame, turn = self.frame.copy(), np.empty((3, 3))
         reduce(frame[0], turn, ~self.open[0])
         return Box(frame, self.open, self.extents), turn
 
     def of(self, k: int) -> "Box":
-        """The space of one system."""
+        """Take the box of one system."""
         return Box(self.frame[k : k + 1], self.open[k : k + 1], self.extents[k : k + 1])
 
     def key(self) -> tuple[tuple[float, ...], ...]:
-        """Something hashable that ``from_key`` makes the same space of."""
+        """Make something hashable of which ``from_key`` restores the box."""
         return tuple(tuple(part.reshape(-1).tolist()) for part in (self.frame, self.open, self.extents))
 
     @classmethod
     def from_key(cls, key: tuple[tuple[float, ...], ...]) -> "Box":
-        """What ``key`` was taken of."""
+        """Restore the box that ``key`` was taken of."""
         frame, opened, extents = (np.array(part) for part in key)
         return cls(frame.reshape(-1, 3, 3), opened.reshape(-1, 3).astype(bool), extents.reshape(-1, 3))
 
 
 def box_of(system: System, points: System | None = None) -> Box:
-    """Around the atoms of a batch, and around ``points`` in the same systems.
+    """Find the boxes around the atoms of a batch, and around ``points`` in the same systems.
 
     Raises:
         InputError: a periodic system without volume.

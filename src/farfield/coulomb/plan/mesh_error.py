@@ -65,14 +65,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class Influence:
-    """What the transform of the charges is multiplied with; half of k-space, as rfftn has it."""
+    """Factors of the transform of the charges; half of k-space, as rfftn has it."""
 
     weight: Tensor  # (a, b, c//2 + 1), G in 1/Å
     stretch: Tensor | None  # in 3D G · 2(1/k² + 1/4α²): what k⊗k is multiplied with in the strain's derivative
 
 
 class Covered(NamedTuple):
-    """What a mesh covers."""
+    """Region that a mesh covers."""
 
     cell: Tensor  # (3, 3) lattice vectors along periodic axes, those of a box along open ones, Å
     periodic: Tensor  # (3,)
@@ -80,7 +80,7 @@ class Covered(NamedTuple):
 
 
 def influence(box: Covered, splitting: Tensor, grid: Grid) -> Influence:
-    """For one system; kept as long as its cell stays what it is and needs no gradient."""
+    """Make the influence function of one system; kept as long as its cell stays what it is and needs no gradient."""
     if box.cell.requires_grad:
         return _influence(box, splitting, grid)
     cell, periodic, radius = box
@@ -99,7 +99,7 @@ _kept: dict[Any, Influence] = {}
 
 
 def wave_numbers(grid: Grid, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Whole numbers of the waves along each axis, the last only from 0 on."""
+    """List the whole numbers of the waves along each axis, the last only from 0 on."""
     a, b, c = grid.shape
     axes = (torch.fft.fftfreq(a, 1 / a), torch.fft.fftfreq(b, 1 / b), torch.fft.rfftfreq(c, 1 / c))
     one, two, three = (axis.to(like).round() for axis in axes)
@@ -146,7 +146,7 @@ def _modifier(points: int, spline: int) -> Array:
 
 
 def mesh_error(cell: Array, splitting: float, grid: Grid, rank: int = 0) -> float:
-    """Rms force error that the mesh leaves random charges, over K⟨q²⟩√(N/V), in Å^(-1/2).
+    """Estimate the rms force error that the mesh leaves random charges, over K⟨q²⟩√(N/V), in Å^(-1/2).
 
     Of ``rank`` 1 that of dipoles alone, over K⟨μ²⟩√(N/V), of 2 that of quadrupoles, over K⟨Θ:Θ⟩√(N/V). k-space is
     sampled by Gauss' rule; terms of opposite sign are combined by hand, so that nothing cancels.

@@ -1,4 +1,4 @@
-"""How a mesh sum is cut: splitting, cutoff, mesh and spline, the cheapest that reach the error asked.
+"""Plans of mesh sums: splitting, cutoff, mesh and spline, the cheapest that reach the error asked.
 
 Both halves leave the same share of the error. Real space leaves random charges 2 ρ^(-1/6) √(α/t) exp(-t²) over
 K⟨q²⟩ρ^(2/3), t = α·cutoff (Kolafa and Perram 1992); the mesh what mesh_error.py says. For a cube of spacing h the
@@ -56,7 +56,7 @@ def cheapest_mesh(
     uniform: bool,  # all of one width that nobody differentiates
     rank: int = 0,  # 1 with dipoles, 2 with quadrupoles
 ) -> MeshPlan:
-    """The plan for ``count`` charges in a cell."""
+    """Choose the cheapest mesh for ``count`` charges in a cell."""
     box, turn = Box.from_key(key).reduced()
     whole: tuple[Whole, Whole, Whole] = tuple(tuple(row) for row in turn.tolist())  # type: ignore[assignment]
     asked = _Asked(count / float(box.volume[0]), error, rank)
@@ -107,7 +107,7 @@ def _cost(plan: MeshPlan, count: int, density: float) -> float:
 
 
 def _confirmed(asked: _Asked, plan: MeshPlan) -> MeshPlan:
-    """The cut with a mesh fine enough for the cell as it is: skewed cells have closer aliases."""
+    """Refine the mesh until it is fine enough for the cell as it is: skewed cells have closer aliases."""
     grid = plan.grid
     for _ in range(40):
         far = max(

@@ -1,4 +1,4 @@
-"""How a periodic sum is cut: splitting, cutoff and waves, from the error asked.
+"""Plans of periodic sums: splitting, cutoff and waves, from the error asked.
 
 With t = α·cutoff = k_max/(2α), random charges leave out of either half of the sum the same rms force (Kolafa and
 Perram 1992, here for any cell), and both together, over K⟨q²⟩ρ^(2/3) with ρ = N/V,
@@ -43,7 +43,7 @@ _Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Plan:
-    """Cuts of a batch of periodic systems; depends on no derivative, so energies are smooth at a fixed plan."""
+    """Plan of a batch of periodic systems; depends on no derivative, so energies are smooth at a fixed plan."""
 
     splitting: Tensor  # (systems,) α, 1/Å
     cutoff: Tensor  # (systems,) Å; 0 where all is left to the waves
@@ -58,12 +58,12 @@ class Plan:
 
     @property
     def meshed(self) -> Tensor:
-        """Which systems have a mesh ``(systems,)``."""
+        """Mark the systems that have a mesh ``(systems,)``."""
         return torch.tensor([grid is not None for grid in self.grids], dtype=torch.bool, device=self.cutoff.device)
 
     @property
     def on_mesh(self) -> bool:
-        """Whether any system has a mesh."""
+        """Tell whether any system has a mesh."""
         return any(grid is not None for grid in self.grids)
 
     @cached_property
@@ -72,7 +72,7 @@ class Plan:
         return float(self.cutoff.max()) if len(self.cutoff) else 0.0
 
     def double(self) -> "Plan":
-        """The same in double precision, and always the same."""
+        """Convert to double precision, once for all."""
         return self if self.splitting.dtype == torch.float64 else self._doubled
 
     @cached_property
@@ -88,7 +88,7 @@ class Plan:
         return replace(self, **moved)
 
     def part(self, systems: Tensor) -> "Plan":
-        """The plan of some systems of the batch."""
+        """Take the plan of some systems of the batch."""
         used = self.multiplicity[systems].any(0)
         return Plan(
             self.splitting[systems],
@@ -105,7 +105,7 @@ class Plan:
 
 
 def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> Plan:
-    """Plans of some systems each, as one of a batch of ``count``; nothing to be done in the others."""
+    """Join plans of some systems each to one of a batch of ``count``; nothing to be done in the others."""
     waves = max((plan.indices.shape[1] for _, plan in pieces), default=0)
     whole = Plan(
         like.new_ones(count), like.new_zeros(count), like.new_zeros(count, waves, 3), like.new_zeros(count, waves),
@@ -124,7 +124,7 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
 
 
 def make_mesh_plan(placed: PlacedSources, error: float, points: System | None = None) -> Plan:
-    """The cheapest meshes that reach ``error``, for systems periodic along equally many axes; wide enough for points.
+    """Plan the cheapest meshes that reach ``error`` in systems periodic along equally many axes; wide enough for points.
 
     Raises:
         InputError: a cell without volume.
@@ -153,7 +153,7 @@ def make_mesh_plan(placed: PlacedSources, error: float, points: System | None = 
 
 
 def make_plan(placed: PlacedSources, error: float, points: System | None = None) -> Plan:
-    """The cheapest waves that reach ``error``, for systems periodic along equally many axes; wide enough for points.
+    """Plan the cheapest waves that reach ``error`` in systems periodic along equally many axes; wide enough for points.
 
     Raises:
         InputError: a cell without volume.
@@ -169,7 +169,7 @@ def make_plan(placed: PlacedSources, error: float, points: System | None = None)
 
 
 class _Wish(NamedTuple):
-    """What a plan of waves depends on."""
+    """Everything that a plan of waves depends on."""
 
     box: tuple[tuple[float, ...], ...]
     sizes: tuple[int, ...]

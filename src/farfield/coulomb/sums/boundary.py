@@ -20,7 +20,7 @@ NEUTRAL = 1e-4
 
 
 def energy(placed: PlacedSources) -> Tensor:
-    """``(systems, channels)`` in eV.
+    """Evaluate the energy ``(systems, channels)`` in eV.
 
     Raises:
         InputError: a periodic cell that is not neutral.
@@ -29,7 +29,7 @@ def energy(placed: PlacedSources) -> Tensor:
 
 
 def dipole(placed: PlacedSources) -> Tensor:
-    """M ``(systems, channels, 3)`` in e·Å.
+    """Sum the dipole M ``(systems, channels, 3)`` in e·Å.
 
     Raises:
         InputError: a periodic cell that is not neutral.
@@ -61,7 +61,7 @@ def potential_and_field(placed: PlacedSources) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def potential(placed: PlacedSources, points: System) -> Tensor:
-    """At the atoms of ``points``, sorted by system ``(points, channels)``, in V.
+    """Evaluate the potential at the atoms of ``points``, sorted by system ``(points, channels)``, in V.
 
     Raises:
         InputError: a periodic cell that is not neutral.
@@ -86,6 +86,6 @@ def _uniform(system: System, moment: Tensor, points: System) -> Tensor:
 
 
 def strength(system: System) -> Tensor:
-    """The c ``(systems,)`` of ½ c M², in V/(e·Å²); 0 where an axis is open."""
+    """Evaluate c ``(systems,)`` of ½ c M², in V/(e·Å²); 0 where an axis is open."""
     crystal = system.periodic.all(1)
     return torch.where(crystal, 4 * math.pi * COULOMB / 3 / torch.where(crystal, system.volume(), 1.0), 0.0)

@@ -33,17 +33,17 @@ class DipolePairs:
         return cls(i, j, d, dipole_pairs.radial((d * d).sum(1), numbers(rate), numbers(split)), blocks)
 
     def potentials(self, vector: Tensor, columns: Tensor) -> Tensor:
-        """dE/d(q, μ) ``(atoms, 4, channels)`` of columns (q, μ) alike; differentiable in both."""
+        """Evaluate dE/d(q, μ) ``(atoms, 4, channels)`` of columns (q, μ) alike; differentiable in both."""
         found: Tensor = _Potentials.apply(vector, columns, self)  # type: ignore[no-untyped-call]
         return found
 
     def run(self, loop: Callable[..., Array], *given: Tensor) -> Tensor:
-        """One of the compiled loops."""
+        """Run one of the compiled loops."""
         found = loop(self.i.numpy(), self.j.numpy(), self.vector, self.radial, *map(numbers, given))
         return torch.from_numpy(found).to(given[-1].dtype)
 
     def hessian_vector(self, vector: Tensor, along: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """∂/∂d of along·slopes ``(pairs, 3)``; differentiable where a graph is recorded."""
+        """Differentiate along·∂(left·potentials)/∂d by d ``(pairs, 3)``; differentiable where a graph is recorded."""
         if not torch.is_grad_enabled():
             return self.run(dipole_pairs.hessian_vector, along, left, right)
         d = vector.view_as(vector) if vector.requires_grad else vector.detach().requires_grad_()
@@ -72,7 +72,7 @@ class _Potentials(torch.autograd.Function):
 
 
 class _PairGradient(torch.autograd.Function):
-    """∂/∂d of left·felt(right)."""
+    """∂/∂d of left·potentials(right)."""
 
     @staticmethod
     def forward(ctx: Any, vector: Tensor, left: Tensor, right: Tensor, pairs: DipolePairs) -> Tensor:
@@ -94,7 +94,7 @@ class _PairGradient(torch.autograd.Function):
 
 
 class _AlongVectors(torch.autograd.Function):
-    """The derivative of felt along a change of the vectors."""
+    """Derivative of the potentials along a change of the vectors."""
 
     @staticmethod
     def forward(ctx: Any, vector: Tensor, along: Tensor, columns: Tensor, pairs: DipolePairs) -> Tensor:
@@ -116,7 +116,7 @@ class _AlongVectors(torch.autograd.Function):
 
 
 def of_pairs(i: Tensor, j: Tensor, blocks: Tensor) -> Callable[[Tensor], Tensor]:
-    """The same map in plain torch, of blocks W ``(pairs, 4, 4)`` of the first source with the second."""
+    """Prepare the map in plain torch, of blocks W ``(pairs, 4, 4)`` of the first source with the second."""
 
     def potentials(columns: Tensor) -> Tensor:
         total = torch.zeros_like(columns).index_add(0, i, blocks @ columns.index_select(0, j))

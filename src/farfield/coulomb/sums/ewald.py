@@ -1,6 +1,6 @@
 """Periodic systems: Ewald's sum (Ann. Phys. 369, 253 (1921)), under tin-foil boundary conditions in 3D.
 
-Its far half is summed by waves, here, or by a mesh (mesh.py), as the plan says:
+Its reciprocal half is summed by waves, here, or by a mesh (mesh.py), as the plan says:
 
     E = K [ ½ Σ' q_i q_j erfc(αr)/r  +  (2π/V) Σ_k |S_k|² exp(-k²/4α²)/k²  -  (α/√π) Σ q²  -  πQ²/(2Vα²) ]
 
@@ -55,7 +55,7 @@ def energy(placed: PlacedSources, plan: Plan) -> Tensor:
 
 
 def wave_energy(placed: PlacedSources, plan: Plan) -> Tensor:
-    """Far half ``(systems, channels)`` in e²/Å, every charge with itself included."""
+    """Sum over waves ``(systems, channels)`` in e²/Å, every charge with itself included."""
     system, padding = placed.system, Padding.of(placed.system)
     phases, waves = plane_waves(system, padding, plan)
     cosine, sine = structure_factors(placed, plan, padding, (phases, waves))
@@ -84,7 +84,7 @@ def structure_factors(
 
 
 def wave_operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
-    """Charges ``(sources, channels)`` to the potential of the far half, own included, in e/Å."""
+    """Charges ``(sources, channels)`` to the potential of the waves, their own included, in e/Å."""
     system, padding = placed.system, Padding.of(placed.system)
     phases, waves = plane_waves(system, padding, plan)
     weight = 2 * wave_weights(system, plan).unsqueeze(2)
@@ -136,7 +136,7 @@ def matrix(placed: PlacedSources, plan: Plan, padding: Padding) -> Tensor:
 
 
 def _fixed_matrix(placed: PlacedSources, plan: Plan, padding: Padding) -> Tensor:
-    """The same by compiled loops, without a graph."""
+    """Write down ``matrix`` by compiled loops, without a graph."""
     asked, placed, plan = placed.charges.dtype, placed.double(), plan.double()
     with torch.no_grad():
         system = placed.system
@@ -174,7 +174,7 @@ def wave_weights(system: System, plan: Plan) -> Tensor:
 
 
 def weights_with_origin(system: System, plan: Plan) -> Tensor:
-    """The same with that of k = 0 ahead, the background's in 3D ``(systems, 1 + waves)``, in double precision."""
+    """Put the weight of k = 0 (in 3D the background's) ahead of the others ``(systems, 1 + waves)``, in double precision."""
     exact, plan = replace(system, cell=system.cell.double()), plan.double()
     return torch.cat([-0.5 * neutralising(exact, plan), wave_weights(exact, plan)], 1)
 
@@ -188,7 +188,7 @@ def curvature(placed: PlacedSources, plan: Plan, own: Tensor | None) -> SecondDe
 
 
 def _kept_weights(system: System, plan: Plan) -> Tensor:
-    """The same, made once for as long as plan and cells stay, unless somebody differentiates by these."""
+    """Make ``weights_with_origin`` once for as long as plan and cells stay, unless somebody differentiates by these."""
     if torch.is_grad_enabled() and system.cell.requires_grad:
         return weights_with_origin(system, plan)
     cell = system.cell.detach().numpy()

@@ -1,4 +1,4 @@
-"""The far half of Ewald's sum by a mesh: smooth particle-mesh, in time N log N.
+"""The reciprocal half of Ewald's sum by a mesh: smooth particle-mesh, in time N log N.
 
 Charges are spread by B-splines, multiplied with the influence function in k-space and gathered again (Essmann et al.,
 J. Chem. Phys. 103, 8577 (1995)), with the influence of Hockney and Eastwood (mesh_error.py). Energies, and everything
@@ -144,7 +144,7 @@ def multiply(spectrum: Tensor, form: Influence, grid: Grid, reciprocal: Tensor) 
 
 
 def multiply_reference(spectrum: Tensor, form: Influence, grid: Grid) -> tuple[Tensor, Tensor]:
-    """The same in plain torch: energies ``(channels,)`` and Σ stretch |Q|² n⊗n ``(channels, 3, 3)``."""
+    """Multiply in plain torch: energies ``(channels,)`` and Σ stretch |Q|² n⊗n ``(channels, 3, 3)``."""
     a, b, c = wave_numbers(grid, form.weight)
     power = torch.view_as_real(spectrum).square().sum(-1)  # (channels, a, b, c)
     power[..., 0] *= 0.5

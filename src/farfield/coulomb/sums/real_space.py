@@ -25,9 +25,10 @@ from farfield.coulomb.sources import PlacedSources
 from farfield.coulomb.sums.pairs import HalfPairs, half_pairs, pair_list
 from farfield.coulomb.sums.third_derivatives import hessian_vector
 from farfield.geometry import listed_rows
-from farfield.geometry.neighbors import CLOSEST, find_neighbors, search_rows
+from farfield.geometry.half_list import RowsNeighborList
+from farfield.geometry.neighbors import CLOSEST, search_rows
 from farfield.geometry.rows import NeighborRows
-from farfield.system import NeighborList, System
+from farfield.system import NeighborList
 from farfield.units import COULOMB
 
 
@@ -74,7 +75,7 @@ def matrix(placed: PlacedSources, plan: Plan, padding: Padding) -> Tensor:
 
 
 def add_matrix(placed: PlacedSources, plan: Plan, padding: Padding, block: Array) -> None:
-    """Add K times the same, in V/e, by compiled loops."""
+    """Add K times ``matrix``, in V/e, by compiled loops."""
     if plan.reach > 0:
         pair_matrix.add_dense(RealSpace(placed, plan).matrix(), COULOMB, padding.slots.numpy(), block)
 
@@ -96,7 +97,7 @@ def operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
 
 
 def energy_reference(placed: PlacedSources, plan: Plan) -> Tensor:
-    """``energy`` in plain torch."""
+    """Sum ``energy`` in plain torch."""
     system, charges = placed.system, placed.charges
     pairs = half_pairs(placed, plan.cutoff)
     if (moments := placed.moments).rank > 0:
@@ -139,7 +140,7 @@ class _FirstOrder:
 
 
 class RealSpace:
-    """Pairs, and what of them is not differentiated."""
+    """Pairs of a real-space sum, and what of them is not differentiated."""
 
     def __init__(self, placed: PlacedSources, plan: Plan) -> None:
         self.placed, self.plan = placed, plan
@@ -152,14 +153,14 @@ class RealSpace:
         self.listed = _rows(placed, plan.reach)
 
     def matrix(self) -> pair_matrix.PairMatrix:
-        """B_0 of all pairs."""
+        """Evaluate B_0 of all pairs."""
         matrix, closest = pair_matrix.pair_matrix(self._charges, self._cells, self.listed)
         self._refuse(closest)
         return matrix
 
     @cached_property
     def first_order(self) -> _FirstOrder:
-        """What every charge feels."""
+        """Potentials and fields at every charge."""
         found = pair_sums.first_order(self._charges, self._cells, self.listed)
         self._refuse(found.closest)
         dtype = self.placed.charges.dtype
@@ -180,7 +181,7 @@ class RealSpace:
         return grad_positions, grad_cell, grad_charges, grad_weight
 
     def reference(self, positions: Tensor, cell: Tensor, charges: Tensor) -> Tensor:
-        """The same energy, differentiable without end."""
+        """Sum the energy in plain torch, differentiable without end."""
         system = replace(self.placed.system, positions=positions, cell=cell)
         return energy_reference(replace(self.placed, system=system, charges=charges), self.plan)
 
@@ -230,13 +231,13 @@ _kept: WeakKeyDictionary[NeighborList, NeighborRows] = WeakKeyDictionary()
 
 
 def _rows(placed: PlacedSources, reach: float) -> NeighborRows:
-    """The pairs as compiled sums read them: of the attached list, once for as long as it is attached, or searched."""
+    """Find pairs as compiled sums read them: of the attached list, once for as long as it is attached, or searched."""
     system, attached = placed.system, placed.system.neighbors
     if attached is None or attached.cutoff < reach:
         found = search_rows(system, reach)
         if found is not None:
             return found
-    elif isinstance(attached, _Unwritten):
+    elif isinstance(attached, RowsNeighborList):
         return attached.rows
     elif attached in _kept:
         return _kept[attached]
@@ -248,36 +249,8 @@ def _rows(placed: PlacedSources, reach: float) -> NeighborRows:
     return rows
 
 
-def attached(system: System, reach: float) -> System:
-    """The system with its pairs closer than ``reach`` Å, found once for all the sums that follow."""
-    known = system.neighbors
-    if reach == 0 or (known is not None and known.cutoff >= reach):
-        return system
-    rows = search_rows(system, reach) if has_loops(system.positions) else None
-    if rows is None:
-        return replace(system, neighbors=find_neighbors(system, reach, half=True, may_touch=True))
-    return replace(system, neighbors=_Unwritten(rows, reach, system.positions.dtype))
-
-
-class _Unwritten(NeighborList):
-    """Rows as compiled sums read them; the columns of the list are written once somebody asks for one."""
-
-    rows: NeighborRows
-    dtype: torch.dtype
-
-    def __init__(self, rows: NeighborRows, cutoff: float, dtype: torch.dtype) -> None:
-        vars(self).update(rows=rows, cutoff=cutoff, half=True, dtype=dtype)
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("i", "j", "shift"):
-            raise AttributeError(name)
-        i, j, shift = (torch.from_numpy(column) for column in listed_rows.listing(self.rows))
-        vars(self).update(i=i, j=j, shift=shift.to(self.dtype))
-        return vars(self)[name]
-
-
 def fixed(placed: PlacedSources, *, only_cell: bool = False) -> bool:
-    """Whether there are loops for these sources, and nobody differentiates by where they are (or by the cell only)."""
+    """Tell whether there are loops for these sources, and nobody differentiates by their places (or by the cell only)."""
     places = (placed.system.cell,) if only_cell else (placed.system.positions, placed.system.cell)
     return _compiled(placed) and not (torch.is_grad_enabled() and any(x.requires_grad for x in places))
 

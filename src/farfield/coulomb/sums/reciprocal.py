@@ -1,4 +1,4 @@
-"""The far half of Ewald's sum by waves, with the terms that have no pairs, closed under differentiation.
+"""The reciprocal half of Ewald's sum by waves, with the terms that have no pairs, closed under differentiation.
 
     E = Σ_k w_k |S_k|² - (α/√π) Σ q²,  S_k = Σ q_i exp(ik·r_i),  in e²/Å
 
@@ -28,7 +28,7 @@ from farfield.system import per_system
 
 
 def compiled(placed: PlacedSources) -> bool:
-    """Whether there are loops for these sources."""
+    """Tell whether there are loops for these sources."""
     return has_loops(placed.charges) and placed.dipoles is None and placed.quadrupoles is None
 
 
@@ -42,7 +42,7 @@ def energy(placed: PlacedSources, plan: Plan, weights: Tensor) -> Tensor:
 
 
 def energy_reference(placed: PlacedSources, plan: Plan, weights: Tensor) -> Tensor:
-    """``energy`` by torch."""
+    """Sum ``energy`` in plain torch."""
     system, charges, plan = placed.system, placed.charges, plan.double()
     padding = Padding.of(system)
     phases, waves = waves_at(system, padding, summed_cell(system, plan.wave_cell), plan.indices)
@@ -99,12 +99,12 @@ class Reciprocal:
         return self._masked(found)
 
     def _masked(self, found: tuple[Array, ...]) -> list[Array]:
-        """Nothing depends on the cell along open axes."""
+        """Clear derivatives by the cell along open axes: nothing depends on it there."""
         positions, cell, *others = found
         return [positions, cell if self._along is None else np.where(self._along, cell, 0.0), *others]
 
     def reference(self, positions: Tensor, cell: Tensor, charges: Tensor, weights: Tensor) -> Tensor:
-        """The same energy, differentiable without end."""
+        """Sum the energy in plain torch, differentiable without end."""
         system = replace(self.placed.system, positions=positions.double(), cell=cell.double())
         return energy_reference(replace(self.placed, system=system, charges=charges.double()), self.plan, weights)
 

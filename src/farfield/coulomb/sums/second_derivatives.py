@@ -17,7 +17,7 @@ from farfield.units import COULOMB
 
 
 class SecondDerivatives:
-    """Of one channel of charges whose pairs and waves are summed in double precision."""
+    """Derivatives of the energy of one channel of charges whose pairs and waves are summed in double precision."""
 
     def __init__(self, placed: PlacedSources, plan: Plan, weights: Tensor, self_term: Tensor | None) -> None:
         """``weights`` of the waves, that of k = 0 first; ``self_term`` (sources,) d²E/dq² of each Gaussian, V/e."""
@@ -28,7 +28,7 @@ class SecondDerivatives:
 
     @cached_property
     def gradient(self) -> tuple[Tensor, Tensor]:
-        """dE/dq ``(sources,)`` in V and dE/dR ``(sources, 3)`` in eV/Å."""
+        """Gradient dE/dq ``(sources,)`` in V and dE/dR ``(sources, 3)`` in eV/Å."""
         charges = self._placed.charges
         found = self._reciprocal.first_order
         grad_positions, grad_charges = (
@@ -60,6 +60,6 @@ class SecondDerivatives:
         return grad_charges, COULOMB * grad_positions
 
     def directional_derivative(self, charges: Tensor, positions: Tensor) -> Tensor:
-        """Derivative of each energy along a direction ``(systems,)``."""
+        """Differentiate each energy along a direction ``(systems,)``."""
         grad_charges, grad_positions = self.gradient
         return per_system(grad_charges * charges + (grad_positions * positions).sum(1), self._placed.system)

@@ -48,7 +48,7 @@ class PlaneWaves:
         return self.gather_reference(cosine, sine)
 
     def potentials(self, vectors: Array, weight: Array, columns: Tensor) -> Tensor:
-        """What charges and dipoles ``(systems, sources, 4 · channels)`` feel of one another; compiled, no graph."""
+        """Sum dE/d(q, μ) of charges and dipoles ``(systems, sources, 4 · channels)``; compiled, no graph."""
         return torch.from_numpy(wave_sums.potentials(self._x, self._rows, vectors, weight, numbers(columns))).to(
             columns
         )

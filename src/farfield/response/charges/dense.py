@@ -92,7 +92,7 @@ class DenseInverse:
 
 
 def _first(groups: ChargeGroups, padding: Padding, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Where in its row the first atom stands that shares an atom's total, and which charges are free; padded."""
+    """Find in its row the first atom that shares an atom's total, and the charges that are free; padded."""
     group, slots = groups.group, padding.slots
     first = torch.full((len(groups.total),), len(mask) * padding.longest, device=slots.device)
     first = first.scatter_reduce(0, group, slots, "amin")[group]

@@ -8,7 +8,7 @@ from farfield.system import System
 
 
 def fragments_of(system: System) -> tuple[Tensor, Tensor]:
-    """Whose each atom is ``(atoms,)``, and the charge of each fragment ``(fragments,)`` in e.
+    """Number the fragment of each atom ``(atoms,)``, and list the charge of each fragment ``(fragments,)`` in e.
 
     Raises:
         InputError: an atom of a fragment without a charge, or of a negative number.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from farfield.coulomb import Coulomb
 from farfield.coulomb.plan.plan import Plan
-from farfield.coulomb.sums.real_space import attached
+from farfield.geometry.half_list import with_half_list
 from farfield.response.charges.functional_derivatives import (
     Gradients,
     GradientsByAutograd,
@@ -38,7 +38,7 @@ class Functional(Protocol):
 
     @property
     def variables(self) -> tuple[Tensor, ...]:
-        """What it depends on besides the unknowns."""
+        """Variables it depends on besides the unknowns."""
         ...
 
     def at(self, variables: Sequence[Tensor]) -> "Functional":
@@ -83,7 +83,7 @@ class ChargeFunctional:
         plan = coulomb.plan(system, widths, dense=dense)
         if groups is not None:
             groups = groups.at(groups.total.double())
-        return cls(attached(system, plan.reach), slope.double(), hardness.double(), widths, coulomb, plan, groups)
+        return cls(with_half_list(system, plan.reach), slope.double(), hardness.double(), widths, coulomb, plan, groups)
 
     @property
     def variables(self) -> tuple[Tensor, ...]:

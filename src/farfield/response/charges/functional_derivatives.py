@@ -41,11 +41,11 @@ class Gradients(Protocol):
 
 
 class HasEnergy(Protocol):
-    """What autograd needs of a functional."""
+    """A functional as autograd needs it."""
 
     @property
     def variables(self) -> tuple[Tensor, ...]:
-        """What the energy depends on besides the unknowns."""
+        """Variables of the energy besides the unknowns."""
         ...
 
     def energy(self, unknowns: Tensor) -> Tensor:

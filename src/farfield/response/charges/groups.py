@@ -1,4 +1,4 @@
-"""Which atoms share a total charge: all of a system, or its fragments one by one; or none, beside a reservoir."""
+"""Groups of atoms that share a total charge: all of a system, or of each fragment; or none, beside a reservoir."""
 
 from dataclasses import dataclass, replace
 
@@ -39,16 +39,16 @@ class ChargeGroups:
         return cls(fragments.long(), charges, torch.ones_like(charges, dtype=torch.bool))
 
     def at(self, total: Tensor) -> "ChargeGroups":
-        """The same with other totals."""
+        """Replace the totals."""
         return replace(self, total=total)
 
     @property
     def held_atoms(self) -> Tensor:
-        """Whose group keeps its charge ``(atoms,)``."""
+        """Mark the atoms ``(atoms,)`` whose group keeps its charge."""
         return self.held[self.group]
 
     def sums(self, values: Tensor) -> Tensor:
-        """Of atoms ``(atoms,)`` over each group ``(groups,)``."""
+        """Sum values of atoms ``(atoms,)`` over each group ``(groups,)``."""
         if len(self.total) == 1:
             return values.sum(0, keepdim=True)
         return values.new_zeros(len(self.total)).index_add(0, self.group, values)

@@ -1,4 +1,4 @@
-"""What plain equilibration leaves on atoms that are infinitely far apart: fractions, where there should be integers."""
+"""Charges that plain equilibration leaves on atoms infinitely far apart: fractions, where there should be integers."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What is said where no charges minimise the energy, or some value is no number."""
+"""Messages where no charges minimise the energy, or some value is no number."""
 
 from typing import NoReturn
 
@@ -36,7 +36,7 @@ def refuse_no_minimum(system: System, k: int, direction: Tensor) -> NoReturn:
 
 
 def _from_reservoir(system: System, k: int, direction: Tensor) -> bool:
-    """Whether a slab or a wire that is open to a reservoir charges as a whole."""
+    """Tell whether a slab or a wire that is open to a reservoir charges as a whole."""
     if system.fermi_level is None or bool(system.fermi_level[k].isnan()):
         return False
     periodic = system.periodic[k]

@@ -64,7 +64,7 @@ class BondFunctional:
 
     @property
     def system(self) -> System:
-        """Whose energy it is."""
+        """Systems whose energy it is."""
         return self.charges.system
 
     @property

@@ -1,4 +1,4 @@
-"""How the charge and the dipole of one atom follow the potential and the field they are in, beyond linear response.
+"""Charge and dipole of one atom that respond to the potential and the field they are in, beyond linear response.
 
 With x = (v, -F) of the potential v and the field F at an atom, its free energy in them is
 
@@ -43,7 +43,7 @@ class AtomicResponse:
 
     @property
     def variables(self) -> tuple[Tensor, ...]:
-        """What it is made of, less what is held fixed."""
+        """Tensors it is made of, less what is held fixed."""
         linear = (self.charge, self.dipole, self.softness, self.polarizability)
         return (*linear, self.height, self.place, self.slope, self.turn)
 

@@ -1,4 +1,4 @@
-"""The functional of densities that answer to the potential they make (self_consistent.py)."""
+"""The functional of densities that respond to the potential they make (self_consistent.py)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +62,7 @@ class DensityFunctional:
 
     @cached_property
     def held(self) -> Tensor:
-        """Which systems ``(systems,)`` keep their total charge."""
+        """Mark the systems ``(systems,)`` that keep their total charge."""
         fermi = self.system.fermi_level
         return torch.ones_like(self.system.spin, dtype=torch.bool) if fermi is None else fermi.isnan()
 

@@ -1,4 +1,4 @@
-"""How densities move when what they respond to does: the inverse of a Jacobian, by conjugate gradients."""
+"""The inverse Jacobian of densities that respond to the potential they make, by conjugate gradients."""
 
 from functools import cached_property
 

@@ -1,4 +1,4 @@
-"""Densities that make the potential they answer to: ρ = ∂w/∂x at x = A ρ + external + μ.
+"""Densities that make the potential they respond to: ρ = ∂w/∂x at x = A ρ + external + μ.
 
 ρ = (q, μ) of every atom, A what Gaussian charges and dipoles do to one another (their own included), μ (in x, a
 potential alone) the chemical potential of electrons at which charges sum to the total. With w concave and A positive
@@ -53,7 +53,7 @@ class Density:
 
 @dataclass(frozen=True)
 class Iteration:
-    """How a fixed point is sought."""
+    """Search for a fixed point: its tolerance, mixing and steps."""
 
     tolerance: float = 1e-9  # e and e·Å, of the density that the potential makes and the one that makes it
     mixing: float = 1.0  # share of a preconditioned step that is taken

@@ -1,4 +1,4 @@
-"""What keeps dipoles that induce one another from running away: Gaussians of the atoms' own size, or Thole's factors.
+"""Damping, lest dipoles that induce one another run away: Gaussians of the atoms' own size, or Thole's factors.
 
 A Gaussian of width σ has the self-energy K μ²/(12√π σ³). With σ³ = α/(6√π) that is ½ K μ²/α, the price of a dipole on
 an atom of polarizability α: the functional of induced dipoles is then the electrostatic energy of a charge density,

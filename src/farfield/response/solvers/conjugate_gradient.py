@@ -24,7 +24,7 @@ class NotPositiveDefinite(InputError):
 
 @dataclass(frozen=True)
 class Solution:
-    """What solves operator(values) = right."""
+    """Values that solve operator(values) = right."""
 
     values: Tensor  # shaped as the right-hand side
     residual: float  # largest |right - operator(values)| left, in the units of ``right``

@@ -41,7 +41,7 @@ MOST_POINTS = 64
 
 
 class ScreeningPreconditioner:
-    """Of one system of many atoms; made once, applied often."""
+    """Preconditioner of one system of many atoms; made once, applied often."""
 
     def __init__(self, system: System, diagonal: Tensor, variance: Tensor) -> None:
         """``diagonal`` (atoms,) of the matrix, V/e, and σ² (atoms,) of the charges, Å²."""

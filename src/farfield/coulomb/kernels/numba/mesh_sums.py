@@ -26,7 +26,7 @@ class Spline(NamedTuple):
 
 
 class SplineTerms(NamedTuple):
-    """Which derivatives are taken."""
+    """Derivatives of the splines that are taken."""
 
     orders: Array  # (terms, 3) int64
     highest: int
@@ -256,7 +256,7 @@ def _spread_value(mesh: Array, weights: Array, rows: Array, value: float, p: int
 
 @regrouped
 def _columns(cube: Array, weights: Array, x: int, width: int, columns: Array) -> None:
-    """What is spread in plane x, contracted with the weights of the first and of the last axis."""
+    """Contract what is spread in plane x with the weights of the first and of the last axis."""
     n = len(cube)
     for b in range(n):
         for lane in range(0, width, LANES):

@@ -32,7 +32,7 @@ class PairMatrix(NamedTuple):
 
 
 def pair_matrix(charges: PairCharges, cells: PairCells, listed: NeighborRows) -> tuple[PairMatrix, float]:
-    """Of the pairs of a list, and the square of the least distance, Å²; charges play no part."""
+    """Evaluate B_0 of the pairs of a list, and the square of the least distance, Å²; charges play no part."""
     form, variances = functions(charges, cells), with_images(charges.variances, listed)
     table = table_of(charges.positions, charges.charges, 0, charges.owner, cells.cell, listed)
     given = table, variances, charges.owner

@@ -44,7 +44,7 @@ LEAST = 1 << 18
 
 
 class PairCharges(NamedTuple):
-    """What feels each other; double precision."""
+    """Charges that interact; double precision."""
 
     positions: Array  # (sources, 3), Å
     charges: Array  # (sources, channels), e
@@ -70,7 +70,7 @@ class Direction(NamedTuple):
 
 
 class FirstOrder(NamedTuple):
-    """What every source feels, in e/Å and e/Å², and derivatives of each channel's energy, in e²/Å and e²/Å²."""
+    """Potentials and fields at sources, e/Å and e/Å², and derivatives of each channel's energy, e²/Å and e²/Å²."""
 
     potentials: Array  # (sources, channels, 4), the potential and the field
     grad_cell: Array  # (systems, channels, 3, 3), at fixed positions
@@ -186,7 +186,7 @@ def kernels(squared: Any, split: float, limit: float, top: float, terms: Array) 
 def blurred_kernels(
     squared: Any, variance: Any, split: float, limit: float, top: float, terms: Array
 ) -> tuple[Any, Any, Any]:
-    """The same of Gaussians, ``variance`` the sum of both."""
+    """Evaluate the kernels of Gaussians, ``variance`` the sum of both."""
     zeroth, first, second = of_points(squared)
     variance = 2.0 * variance
     rate = fill(1.0) / root(where_below(variance, NARROWEST, fill(NARROWEST), variance))

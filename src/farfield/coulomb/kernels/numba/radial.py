@@ -54,7 +54,7 @@ def _chebyshev(values: Array) -> Array:
 
 
 def _length(series: Array) -> int:
-    """Where a series that falls faster than any power is lost in rounding."""
+    """Count the terms of a series that falls faster than any power, until rounding."""
     small = np.abs(series) < 5e-16 * np.abs(series).max()
     return int(np.flatnonzero(small[:-1] & small[1:])[0])
 

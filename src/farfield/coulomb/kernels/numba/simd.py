@@ -35,7 +35,7 @@ class _Lanes(types.Type):  # type: ignore[misc]
 
     @property
     def vector(self) -> Any:
-        """As the compiler knows it."""
+        """Type as the compiler knows it."""
         return ir.VectorType(*_WORDS[self.word])
 
 
@@ -93,7 +93,7 @@ def store(typing: Any, array: Any, at: Any, value: Any) -> Any:
 
 @_in_registers
 def fill(typing: Any, value: Any) -> Any:
-    """The same number in all places."""
+    """Fill all places with one number."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _splat(builder, args[0], signature.return_type.vector.count)
@@ -286,7 +286,7 @@ def _named(context: Any, builder: Any, signature: Any, args: Any, width: int) ->
 
 
 def _transposed(builder: Any, four: list[Any]) -> list[Any]:
-    """Of four vectors of 2 × 4 the transposes of both blocks of 4 × 4."""
+    """Transpose both blocks of 4 × 4 of four vectors of 2 × 4."""
     low, high = [0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]
     even, odd = [0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]
     halves = [[_shuffled(builder, four[k], four[k + 1], one) for one in (low, high)] for k in (0, 2)]

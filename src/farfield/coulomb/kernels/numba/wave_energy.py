@@ -34,7 +34,7 @@ TURN = 2 * np.pi
 
 
 class WaveCharges(NamedTuple):
-    """What is summed, sources sorted by system; in the precision of the charges, all others in double precision."""
+    """Charges that are summed, sorted by system; in the precision of the charges, all others in double precision."""
 
     positions: Array  # (sources, 3), Å
     charges: Array  # (sources, channels), e
@@ -60,7 +60,7 @@ class Change(NamedTuple):
 
 
 class EnergyGradients(NamedTuple):
-    """Of the energy of each channel."""
+    """Gradient of each channel's energy."""
 
     grad_positions: Array  # (sources, channels, 3)
     grad_cell: Array  # (systems, channels, 3, 3)
@@ -411,7 +411,7 @@ def _bend(
 
 @regrouped
 def _feel_change(wave: Array, values: Array, n: Array, full: int, local: Array, potentials: Array) -> None:
-    """Of a row into ``potentials``: what the charge feels, the gradient by x (less its sign), Im Σ n F exp(i n·x)."""
+    """Sum a row into ``potentials``: of the charge, and the gradient by x (less its sign), Im Σ n F exp(i n·x)."""
     kind = wave.dtype.type
     a, b, c = kind(n[0]), kind(n[1]), kind(n[2])
     for p in range(0, full, REGISTER // wave.itemsize):
