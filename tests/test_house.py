@@ -22,6 +22,12 @@ FRAGMENTS = {"The same", "Of", "That", "As", "About", "What", "Which", "Whether"
 """Beginnings of first lines that say nothing by themselves, as in an editor's hover."""
 
 
+@cache
+def parsed(path):
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def classes():
     return Counter(node.name for path in MODULES for node in parsed(path) if isinstance(node, ast.ClassDef))
 

@@ -50,15 +50,15 @@ def kernel(indices: Tensor, cell: Tensor, periodic: Tensor, radius: Tensor) -> t
     if dimensions == 2:
         normal = torch.linalg.cross(axes[:, 0], axes[:, 1])
         along, across = _parts(waves, normal)
-        slanted, level = _slab(across, along, upright, reach)
+        slanted, upright_kernel = _slab(across, along, upright, reach)
         missing = -0.5 * radius / torch.linalg.vector_norm(normal, dim=1)
     else:
         across, along = _parts(waves, axes[:, 0])
-        slanted, level = _wire(across, along, upright, reach)
+        slanted, upright_kernel = _wire(across, along, upright, reach)
         missing = -torch.log(radius) / (2 * math.pi * torch.linalg.vector_norm(axes[:, 0], dim=1))
     constant = (missing * torch.linalg.det(cell).abs()).unsqueeze(1)
-    level = level + torch.where((indices == 0).all(-1), constant, 0.0)
-    return 4 * math.pi * torch.where(upright, level, slanted / total), squared
+    upright_kernel = upright_kernel + torch.where((indices == 0).all(-1), constant, 0.0)
+    return 4 * math.pi * torch.where(upright, upright_kernel, slanted / total), squared
 
 
 def _parts(waves: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:

@@ -124,7 +124,7 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
 
 
 def make_mesh_plan(placed: PlacedSources, error: float, points: System | None = None) -> Plan:
-    """Plan the cheapest meshes that reach ``error`` in systems periodic along equally many axes; wide enough for points.
+    """Plan the cheapest meshes that reach ``error`` in systems periodic along as many axes; wide enough for ``points``.
 
     Raises:
         InputError: a cell without volume.

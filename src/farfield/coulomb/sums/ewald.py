@@ -174,7 +174,7 @@ def wave_weights(system: System, plan: Plan) -> Tensor:
 
 
 def weights_with_origin(system: System, plan: Plan) -> Tensor:
-    """Put the weight of k = 0 (in 3D the background's) ahead of the others ``(systems, 1 + waves)``, in double precision."""
+    """Put the weight of k = 0 (in 3D the background's) ahead of the others ``(systems, 1 + waves)``, all in double."""
     exact, plan = replace(system, cell=system.cell.double()), plan.double()
     return torch.cat([-0.5 * neutralising(exact, plan), wave_weights(exact, plan)], 1)
 

@@ -47,8 +47,8 @@ def potential_and_field(placed: PlacedSources, plan: Plan) -> tuple[Tensor, Tens
         mesh = _back(spectrum, grid.shape[2])
         gathered = gather(system.positions[rows] @ inverse, mesh, (*CHARGES, *SLOPES), spline=grid.spline)
         potentials.append(gathered[:, 0])
-        slopes = gathered[:, 1:].transpose(1, 2)
-        fields.append((slopes.reshape(-1, 3) @ -inverse.T).reshape(slopes.shape))
+        gradients = gathered[:, 1:].transpose(1, 2)
+        fields.append((gradients.reshape(-1, 3) @ -inverse.T).reshape(gradients.shape))
     return torch.cat(potentials), torch.cat(fields), torch.stack(virials)
 
 

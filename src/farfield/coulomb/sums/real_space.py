@@ -250,7 +250,7 @@ def _rows(placed: PlacedSources, reach: float) -> NeighborRows:
 
 
 def fixed(placed: PlacedSources, *, only_cell: bool = False) -> bool:
-    """Tell whether there are loops for these sources, and nobody differentiates by their places (or by the cell only)."""
+    """Tell whether there are loops for these sources, and nobody differentiates by places and cells (or by cells)."""
     places = (placed.system.cell,) if only_cell else (placed.system.positions, placed.system.cell)
     return _compiled(placed) and not (torch.is_grad_enabled() and any(x.requires_grad for x in places))
 

@@ -193,9 +193,9 @@ def _(fractional: Tensor, mesh: Tensor, orders: list[int], spline: int) -> Tenso
     return mesh.new_empty(len(fractional), len(orders) // 3, len(mesh))
 
 
-def _by_axis(slopes: Tensor) -> Tensor:
+def _along_axes(gradients: Tensor) -> Tensor:
     """Orders raised along each axis, ``(sources, orders, 3, channels)``."""
-    return slopes.reshape(len(slopes), -1, 3, slopes.shape[2])
+    return gradients.reshape(len(gradients), -1, 3, gradients.shape[2])
 
 
 def _spread_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -204,8 +204,8 @@ def _spread_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_fractional = grad_moments = None
     if ctx.needs_input_grad[0]:
         found = gather(fractional, grad, [*orders, *_raised(orders)], spline=spline)
-        grad_moments, slopes = found[:, : len(orders)], found[:, len(orders) :]
-        grad_fractional = (_by_axis(slopes) * moments.unsqueeze(2)).sum((1, 3))
+        grad_moments, gradients = found[:, : len(orders)], found[:, len(orders) :]
+        grad_fractional = (_along_axes(gradients) * moments.unsqueeze(2)).sum((1, 3))
     elif ctx.needs_input_grad[1]:
         grad_moments = gather(fractional, grad, orders, spline=spline)
     return grad_fractional, grad_moments, None, None, None
@@ -216,8 +216,8 @@ def _gather_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     orders, spline = ctx.orders, ctx.spline
     grad_fractional = grad_mesh = None
     if ctx.needs_input_grad[0]:
-        slopes = gather(fractional, mesh, _raised(orders), spline=spline)
-        grad_fractional = (_by_axis(slopes) * grad.unsqueeze(2)).sum((1, 3))
+        gradients = gather(fractional, mesh, _raised(orders), spline=spline)
+        grad_fractional = (_along_axes(gradients) * grad.unsqueeze(2)).sum((1, 3))
     if ctx.needs_input_grad[1]:
         grad_mesh = spread(fractional, grad, orders, shape=mesh.shape[1:], spline=spline)
     return grad_fractional, grad_mesh, None, None

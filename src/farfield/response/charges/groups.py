@@ -23,8 +23,8 @@ class ChargeGroups:
     @classmethod
     def of(cls, system: System) -> "ChargeGroups":
         """Every system its own charge, but for those with a Fermi level."""
-        level = system.fermi_level
-        held = torch.ones_like(system.spin, dtype=torch.bool) if level is None else level.isnan()
+        fermi = system.fermi_level
+        held = torch.ones_like(system.spin, dtype=torch.bool) if fermi is None else fermi.isnan()
         return cls(system.system_index, system.charge, held)
 
     @classmethod

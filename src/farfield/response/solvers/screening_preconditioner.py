@@ -72,11 +72,11 @@ class ScreeningPreconditioner:
         """Charges ``(atoms,)`` in e whose potential is about the residual ``(atoms,)`` in V."""
         return self._over * (residual - self.screening(self._over * residual))
 
-    def screening(self, answer: Tensor) -> Tensor:
+    def screening(self, charges: Tensor) -> Tensor:
         """The potential ``(atoms,)`` in V that long waves screen, where charges ``(atoms,)`` answer one by one."""
         if self._weight is None:
-            return torch.zeros_like(answer)
-        return self._root * self._smoothed(self._root * answer, self._weight)
+            return torch.zeros_like(charges)
+        return self._root * self._smoothed(self._root * charges, self._weight)
 
     def _smoothed(self, values: Tensor, weight: Tensor) -> Tensor:
         """Φ weight Φᵀ values."""
@@ -104,11 +104,11 @@ class ScreeningPreconditioners:
         """Charges ``(atoms,)`` in e whose potential is about the residual ``(atoms,)`` in V."""
         return self._over * (residual - self.screening(self._over * residual))
 
-    def screening(self, answer: Tensor) -> Tensor:
+    def screening(self, charges: Tensor) -> Tensor:
         """The potential ``(atoms,)`` in V that long waves screen, where charges ``(atoms,)`` answer one by one."""
-        found = torch.zeros_like(answer)
+        found = torch.zeros_like(charges)
         for rows, inverse in self._large:
-            found[rows] = inverse.screening(answer[rows])
+            found[rows] = inverse.screening(charges[rows])
         return found
 
 
