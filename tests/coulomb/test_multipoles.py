@@ -10,6 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb, Sources
 from farfield.coulomb.plan import mesh_error
+from farfield.coulomb.plan.grid import Grid
 from farfield.coulomb.plan.plan import make_plan
 from farfield.coulomb.sources import on_atoms
 from farfield.coulomb.sums import direct
@@ -354,7 +355,7 @@ def test_error_asked_is_error_reached(method, error, given, rng, apart, triclini
 @pytest.mark.parametrize("rank", [1, 2])
 def test_error_of_the_mesh_is_a_sum_over_aliases(rank):
     """The estimate, sampled in k-space and free of cancellation, against every wave and alias of a small mesh."""
-    cell, alpha, form = np.array([[8.0, 0, 0], [2, 7, 0], [1, -1, 9]]), 0.6, mesh_error.Grid((12, 10, 14), 8)
+    cell, alpha, form = np.array([[8.0, 0, 0], [2, 7, 0], [1, -1, 9]]), 0.6, Grid((12, 10, 14), 8)
     waves = np.stack(np.meshgrid(*[np.arange(-(n // 2) + 1, n // 2) for n in form.shape], indexing="ij"), -1)
     waves = waves.reshape(-1, 3)
     waves = waves[waves.any(1)]

@@ -12,7 +12,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb
-from farfield.coulomb.coulomb import gaussian_self_hardness
+from farfield.coulomb.functions.gaussians import gaussian_self_hardness
 from farfield.errors import ConvergenceError, FarfieldError, InputError
 from farfield.response import equilibrate, induce
 from farfield.response.density.atomic_response import AtomicResponse

@@ -1,6 +1,5 @@
 """Coulomb: the one public face of the solver. You state an accuracy; the rest follows."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +12,9 @@ from farfield.compiled import own_threads
 from farfield.coulomb import potential_at, scaling
 from farfield.coulomb.evaluate import Electrostatics, evaluate
 from farfield.coulomb.evaluate_multipoles import Planned, evaluate_multipoles
-from farfield.coulomb.functions.multipoles import Moments
+from farfield.coulomb.functions.gaussians import gaussian_self_energy, gaussian_self_hardness
 from farfield.coulomb.interaction import Interaction, interaction
-from farfield.coulomb.padding import Padding
+from farfield.coulomb.padding import Padding, plus_diagonal
 from farfield.coulomb.plan.box import refuse_outside
 from farfield.coulomb.plan.methods import Method, Part, join, parts
 from farfield.coulomb.plan.plan import Plan, join_plans, make_mesh_plan, make_plan
@@ -26,7 +25,6 @@ from farfield.coulomb.sums import boundary, direct, ewald
 from farfield.coulomb.sums.second_derivatives import SecondDerivatives
 from farfield.errors import InputError
 from farfield.system import System, per_system
-from farfield.units import COULOMB
 
 POINT_BLOCK = 1 << 23
 """Pairs of a point and a source summed at once by ``potential_at``."""
@@ -305,26 +303,6 @@ class Coulomb:
 
     def _reachable(self, placed: PlacedSources) -> float:
         return max(self.error, _TIGHTEST.get(placed.system.positions.dtype, 2e-5))
-
-
-def plus_diagonal(block: Tensor, values: Tensor) -> Tensor:
-    """``block`` (systems, n, n), which may be written to, with ``values`` (systems, n) added to its diagonal."""
-    if block.requires_grad or values.requires_grad:
-        return block + torch.diag_embed(values)
-    block.diagonal(dim1=1, dim2=2).add_(values)
-    return block
-
-
-def gaussian_self_hardness(widths: Tensor) -> Tensor:
-    """Evaluate d²E/dq² of a Gaussian with itself, K/(√π σ) ``(sources,)`` in V/e; 0 for points."""
-    point = widths <= 0
-    return torch.where(point, 0.0, COULOMB / (math.sqrt(math.pi) * torch.where(point, 1.0, widths)))
-
-
-def gaussian_self_energy(moments: Moments, widths: Tensor) -> Tensor:
-    """Energy of each Gaussian dipole and quadrupole with itself ``(sources, channels)`` in eV; 0 for points."""
-    point = widths <= 0
-    return COULOMB * moments.self_energy(torch.where(point, 0.0, 0.5 / torch.where(point, 1.0, widths)))
 
 
 def _take(

@@ -1,13 +1,7 @@
-"""The mesh of a smooth particle-mesh sum: what stands between Ewald's waves and it, and the error that remains.
+"""The error that a mesh leaves of a smooth particle-mesh sum.
 
-Charges spread by splines of order p have the spectrum Σ_m U(k_m), k_m the aliases of k and U = Π sinc^p. The influence
-
-    G(k) = (4π/V) exp(-k²/4α²)/k² · A(k),    A = Π_axes U²/(Σ_m U_m²)²
-
-makes the energy right on average over positions (Hockney and Eastwood, Computer Simulation Using Particles, ch. 8); A
-depends on the mesh alone, so that the cell's derivatives are those of Ewald's weights. (Where axes are open 4π/k² ends
-at a radius: truncated_kernel.py.) The mean square of a pair's force error, forces being the exact derivatives of the
-energy, is (1/V²) Σ_k of
+With the influence function G and the spectra U of the splines (influence.py), forces being the exact derivatives of the
+energy, the mean square of a pair's force error is (1/V²) Σ_k of
 
     Σ_m k_m² φ_m² - 2 G Σ_m k_m² φ_m U_m² + G² Σ_m U_m² Σ_m k_m² U_m²,    φ_m = (4π/k_m²) exp(-k_m²/4α²)
 
@@ -18,22 +12,13 @@ derivatives of the splines, bring the mean f of |L exp(ik·r)|² over their orie
 """
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
-from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from farfield.compiled import Array
 from farfield.coulomb.functions.multipoles import ORIENTED
-from farfield.coulomb.functions.truncated_kernel import kernel
-from farfield.coulomb.kernels.numba import mesh_sums
-
-MOST_KEPT = 1 << 23
-"""Points of influence functions, of cells met before, beyond which the oldest is forgotten."""
+from farfield.coulomb.plan.grid import Grid
 
 SAMPLES = 8
 """Points along half an axis of k-space at which the error is looked up."""
@@ -43,106 +28,6 @@ FEW = 12
 
 _ALIASES = (-1, 0, 1)
 _FURTHEST = 3
-
-
-Whole = tuple[float, float, float]
-
-UNTURNED: tuple[Whole, Whole, Whole] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Points along three vectors of the lattice and the order of the splines."""
-
-    shape: tuple[int, int, int]
-    spline: int
-    turn: tuple[Whole, Whole, Whole] = UNTURNED  # whole numbers that make those vectors of the cell's
-
-    def along(self, cell: Tensor) -> Tensor:
-        """The vectors the mesh runs along ``(3, 3)`` in Å, from those of the cell; differentiable."""
-        return cell if self.turn == UNTURNED else cell.new_tensor(self.turn) @ cell
-
-
-@dataclass(frozen=True)
-class Influence:
-    """Factors of the transform of the charges; half of k-space, as rfftn has it."""
-
-    weight: Tensor  # (a, b, c//2 + 1), G in 1/Å
-    stretch: Tensor | None  # in 3D G · 2(1/k² + 1/4α²): what k⊗k is multiplied with in the strain's derivative
-
-
-class Covered(NamedTuple):
-    """Region that a mesh covers."""
-
-    cell: Tensor  # (3, 3) lattice vectors along periodic axes, those of a box along open ones, Å
-    periodic: Tensor  # (3,)
-    radius: Tensor  # () Å, where the kernel ends across periodic axes
-
-
-def influence(box: Covered, splitting: Tensor, grid: Grid) -> Influence:
-    """Make the influence function of one system; kept as long as its cell stays what it is and needs no gradient."""
-    if box.cell.requires_grad:
-        return _influence(box, splitting, grid)
-    cell, periodic, radius = box
-    values = (*cell.flatten().tolist(), *periodic.tolist(), float(radius), float(splitting))
-    key = (values, grid, cell.dtype, cell.device)
-    if key not in _kept:
-        while sum(one.weight.numel() for one in _kept.values()) > MOST_KEPT:
-            _kept.pop(next(iter(_kept)))
-        with torch.inference_mode(False):
-            own = Covered(cell.detach().clone(), periodic.clone(), radius.detach().clone())
-            _kept[key] = _influence(own, splitting.detach().clone(), grid)
-    return _kept[key]
-
-
-_kept: dict[Any, Influence] = {}
-
-
-def wave_numbers(grid: Grid, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """List the whole numbers of the waves along each axis, the last only from 0 on."""
-    a, b, c = grid.shape
-    axes = (torch.fft.fftfreq(a, 1 / a), torch.fft.fftfreq(b, 1 / b), torch.fft.rfftfreq(c, 1 / c))
-    one, two, three = (axis.to(like).round() for axis in axes)
-    return one, two, three
-
-
-def _influence(box: Covered, splitting: Tensor, grid: Grid) -> Influence:
-    numbers = wave_numbers(grid, box.cell)
-    here, there, up = (
-        torch.from_numpy(_modifier(n, grid.spline)[: len(axis)]).to(box.cell) for n, axis in zip(grid.shape, numbers)
-    )
-    shape = here[:, None, None] * there[:, None] * up / torch.linalg.det(box.cell).abs()
-    if not bool(box.periodic.all()):
-        indices = torch.cartesian_prod(*numbers).unsqueeze(0)
-        form, squared = kernel(indices, box.cell[None], box.periodic[None], box.radius[None])
-        decay = torch.exp(squared * (-0.25 / splitting.square()))
-        return Influence(shape * (form * decay).reshape(shape.shape), None)
-    a, b, c = numbers
-    reciprocal = 2 * math.pi * torch.linalg.inv(box.cell).T
-    metric = reciprocal @ reciprocal.T
-    in_plane = metric[0, 0] * a[:, None] ** 2 + metric[1, 1] * b**2 + 2 * metric[0, 1] * a[:, None] * b
-    cross = 2 * (metric[0, 2] * a[:, None] + metric[1, 2] * b)
-    squared = in_plane[:, :, None] + cross[:, :, None] * c + metric[2, 2] * c**2
-    origin = torch.zeros_like(squared)
-    origin[0, 0, 0] = 1
-    squared = squared + origin
-    weight = shape * (1 - origin) * torch.exp(squared * (-0.25 / splitting.square())) / squared * (4 * math.pi)
-    return Influence(weight, weight * (2 / squared + 0.5 / splitting.square()))
-
-
-@lru_cache(maxsize=64)
-def _modifier(points: int, spline: int) -> Array:
-    """A along one axis, in the order of fftfreq; 0 for the highest wave of an even mesh, which has no opposite."""
-    n = np.fft.fftfreq(points, 1 / points)
-    double = mesh_sums.spline(2 * spline, 0)
-    samples = double.pieces.reshape(2 * spline, -1)[:, : 2 * spline]
-    at_integers = np.polynomial.polynomial.polyval(0.5, samples[::-1])  # M_2p at 0, 1 … 2p - 1
-    phase = 2 * math.pi / points * np.outer(n, np.arange(2 * spline) - spline)
-    overlap = np.cos(phase) @ at_integers
-    modifier: Array = np.sinc(n / points) ** (2 * spline) / overlap**2
-    if points % 2 == 0:
-        modifier[points // 2] = 0
-    return modifier
 
 
 def mesh_error(cell: Array, splitting: float, grid: Grid, rank: int = 0) -> float:

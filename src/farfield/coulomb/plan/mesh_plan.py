@@ -19,7 +19,8 @@ import numpy as np
 from farfield.compiled import Array
 from farfield.coulomb.functions.multipoles import steepened
 from farfield.coulomb.plan.box import Box
-from farfield.coulomb.plan.mesh_error import Grid, Whole, mesh_error
+from farfield.coulomb.plan.grid import Grid, Whole
+from farfield.coulomb.plan.mesh_error import mesh_error
 
 SPLINES = (5, 6, 7, 8, 10, 12)
 """Orders tried: the lowest has three continuous derivatives, enough to train on forces; one more for each rank."""

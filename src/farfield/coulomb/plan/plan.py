@@ -21,7 +21,7 @@ from torch import Tensor
 from farfield.coulomb.functions.multipoles import steepened
 from farfield.coulomb.kernels.numba.wave_rows import Rows, rows_of
 from farfield.coulomb.plan.box import Box, box_of
-from farfield.coulomb.plan.mesh_error import Grid
+from farfield.coulomb.plan.grid import Grid
 from farfield.coulomb.plan.mesh_plan import BEYOND, cheapest_mesh
 from farfield.coulomb.sources import PlacedSources
 from farfield.system import System

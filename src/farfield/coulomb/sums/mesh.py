@@ -1,7 +1,7 @@
 """The reciprocal half of Ewald's sum by a mesh: smooth particle-mesh, in time N log N.
 
 Charges are spread by B-splines, multiplied with the influence function in k-space and gathered again (Essmann et al.,
-J. Chem. Phys. 103, 8577 (1995)), with the influence of Hockney and Eastwood (mesh_error.py). Energies, and everything
+J. Chem. Phys. 103, 8577 (1995)), with the influence of Hockney and Eastwood (influence.py). Energies, and everything
 that is differentiated from them, are those of this one discretised sum. One system after the other: each has its mesh.
 """
 
@@ -15,9 +15,10 @@ from torch import Tensor
 from farfield.compiled import has_loops, own_threads, shares, together
 from farfield.coulomb.kernels.numba import spectrum as sums
 from farfield.coulomb.plan.box import summed_cell
-from farfield.coulomb.plan.mesh_error import Covered, Grid, Influence, influence, wave_numbers
+from farfield.coulomb.plan.grid import Grid
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sources import PlacedSources
+from farfield.coulomb.sums.influence import Covered, Influence, influence, wave_numbers
 from farfield.coulomb.sums.splines import CHARGES, CURVATURES, SLOPES, gather, spread
 from farfield.system import System
 

@@ -23,7 +23,7 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicEnergy
 from farfield.conditions import under
 from farfield.coulomb import Coulomb
-from farfield.coulomb.coulomb import gaussian_self_hardness
+from farfield.coulomb.functions.gaussians import gaussian_self_hardness
 from farfield.coulomb.plan.plan import Plan
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError

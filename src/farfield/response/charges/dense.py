@@ -8,8 +8,7 @@ exactly where the minimum exists.
 import torch
 from torch import Tensor
 
-from farfield.coulomb.coulomb import plus_diagonal
-from farfield.coulomb.padding import Padding
+from farfield.coulomb.padding import Padding, plus_diagonal
 from farfield.response.charges.functional import ChargeFunctional
 from farfield.response.charges.groups import ChargeGroups
 from farfield.response.charges.messages import refuse_no_minimum

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from farfield.coulomb.coulomb import gaussian_self_hardness
+from farfield.coulomb.functions.gaussians import gaussian_self_hardness
 
 
 def charges_apart(

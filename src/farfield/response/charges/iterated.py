@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from farfield.coulomb.coulomb import gaussian_self_hardness
+from farfield.coulomb.functions.gaussians import gaussian_self_hardness
 from farfield.errors import ConvergenceError
 from farfield.response.charges.functional import ChargeFunctional
 from farfield.response.charges.groups import ChargeGroups
