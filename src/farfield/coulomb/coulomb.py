@@ -176,8 +176,8 @@ class Coulomb:
         placed = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
         prepared = []
         for part in parts(placed, self.method, plan):
-            plan = self._plan_of(part, plan)
-            apply = direct.operator(part.placed) if plan is None else ewald.operator(part.placed, plan)
+            own = self._plan_of(part, plan)
+            apply = direct.operator(part.placed) if own is None else ewald.operator(part.placed, own)
             prepared.append((part, apply))
         self_term = None if placed.widths is None else gaussian_self_hardness(placed.widths)
 
@@ -238,8 +238,8 @@ class Coulomb:
         padding = Padding.of(system)
         pieces = []
         for part in parts(placed, "auto", dense=True):
-            plan, local = self._plan_of(part, plan), Padding.of(part.placed.system)
-            pair = direct.matrix(part.placed, local) if plan is None else ewald.matrix(part.placed, plan, local)
+            own, local = self._plan_of(part, plan), Padding.of(part.placed.system)
+            pair = direct.matrix(part.placed, local) if own is None else ewald.matrix(part.placed, own, local)
             missing = padding.longest - local.longest
             pieces.append((part, torch.nn.functional.pad(pair, (0, missing, 0, missing)) if missing else pair))
         block = join(pieces, system.n_systems, lambda part: part.systems)
@@ -294,9 +294,9 @@ class Coulomb:
         if plan is not None:
             if part.placed.moments.rank > plan.rank:
                 raise InputError(f"the plan is one of rank {plan.rank}: make it with rank={part.placed.moments.rank}")
-            self_term = plan if part.whole else plan.part(part.systems)
-            refuse_outside(part.placed.system, self_term.wave_cell, self_term.extent_allowed)
-            return self_term
+            own = plan if part.whole else plan.part(part.systems)
+            refuse_outside(part.placed.system, own.wave_cell, own.extent_allowed)
+            return own
         make = make_mesh_plan if part.kind == "mesh" else make_plan
         some = None if points is None else subset(points, part.systems)[0]
         return make(part.placed, self._reachable(part.placed), some)

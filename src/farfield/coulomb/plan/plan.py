@@ -114,7 +114,7 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
     )  # fmt: skip
     grids = list(whole.grids)
     for systems, plan in pieces:
-        for name in ("splitting", "cutoff", "error", "box", "radius", "room"):
+        for name in ("splitting", "cutoff", "error", "wave_cell", "radius", "extent_allowed"):
             getattr(whole, name)[systems] = getattr(plan, name)
         for name in ("indices", "multiplicity"):
             getattr(whole, name)[systems, : plan.indices.shape[1]] = getattr(plan, name)
