@@ -44,6 +44,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "scf, readout": {"kind": "scf", "scheme": "readout", "tolerance": 1e-12},
     "scf, steps": {"kind": "scf", "steps": 3, "mixing": 0.3},
 }
+RECORDED = (
+    "energy", "forces", "stress", "charges", "dipole", "dipoles", "energy_coulomb", "charge_residual", "born_charges",
+    "polarizability", "polarization",
+)  # fmt: skip
+"""What is recorded of a prediction, in this order; whatever else there will be is no part of the net."""
+
 FORMAL = {"H": 1.0, "O": -2.0, "Na": 1.0, "Cl": -1.0}
 
 
@@ -103,8 +109,8 @@ def predictions(model: Model) -> Answers:
 
 
 def _said(model: Model, system: System, where: str, want: frozenset[str] | set[str]) -> Answers:
-    said = vars(model(system, want))
-    return {f"{where}{name}": value for name, value in said.items() if value is not None}
+    said = model(system, frozenset(want) & set(RECORDED))
+    return {f"{where}{name}": value for name in RECORDED if (value := getattr(said, name)) is not None}
 
 
 def losses(model: Model) -> Answers:
