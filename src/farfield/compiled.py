@@ -67,6 +67,14 @@ def own_threads() -> Iterator[None]:
         torch.set_num_threads(count)
 
 
+def has_loops(tensor: Tensor) -> bool:
+    """Tell whether compiled loops take a tensor; plain torch does where not.
+
+    They take whatever is on a processor, and nothing where the environment says ``FARFIELD_KERNELS=reference``.
+    """
+    return tensor.device.type == "cpu" and os.environ.get("FARFIELD_KERNELS", "compiled") != "reference"
+
+
 def thread_count() -> int:
     """How many threads torch may use, or lent us."""
     return getattr(_lent, "count", 0) or torch.get_num_threads()

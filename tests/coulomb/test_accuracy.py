@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farfield.coulomb import Coulomb
-from farfield.coulomb.plan import make_plan
+from farfield.coulomb.plan.plan import make_plan
 from farfield.coulomb.sources import on_atoms
 from farfield.system import System
 from farfield.units import COULOMB

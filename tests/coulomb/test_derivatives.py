@@ -6,8 +6,8 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb, Sources
-from farfield.coulomb.kernels import screened, smeared
-from farfield.coulomb.waves import Waves, gather, spread
+from farfield.coulomb.functions.radial import screened, smeared
+from farfield.coulomb.sums.structure_factors import PlaneWaves, gather, spread
 
 KINDS = [("open", False), ("open", True), ("periodic", False), ("periodic", True)]
 COULOMB_EXACT = Coulomb(error=1e-8)
@@ -67,13 +67,13 @@ def test_smeared_kernel_joins_its_series():
 def test_waves_are_adjoint_and_close_under_differentiation(rng):
     phases = torch.from_numpy(rng.uniform(-3, 3, (2, 3, 3))).requires_grad_()
     moments, cosine, sine = (torch.from_numpy(rng.normal(size=(2, n, 2))).requires_grad_() for n in (3, 5, 5))
-    waves = Waves(phases, torch.from_numpy(rng.integers(-2, 3, (2, 5, 3)).astype(float)))
+    waves = PlaneWaves(phases, torch.from_numpy(rng.integers(-2, 3, (2, 5, 3)).astype(float)))
     there = spread(phases, moments, waves)
     back = gather(phases, cosine, sine, waves)
     torch.testing.assert_close((there[0] * cosine + there[1] * sine).sum(), (back * moments).sum())
 
     def fresh(phases):
-        return Waves(phases, waves.indices)
+        return PlaneWaves(phases, waves.indices)
 
     assert gradcheck(lambda x, m: spread(x, m, fresh(x)), (phases, moments))
     assert gradgradcheck(lambda x, m: spread(x, m, fresh(x)), (phases, moments))
@@ -83,9 +83,9 @@ def test_waves_are_adjoint_and_close_under_differentiation(rng):
 def test_waves_block_by_block(monkeypatch, rng):
     phases, moments = torch.from_numpy(rng.normal(size=(1, 6, 3))), torch.from_numpy(rng.normal(size=(1, 6, 2)))
     indices = torch.from_numpy(rng.integers(-3, 4, (1, 23, 3)).astype(float))
-    whole = Waves(phases, indices)
-    monkeypatch.setattr("farfield.coulomb.waves.BLOCK", 6 * 5)
-    blocks = Waves(phases, indices)
+    whole = PlaneWaves(phases, indices)
+    monkeypatch.setattr("farfield.coulomb.sums.structure_factors.BLOCK", 6 * 5)
+    blocks = PlaneWaves(phases, indices)
     for one, other in zip(whole.spread(moments), blocks.spread(moments)):
         torch.testing.assert_close(one, other)
     amplitudes = whole.spread(moments)

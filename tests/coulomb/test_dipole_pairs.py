@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from farfield.coulomb.compiled import dipole_pairs
-from farfield.coulomb.dipole_pairs import DipolePairs, of_pairs
-from farfield.coulomb.interaction import pair_blocks
-from farfield.coulomb.kernels import bare_orders, smeared_orders
+from farfield.coulomb.functions.pair_tensors import pair_blocks
+from farfield.coulomb.functions.radial import bare_orders, smeared_orders
+from farfield.coulomb.kernels.numba import dipole_pairs
+from farfield.coulomb.sums.dipole_pairs import DipolePairs, of_pairs
 
 ATOMS, CHANNELS = 6, 2
 
@@ -38,20 +38,20 @@ def columns(seed):
 @pytest.mark.parametrize(("points", "split"), [(False, 0.25), (False, 0.0), (True, 0.0), (True, 0.3)])
 def test_potentials_are_those_of_plain_torch(points, split):
     pairs, vector, (i, j, _, _, blocks) = made(points, split)
-    torch.testing.assert_close(pairs.felt(vector, columns(1)), of_pairs(i, j, blocks(vector))(columns(1)))
+    torch.testing.assert_close(pairs.potentials(vector, columns(1)), of_pairs(i, j, blocks(vector))(columns(1)))
 
 
 def test_derivatives_to_the_third_order():
     _, vector, (i, j, rate, far, blocks) = made()
 
-    def felt(vector, given):
-        return DipolePairs.of(i, j, vector, rate, far, blocks).felt(vector, given)
+    def potentials(vector, given):
+        return DipolePairs.of(i, j, vector, rate, far, blocks).potentials(vector, given)
 
     def slopes(vector, given):
-        return torch.autograd.grad((felt(vector, given) * columns(4)).sum(), (vector, given), create_graph=True)
+        return torch.autograd.grad((potentials(vector, given) * columns(4)).sum(), (vector, given), create_graph=True)
 
-    assert torch.autograd.gradcheck(felt, (vector, columns(1)))
-    assert torch.autograd.gradgradcheck(felt, (vector, columns(1)))
+    assert torch.autograd.gradcheck(potentials, (vector, columns(1)))
+    assert torch.autograd.gradgradcheck(potentials, (vector, columns(1)))
     assert torch.autograd.gradgradcheck(slopes, (vector, columns(1)))
 
 
@@ -59,8 +59,8 @@ def test_the_last_derivative_is_compiled_where_no_graph_is_asked_for():
     pairs, vector, _ = made()
     along = torch.randn(vector.shape, dtype=torch.float64)
     with torch.no_grad():
-        compiled = pairs.bends(vector, along, columns(1), columns(3))
-    torch.testing.assert_close(compiled, pairs.bends(vector, along, columns(1), columns(3)).detach())
+        compiled = pairs.hessian_vector(vector, along, columns(1), columns(3))
+    torch.testing.assert_close(compiled, pairs.hessian_vector(vector, along, columns(1), columns(3)).detach())
 
 
 def test_radial_functions_keep_their_digits_at_every_distance():

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from farfield.coulomb import Coulomb, ewald
-from farfield.coulomb.near import attached
+from farfield.coulomb import Coulomb
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.sources import on_atoms
+from farfield.coulomb.sums import ewald
+from farfield.geometry.half_list import with_half_list
 from farfield.system import concatenate
 
 
@@ -31,10 +32,10 @@ def test_the_matrix_is_that_of_torch(widths, open_axis, batch, slab):
     system = slab if open_axis else batch
     sigma = None if widths is None else torch.linspace(0.2, 0.6, system.n_atoms).double()
     plan, padding = Coulomb(error=1e-6).plan(system, sigma, dense=True), Padding.of(system)
-    charged = on_atoms(system, torch.ones(system.n_atoms).double(), sigma)
+    placed = on_atoms(system, torch.ones(system.n_atoms).double(), sigma)
     moved = replace(system, positions=system.positions.clone().requires_grad_())
-    expected = ewald.matrix(replace(charged, system=moved), plan, padding).detach()
-    torch.testing.assert_close(ewald.matrix(charged, plan, padding), expected, atol=1e-10, rtol=0)
+    expected = ewald.matrix(replace(placed, system=moved), plan, padding).detach()
+    torch.testing.assert_close(ewald.matrix(placed, plan, padding), expected, atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("widths", [None, "mixed"])
@@ -46,8 +47,8 @@ def test_products_with_charges_are_those_of_torch(widths, batch):
     found, expected = (Coulomb().operator(s, sigma, plan=plan)(charges) for s in (batch, moved))
     torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
     way = torch.linspace(1, 2, batch.n_atoms).double()
-    slopes = (torch.autograd.grad((way * x).sum(), charges)[0] for x in (found, expected))
-    torch.testing.assert_close(*slopes, atol=1e-10, rtol=0)
+    gradient = (torch.autograd.grad((way * x).sum(), charges)[0] for x in (found, expected))
+    torch.testing.assert_close(*gradient, atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("widths", [None, "mixed"])
@@ -60,18 +61,18 @@ def test_curvature_is_that_of_autograd(widths, rng, batch):
     curvature = solver.curvature(batch, charges, sigma, plan=plan)
     q, r, s = (x.clone().requires_grad_() for x in (charges, batch.positions, scale))
     energy = solver.energy(replace(batch, positions=r), charges=q, widths=sigma, plan=plan)
-    for found, expected in zip(curvature.slopes, torch.autograd.grad(energy.sum(), (q, r), retain_graph=True)):
+    for found, expected in zip(curvature.gradient, torch.autograd.grad(energy.sum(), (q, r), retain_graph=True)):
         torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-9)
-    by_charges, by_positions = torch.autograd.grad(s @ energy, (q, r), create_graph=True)
-    steepness = (by_charges * along).sum() + (by_positions * way).sum()
-    *expected, by_scale = torch.autograd.grad(steepness, (q, r, s))
-    for found, known in zip(curvature.bends(scale, along, way), expected):
+    grad_charges, grad_positions = torch.autograd.grad(s @ energy, (q, r), create_graph=True)
+    directional_derivative = (grad_charges * along).sum() + (grad_positions * way).sum()
+    *expected, grad_scale = torch.autograd.grad(directional_derivative, (q, r, s))
+    for found, known in zip(curvature.hessian_vector(scale, along, way), expected):
         torch.testing.assert_close(found, known, atol=1e-8, rtol=1e-9)
-    torch.testing.assert_close(curvature.steepness(along, way), by_scale, atol=1e-8, rtol=1e-9)
+    torch.testing.assert_close(curvature.directional_derivative(along, way), grad_scale, atol=1e-8, rtol=1e-9)
 
 
 def test_pairs_are_written_out_when_asked_for(batch):
-    known, searched = attached(batch, 4.0).neighbors, attached(batch, 4.0)
+    known, searched = with_half_list(batch, 4.0).neighbors, with_half_list(batch, 4.0)
     assert "i" not in vars(known)
     distance = batch.positions[known.j] - batch.positions[known.i]
     distance = (distance + torch.einsum("pa,pab->pb", known.shift, batch.cell[batch.system_index[known.i]])).norm(dim=1)

@@ -6,13 +6,16 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from farfield.coulomb import Coulomb, Sources, grid, mesh, mesh_plan
-from farfield.coulomb.compiled import mesh_sums
-from farfield.coulomb.mesh_plan import cheapest_cut
-from farfield.coulomb.plan import make_plan
+from farfield.coulomb import Coulomb, Sources
+from farfield.coulomb.kernels.numba import mesh_sums
+from farfield.coulomb.plan import mesh_error, mesh_plan
+from farfield.coulomb.plan.box import Box
+from farfield.coulomb.plan.grid import Grid
+from farfield.coulomb.plan.mesh_plan import cheapest_mesh
+from farfield.coulomb.plan.plan import make_plan
 from farfield.coulomb.sources import on_atoms
-from farfield.coulomb.space import Space
-from farfield.coulomb.splines import CHARGES, SLOPES, gather, gather_reference, spread, spread_reference
+from farfield.coulomb.sums import influence, mesh
+from farfield.coulomb.sums.splines import CHARGES, SLOPES, gather, gather_reference, spread, spread_reference
 from farfield.errors import InputError
 from farfield.system import System, concatenate
 from farfield.units import COULOMB
@@ -73,7 +76,7 @@ def test_error_reached_in_single_precision(name, error, scenes):
 
 def test_error_of_the_mesh_is_a_sum_over_aliases():
     """The estimate, sampled in k-space and free of cancellation, against every wave and alias of a small mesh."""
-    cell, alpha, form = np.array([[8.0, 0, 0], [2, 7, 0], [1, -1, 9]]), 0.6, grid.Grid((12, 10, 14), 6)
+    cell, alpha, form = np.array([[8.0, 0, 0], [2, 7, 0], [1, -1, 9]]), 0.6, Grid((12, 10, 14), 6)
     waves = np.stack(np.meshgrid(*[np.arange(-(n // 2) + 1, n // 2) for n in form.shape], indexing="ij"), -1)
     waves = waves.reshape(-1, 3)
     waves = waves[waves.any(1)]
@@ -91,7 +94,7 @@ def test_error_of_the_mesh_is_a_sum_over_aliases():
     weight = 4 * np.pi * np.exp(-here / (4 * alpha**2)) / here
     weight *= (np.sinc(waves / shape) ** (2 * form.spline)).prod(1) / overlap**2
     total = (truth - 2 * weight * shared + weight**2 * overlap * spectrum).sum() / abs(np.linalg.det(cell))
-    assert grid.mesh_error(cell, alpha, form) == pytest.approx(np.sqrt(total), rel=0.05)
+    assert mesh_error.mesh_error(cell, alpha, form) == pytest.approx(np.sqrt(total), rel=0.05)
 
 
 @pytest.mark.parametrize("order", [4, 5, 8, 10])
@@ -292,7 +295,7 @@ def test_influence_is_made_once_per_cell(salt, monkeypatch):
     def again(*_):
         raise AssertionError("the cell has not changed")
 
-    monkeypatch.setattr(grid, "_influence", again)
+    monkeypatch.setattr(influence, "_influence", again)
     monkeypatch.setattr(mesh_plan, "mesh_error", again)
     moved = system.with_positions(system.positions + 0.01)
     coulomb.evaluate(moved, charges=charges, plan=plan)
@@ -333,10 +336,10 @@ def test_threads_share_the_work_and_repeat_it_to_the_bit(salt):
 
 
 def test_sums_over_k_are_those_of_the_reference(rng):
-    form = grid.Grid((6, 5, 8), 5)
+    form = Grid((6, 5, 8), 5)
     cell = torch.from_numpy(np.eye(3) * 7 + rng.normal(size=(3, 3)))
-    space = grid.Covered(cell, torch.ones(3, dtype=torch.bool), torch.zeros((), dtype=torch.float64))
-    found = grid.influence(space, torch.tensor(0.7, dtype=torch.float64), form)
+    space = influence.Covered(cell, torch.ones(3, dtype=torch.bool), torch.zeros((), dtype=torch.float64))
+    found = influence.influence(space, torch.tensor(0.7, dtype=torch.float64), form)
     spectrum = torch.fft.rfftn(torch.from_numpy(rng.normal(size=(2, 6, 5, 8))), dim=(1, 2, 3))
     energy, moment = mesh.multiply_reference(spectrum.clone(), found, form)
     one = spectrum.clone()
@@ -366,6 +369,6 @@ def test_other_vectors_of_the_lattice_change_nothing(axes, rng, apart):
 
 
 def test_long_and_thin_slabs_get_a_mesh_as_coarse_as_others():
-    room = Space(np.diag([3.0, 3, 1])[None], np.array([[False, False, True]]), np.array([[0, 0, 6000.0]]))
-    cut = cheapest_cut(room.key(), 1200, 1e-5, widest=0.0, uniform=False)
-    assert np.prod(cut.grid.shape) < 2e6
+    box = Box(np.diag([3.0, 3, 1])[None], np.array([[False, False, True]]), np.array([[0, 0, 6000.0]]))
+    mesh_plan = cheapest_mesh(box.key(), 1200, 1e-5, widest=0.0, uniform=False)
+    assert np.prod(mesh_plan.grid.shape) < 2e6

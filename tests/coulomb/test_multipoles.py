@@ -8,9 +8,12 @@ import torch
 from scipy.special import erf, k0, zeta
 from torch.autograd import gradcheck, gradgradcheck
 
-from farfield.coulomb import Coulomb, Sources, grid, pair_tensors
-from farfield.coulomb.plan import make_plan
+from farfield.coulomb import Coulomb, Sources
+from farfield.coulomb.plan import mesh_error
+from farfield.coulomb.plan.grid import Grid
+from farfield.coulomb.plan.plan import make_plan
 from farfield.coulomb.sources import on_atoms
+from farfield.coulomb.sums import direct
 from farfield.errors import InputError
 from farfield.system import concatenate
 from farfield.units import COULOMB
@@ -352,7 +355,7 @@ def test_error_asked_is_error_reached(method, error, given, rng, apart, triclini
 @pytest.mark.parametrize("rank", [1, 2])
 def test_error_of_the_mesh_is_a_sum_over_aliases(rank):
     """The estimate, sampled in k-space and free of cancellation, against every wave and alias of a small mesh."""
-    cell, alpha, form = np.array([[8.0, 0, 0], [2, 7, 0], [1, -1, 9]]), 0.6, grid.Grid((12, 10, 14), 8)
+    cell, alpha, form = np.array([[8.0, 0, 0], [2, 7, 0], [1, -1, 9]]), 0.6, Grid((12, 10, 14), 8)
     waves = np.stack(np.meshgrid(*[np.arange(-(n // 2) + 1, n // 2) for n in form.shape], indexing="ij"), -1)
     waves = waves.reshape(-1, 3)
     waves = waves[waves.any(1)]
@@ -370,7 +373,7 @@ def test_error_of_the_mesh_is_a_sum_over_aliases(rank):
     total = (squared * kernel**2 * f**2 - 2 * weight * squared * kernel * u * f**2).sum(0)
     total = total + weight**2 * (u * f).sum(0) * (squared * u * f).sum(0)
     expected = np.sqrt(total.sum() / abs(np.linalg.det(cell)))
-    assert grid.mesh_error(cell, alpha, form, rank) == pytest.approx(expected, rel=0.05)
+    assert mesh_error.mesh_error(cell, alpha, form, rank) == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize("method", ["direct", "ewald", "mesh"])
@@ -422,7 +425,7 @@ def test_large_open_systems_are_summed_block_by_block(scene, monkeypatch):
         return energy.detach(), first.detach(), second
 
     whole = slopes()
-    monkeypatch.setattr(pair_tensors, "BLOCK", 4)
+    monkeypatch.setattr(direct, "BLOCK", 4)
     torch.testing.assert_close(slopes(), whole)
     with torch.no_grad():
         torch.testing.assert_close(coulomb.energy(system, **moments, widths=widths), whole[0])

@@ -12,8 +12,8 @@ from scipy.special import erfc
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb, Sources
-from farfield.coulomb.space import space_of
-from farfield.coulomb.truncated import bessel_j, bessel_k, kernel
+from farfield.coulomb.functions.truncated_kernel import bessel_j, bessel_k, kernel
+from farfield.coulomb.plan.box import box_of
 from farfield.errors import InputError
 from farfield.system import System, concatenate
 from farfield.units import COULOMB
@@ -251,7 +251,7 @@ def test_error_reached(pbc, error, method, rng, apart):
     charges = torch.from_numpy(rng.normal(size=40))
     exact = Coulomb(error=1e-10).evaluate(system, charges=charges).forces
     found = Coulomb(error=error, method=method).evaluate(system, charges=charges).forces
-    density = 40 / float(space_of(system).volume[0])
+    density = 40 / float(box_of(system).volume[0])
     scale = COULOMB * float(charges.square().mean()) * density ** (2 / 3)
     reached = float((found - exact).square().sum(1).mean().sqrt()) / scale / error
     assert 0.01 < reached < 2
@@ -406,7 +406,7 @@ def test_a_plan_refuses_sources_it_has_no_room_for(pbc, method, some):
     system, charges = some(pbc)
     coulomb = Coulomb(error=1e-6, method=method)
     plan, away = coulomb.plan(system), torch.zeros_like(system.positions)
-    across = torch.from_numpy(space_of(system).frame[0][[not axis for axis in pbc]][0])
+    across = torch.from_numpy(box_of(system).frame[0][[not axis for axis in pbc]][0])
     away[0] = 0.3 * across
     slightly = system.with_positions(system.positions + away)
     torch.testing.assert_close(

@@ -10,7 +10,7 @@ from scipy.special import sph_harm_y
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb, Shells, Sources, shell_energy
-from farfield.coulomb.harmonics import solid_harmonics
+from farfield.coulomb.functions.harmonics import solid_harmonics
 from farfield.errors import InputError
 from farfield.system import System, concatenate
 from farfield.units import COULOMB

@@ -23,7 +23,7 @@ def counted(monkeypatch):
     for name in ("equilibrate", "induce"):
         module = sys.modules[f"farfield.response.{name}"]
         monkeypatch.setattr(module, "DENSE_UP_TO", 0)
-        solver = sys.modules["farfield.response.iterated"] if name == "equilibrate" else module
+        solver = sys.modules["farfield.response.charges.iterated"] if name == "equilibrate" else module
         solve = solver.conjugate_gradient
 
         def counting(*args, _solve=solve, **options):

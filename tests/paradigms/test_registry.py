@@ -10,7 +10,7 @@ from farfield.paradigms.polarizable.config import PolarizableConfig
 from farfield.paradigms.registry import PARADIGMS, config_of
 from farfield.report.result import RunResult
 from farfield.report.style import looks
-from farfield.response.damping import THOLE, Damping
+from farfield.response.dipoles.damping import THOLE, Damping
 
 ROOT = Path(__file__).parents[2]
 

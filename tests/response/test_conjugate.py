@@ -5,8 +5,8 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.errors import ConvergenceError, InputError
-from farfield.response import carried, conjugate_gradient
-from farfield.response.conjugate import NotPositiveDefinite
+from farfield.response import conjugate_gradient, implicit_gradient
+from farfield.response.solvers.conjugate_gradient import NotPositiveDefinite
 
 
 def positive(count, seed=0):
@@ -66,7 +66,7 @@ def test_derivatives_are_carried():
         matrix = root @ root.T + torch.eye(4, dtype=torch.float64) + torch.triu(root)  # not symmetric
         with torch.no_grad():
             inverse = torch.linalg.inv(matrix)
-        return carried(
+        return implicit_gradient(
             inverse @ right.detach(), lambda x: matrix @ x - right, lambda r: inverse @ r, lambda r: inverse.T @ r
         )
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import farfield as ff
-from farfield.response.fixed_point import fixed_point
+from farfield.response.solvers.fixed_point import fixed_point
 
 
 def batch(*sizes):

@@ -12,7 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from farfield.coulomb import Coulomb
 from farfield.errors import InputError
 from farfield.response import charges_apart, equilibrate
-from farfield.response.fragments import fragments_of
+from farfield.response.charges.fragments import fragments_of
 from farfield.system import System, concatenate
 from farfield.units import COULOMB
 

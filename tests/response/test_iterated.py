@@ -13,7 +13,7 @@ from ase.build import bulk
 from farfield.coulomb import Coulomb
 from farfield.errors import ConvergenceError, InputError
 from farfield.response import ChargeExtrapolation, equilibrate
-from farfield.response.iterated import IteratedInverse
+from farfield.response.charges.iterated import IteratedInverse
 from farfield.system import System
 
 
@@ -87,7 +87,7 @@ def test_what_is_foreseen_exactly(tight, power):
 
 def test_failure_is_said(monkeypatch):
     system = System.from_ase(salt((2, 2, 2)))
-    monkeypatch.setattr("farfield.response.iterated.MOST", 3)
+    monkeypatch.setattr("farfield.response.charges.iterated.MOST", 3)
     with pytest.raises(ConvergenceError, match=r'residual of .* after 3 steps.*solver="dense"'):
         equilibrate(system, **problem(system), solver="cg")
     monkeypatch.undo()
@@ -120,7 +120,7 @@ def test_what_is_left_behind_waits_for_no_collector(monkeypatch):
         made.append(weakref.ref(inverse))
         return inverse
 
-    monkeypatch.setattr(sys.modules["farfield.response.equilibrate"], "IteratedInverse", noted)
+    monkeypatch.setattr(sys.modules["farfield.response.charges.equilibrate"], "IteratedInverse", noted)
     system = System.from_ase(salt((3, 3, 3)))
     given = problem(system)
     given["electronegativity"].requires_grad_()

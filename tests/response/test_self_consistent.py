@@ -12,12 +12,12 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from farfield.coulomb import Coulomb
-from farfield.coulomb.solver import own_hardness
+from farfield.coulomb.functions.gaussians import gaussian_self_hardness
 from farfield.errors import ConvergenceError, FarfieldError, InputError
 from farfield.response import equilibrate, induce
-from farfield.response.atomic_response import AtomicResponse
-from farfield.response.density_form import DensityForm
-from farfield.response.self_consistent import Iteration, self_consistent
+from farfield.response.density.atomic_response import AtomicResponse
+from farfield.response.density.functional import DensityFunctional
+from farfield.response.density.self_consistent import Iteration, self_consistent
 from farfield.system import System, concatenate, per_system
 from farfield.units import COULOMB
 
@@ -50,7 +50,7 @@ def widths_of(system):
 
 
 def own_of(widths):
-    hardness = own_hardness(widths)[:, None]
+    hardness = gaussian_self_hardness(widths)[:, None]
     return torch.cat([hardness, (hardness / (6 * widths[:, None].square())).expand(-1, 3)], 1)
 
 
@@ -84,11 +84,11 @@ def test_linear_charges_are_those_of_equilibration(pbc, charge):
         polarizability=torch.full((6,), 1e-13).double(),
     )
     found = solved(system, response)
-    hardness, own = 1 / response.softness, response.own[:, 0]
-    alone = -(hardness + own) * response.charge
+    hardness, self_term = 1 / response.softness, response.self_term[:, 0]
+    alone = -(hardness + self_term) * response.charge
     expected = equilibrate(system, alone, hardness, widths=widths_of(system), coulomb=SUM, solver="dense")
     torch.testing.assert_close(found.charges, expected.charges, rtol=0, atol=1e-10)
-    constant = per_system(0.5 * (hardness + own) * response.charge.square(), system)
+    constant = per_system(0.5 * (hardness + self_term) * response.charge.square(), system)
     torch.testing.assert_close(found.energy, expected.energy + constant, rtol=0, atol=1e-9)
 
 
@@ -101,7 +101,7 @@ def test_linear_dipoles_are_those_of_induction(pbc):
     response = replace(response, charge=response.charge - response.charge.mean())
     found = solved(system, response)
     interaction = SUM.interaction(system, widths_of(system))
-    stiffness = 1 / response.polarizability + response.own[:, 1]  # with what a Gaussian does to itself
+    stiffness = 1 / response.polarizability + response.self_term[:, 1]  # with what a Gaussian does to itself
     field = interaction(response.charge, torch.zeros(6, 3).double())[1]
     expected = induce(system, COULOMB / stiffness, field, interaction, solver="dense")
     torch.testing.assert_close(found.dipoles, expected.dipoles, rtol=0, atol=1e-10)
@@ -116,7 +116,7 @@ def test_two_atoms_follow_the_closed_form():
         dipole=torch.zeros(2, 3).double(),
         polarizability=torch.full((2,), 1e-13).double(),
     )
-    total = 1 / response.softness + response.own[:, 0]
+    total = 1 / response.softness + response.self_term[:, 0]
     between = COULOMB * math.erf(3.0 / (2 * WIDTH)) / 3.0
     asked = -total * response.charge
     expected = (asked[1] - asked[0]) / (total.sum() - 2 * between)
@@ -130,27 +130,29 @@ def test_the_density_answers_to_the_potential_it_makes(pbc, charge):
     response = response_of(system)
     found = solved(system, response)
     density = torch.cat([found.charges[:, None], found.dipoles], 1)
-    made = SUM.interaction(system, widths_of(system)).slopes(density[:, :, None])[:, :, 0] + response.own * density
-    level = found.felt - made
-    torch.testing.assert_close(level[:, 1:], torch.zeros(6, 3).double(), rtol=0, atol=1e-10)
-    torch.testing.assert_close(level[:, 0], level[:1, 0].expand(6), rtol=0, atol=1e-10)
-    torch.testing.assert_close(response.density(found.felt), density, rtol=0, atol=1e-11)
+    induced_potential = (
+        SUM.interaction(system, widths_of(system)).gradient(density[:, :, None])[:, :, 0] + response.self_term * density
+    )
+    chemical_potential = found.potentials - induced_potential
+    torch.testing.assert_close(chemical_potential[:, 1:], torch.zeros(6, 3).double(), rtol=0, atol=1e-10)
+    torch.testing.assert_close(chemical_potential[:, 0], chemical_potential[:1, 0].expand(6), rtol=0, atol=1e-10)
+    torch.testing.assert_close(response.density(found.potentials), density, rtol=0, atol=1e-11)
     torch.testing.assert_close(found.charges.sum(), system.charge[0], rtol=0, atol=1e-11)
-    torch.testing.assert_close(found.coulomb, 0.5 * (density * made).sum()[None])
+    torch.testing.assert_close(found.coulomb, 0.5 * (density * induced_potential).sum()[None])
 
 
 def test_the_density_is_the_slope_of_the_atoms_energy_and_softness_its_slope():
     response = response_of(gas(False))
-    felt = numbers(6, 4, seed=9).requires_grad_()
-    (slope,) = torch.autograd.grad(response.energy(felt).sum(), felt, create_graph=True)
-    torch.testing.assert_close(response.density(felt), slope)
-    rows = [torch.autograd.grad(slope[:, k].sum(), felt, retain_graph=True)[0] for k in range(4)]
-    susceptibility = response.susceptibility(felt)
+    potentials = numbers(6, 4, seed=9).requires_grad_()
+    (slope,) = torch.autograd.grad(response.energy(potentials).sum(), potentials, create_graph=True)
+    torch.testing.assert_close(response.density(potentials), slope)
+    rows = [torch.autograd.grad(slope[:, k].sum(), potentials, retain_graph=True)[0] for k in range(4)]
+    susceptibility = response.susceptibility(potentials)
     torch.testing.assert_close(susceptibility, -torch.stack(rows, 1))
-    torch.testing.assert_close(response.softness_of_charge(felt), susceptibility[:, 0])
+    torch.testing.assert_close(response.softness_of_charge(potentials), susceptibility[:, 0])
     assert torch.linalg.eigvalsh(susceptibility).min() > 0
     with torch.no_grad():
-        compiled = response.answer(felt)
+        compiled = response.response_to(potentials)
     torch.testing.assert_close(compiled, (slope.detach(), susceptibility[:, 0].detach()))
 
 
@@ -234,9 +236,9 @@ def test_numbers_that_lead_nowhere_are_said(number, said):
 
 def test_potentials_far_beyond_any_step_have_finite_slopes():
     response = response_of(gas(False))
-    felt = (1e4 * numbers(6, 4, seed=9)).requires_grad_()
-    found = [response.energy(felt), response.density(felt), response.softness_of_charge(felt)]
-    (slope,) = torch.autograd.grad(sum(x.sum() for x in found), felt)
+    potentials = (1e4 * numbers(6, 4, seed=9)).requires_grad_()
+    found = [response.energy(potentials), response.density(potentials), response.softness_of_charge(potentials)]
+    (slope,) = torch.autograd.grad(sum(x.sum() for x in found), potentials)
     assert slope.isfinite().all()
 
 
@@ -266,13 +268,13 @@ def test_a_fermi_level_sets_the_charge():
     system = replace(gas(False), fermi_level=torch.tensor([1.3]).double())
     response = response_of(system)
 
-    def grand(level):
-        return solved(replace(system, fermi_level=level), response)
+    def grand(chemical_potential):
+        return solved(replace(system, fermi_level=chemical_potential), response)
 
-    level = system.fermi_level.clone().requires_grad_()
-    assert gradcheck(lambda level: grand(level).energy, level)
-    assert gradcheck(lambda level: grand(level).charges, level)
-    (slope,) = torch.autograd.grad(grand(level).energy.sum(), level)
+    chemical_potential = system.fermi_level.clone().requires_grad_()
+    assert gradcheck(lambda chemical_potential: grand(chemical_potential).energy, chemical_potential)
+    assert gradcheck(lambda chemical_potential: grand(chemical_potential).charges, chemical_potential)
+    (slope,) = torch.autograd.grad(grand(chemical_potential).energy.sum(), chemical_potential)
     torch.testing.assert_close(slope[0], grand(system.fermi_level).charges.sum())
 
 
@@ -342,6 +344,6 @@ def test_nothing_waits_for_the_collector():
         found = self_consistent(system.with_positions(positions), response_of(system), widths_of(system), SUM, plan)
         found.energy.sum().backward()
         del found, positions
-        assert not [one for one in gc.get_objects() if type(one) is DensityForm]
+        assert not [one for one in gc.get_objects() if type(one) is DensityFunctional]
     finally:
         gc.enable()

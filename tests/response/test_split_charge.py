@@ -8,7 +8,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from farfield.coulomb import Coulomb
 from farfield.errors import InputError
 from farfield.response import Bonds, charges_apart, split_charges
-from farfield.response.form import ChargeForm
+from farfield.response.charges.functional import ChargeFunctional
 from farfield.system import System
 from farfield.units import COULOMB
 
@@ -25,9 +25,9 @@ def triple(distance, root, positions=None, dense=True, chi=CHI, hardness=HARDNES
     system = System.from_ase(atoms)
     if positions is not None:
         system = system.with_positions(positions)
-    form = ChargeForm.of(system, chi, hardness, 0.7, Coulomb(), dense=dense)
+    functional = ChargeFunctional.of(system, chi, hardness, 0.7, Coulomb(), dense=dense)
     bonds = Bonds(torch.tensor([0]), torch.tensor([1]), root, torch.zeros(1).double())
-    return split_charges(form, FORMAL, bonds, dense=dense, tolerance=1e-12)
+    return split_charges(functional, FORMAL, bonds, dense=dense, tolerance=1e-12)
 
 
 def test_one_bond_is_a_closed_form():

@@ -9,7 +9,7 @@ from farfield.geometry.neighbors import Pairs
 
 
 @dataclass(frozen=True)
-class Bonds:
+class BondTable:
     """Every pair once, and for each atom its visits: the bonds it belongs to, by atom and in a fixed order."""
 
     vector: Tensor  # (bonds, 3), from the first atom to the second, Å
@@ -19,7 +19,7 @@ class Bonds:
     start: Tensor  # (atoms + 1,), the visits of atom i are start[i] to start[i + 1]
 
 
-def bonds_of(pairs: Pairs, atoms: int) -> Bonds:
+def bonds_of(pairs: Pairs, atoms: int) -> BondTable:
     """The bonds of pairs that hold each of them twice, i→j and j→i (of an atom and its own image: v and -v)."""
     once = torch.nonzero((pairs.i < pairs.j) | (pairs.i == pairs.j) & _upwards(pairs.vector.detach()))[:, 0]
     i, j = pairs.i[once], pairs.j[once]
@@ -28,7 +28,7 @@ def bonds_of(pairs: Pairs, atoms: int) -> Bonds:
     visits = torch.stack([number.repeat(2), torch.cat([j, i]), torch.cat([side, -side])], 1)
     start = here.new_zeros(atoms + 1)
     start[1:] = torch.bincount(here, minlength=atoms).cumsum(0)
-    return Bonds(
+    return BondTable(
         pairs.vector.index_select(0, once),
         pairs.distance.index_select(0, once),
         torch.stack([i, j], 1),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from farfield.backbone.angular import cartesian_form, spherical_harmonics
-from farfield.backbone.bonds import Bonds, bonds_of
+from farfield.backbone.bonds import BondTable, bonds_of
 from farfield.backbone.config import BackboneConfig
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.kernels import gather
@@ -27,7 +27,7 @@ from farfield.system import System
 class Surroundings:
     """What the layers ask of the geometry."""
 
-    bonds: Bonds
+    bonds: BondTable
     waves: Tensor  # (bonds, radial)
     harmonics: Tensor  # (bonds, m), seen from the first atom
 
@@ -85,7 +85,7 @@ class DensityNetwork(nn.Module):
             collected.append(out[:, 0])
         return self._features(torch.cat(collected, dim=1), element, out, pairs)
 
-    def _surroundings(self, bonds: Bonds, numbers: Tensor) -> Surroundings:
+    def _surroundings(self, bonds: BondTable, numbers: Tensor) -> Surroundings:
         unit, distance = bonds.vector / bonds.distance[:, None], bonds.distance
         if self.config.repulsion == "zbl":
             distance = softened(distance, self.radius[numbers[bonds.ends]].sum(1))

@@ -1,10 +1,10 @@
-"""Who feels whom: Coulomb energies, potentials, fields and matrices of charges, open or periodic."""
+"""Coulomb energies, potentials, fields and matrices of charges and multipoles, open or periodic."""
 
+from farfield.coulomb.coulomb import Coulomb
 from farfield.coulomb.dispersion import Dispersion
 from farfield.coulomb.scaling import PairScaling
 from farfield.coulomb.shells import Shells, shell_energy
-from farfield.coulomb.solver import Coulomb
+from farfield.coulomb.solver import Solver
 from farfield.coulomb.sources import Sources
-from farfield.coulomb.stepper import Solver
 
 __all__ = ["Coulomb", "Dispersion", "PairScaling", "Shells", "Solver", "Sources", "shell_energy"]

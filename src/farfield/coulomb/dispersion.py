@@ -1,4 +1,4 @@
-"""The same sums for 1/r⁶: dispersion without a cutoff (Williams 1971; Essmann et al., J. Chem. Phys. 103, 8577 (1995)).
+"""Dispersion 1/r⁶ without a cutoff, summed as 1/r is (Williams 1971; Essmann et al., J. Chem. Phys. 103, 8577 (1995)).
 
     E = -½ Σ' c_i c_j/r⁶  =  -½ Σ' c_i c_j g(αr)/r⁶  -  (1/2V) Σ_k W(k) |S_k|²  +  (α⁶/12) Σ c²
 
@@ -17,15 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from farfield.coulomb.ewald import plane_waves, wave_vectors
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.pair_tensors import all_pairs
-from farfield.coulomb.pairs import half_pairs, refuse_coincident
-from farfield.coulomb.parts import Part, join, parts
-from farfield.coulomb.plan import PAIR_COST, SAFETY, Plan, half_of_waves
-from farfield.coulomb.sources import Charged, on_atoms
-from farfield.coulomb.space import space_of
-from farfield.coulomb.waves import spread
+from farfield.coulomb.plan.box import box_of
+from farfield.coulomb.plan.methods import Part, join, parts
+from farfield.coulomb.plan.plan import PAIR_COST, SAFETY, Plan, half_of_waves
+from farfield.coulomb.sources import PlacedSources, on_atoms
+from farfield.coulomb.sums.ewald import plane_waves, wave_vectors
+from farfield.coulomb.sums.pairs import all_pairs, half_pairs, refuse_coincident
+from farfield.coulomb.sums.structure_factors import spread
 from farfield.errors import InputError
 from farfield.system import System, per_system
 
@@ -62,7 +61,7 @@ class Dispersion:
         Raises:
             InputError: coefficients that do not fit or are not finite, slabs and wires, atoms on top of each other.
         """
-        charged = on_atoms(system, coefficients, None)
+        placed = on_atoms(system, coefficients, None)
         axes = system.periodic.sum(1)
         partly = ((axes > 0) & (axes < 3)).nonzero().squeeze(1)
         if len(partly):
@@ -71,31 +70,29 @@ class Dispersion:
                 f"structure {k} is periodic along {system.periodic[k].tolist()}: Dispersion sums crystals (T T T) and "
                 "molecules (F F F); give a slab vacuum and make it a crystal"
             )
-        pieces = [(part, self._of(part)) for part in parts(charged, "auto", dense=True)]
+        pieces = [(part, self._of(part)) for part in parts(placed, "auto", dense=True)]
         energy = join(pieces, system.n_systems, lambda part: part.systems)
         return energy if coefficients.ndim == 2 else energy.squeeze(1)
 
     def _of(self, part: Part) -> Tensor:
-        return (
-            _open(part.charged) if part.kind == "direct" else _periodic(part.charged, _plan(part.charged, self.error))
-        )
+        return _open(part.placed) if part.kind == "direct" else _periodic(part.placed, _plan(part.placed, self.error))
 
 
-def _open(charged: Charged) -> Tensor:
-    system = charged.system
+def _open(placed: PlacedSources) -> Tensor:
+    system = placed.system
     i, j = all_pairs(Padding.of(system))
     squared = (system.positions.index_select(0, j) - system.positions.index_select(0, i)).square().sum(-1)
-    refuse_coincident(charged, squared.detach(), i, j)
-    return _summed(charged, -squared.pow(-3), i, j)
+    refuse_coincident(placed, squared.detach(), i, j)
+    return _summed(placed, -squared.pow(-3), i, j)
 
 
-def _periodic(charged: Charged, plan: Plan) -> Tensor:
-    system, padding = charged.system, Padding.of(charged.system)
-    pairs = half_pairs(charged, plan.cutoff)
+def _periodic(placed: PlacedSources, plan: Plan) -> Tensor:
+    system, padding = placed.system, Padding.of(placed.system)
+    pairs = half_pairs(placed, plan.cutoff)
     a = pairs.squared * plan.splitting.square()[system.system_index[pairs.i]]
-    near = _summed(charged, -(1 + a + 0.5 * a.square()) * torch.exp(-a) * pairs.squared.pow(-3), pairs.i, pairs.j)
+    pair_part = _summed(placed, -(1 + a + 0.5 * a.square()) * torch.exp(-a) * pairs.squared.pow(-3), pairs.i, pairs.j)
     phases, waves = plane_waves(system, padding, plan)
-    cosine, sine = spread(phases, padding.pad(charged.charges), waves)
+    cosine, sine = spread(phases, padding.pad(placed.charges), waves)
     alpha = plan.splitting.unsqueeze(1)
     squared = wave_vectors(system, plan).square().sum(-1) / (4 * alpha.square())
     zero = squared == 0
@@ -103,30 +100,30 @@ def _periodic(charged: Charged, plan: Plan) -> Tensor:
     bracket = (1 - 2 * b.square()) * torch.exp(-b.square()) + 2 * math.sqrt(math.pi) * b**3 * torch.erfc(b)
     form = math.pi**1.5 / 3 * alpha**3 * torch.where(zero, 1.0, bracket)
     weight = plan.multiplicity * form / (2 * system.volume().unsqueeze(1))
-    far = (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
-    energy: Tensor = near - far + alpha**6 / 12 * per_system(charged.charges.square(), system)
+    wave_part = (weight.unsqueeze(1) @ (cosine.square() + sine.square())).squeeze(1)
+    energy: Tensor = pair_part - wave_part + alpha**6 / 12 * per_system(placed.charges.square(), system)
     return energy
 
 
-def _summed(charged: Charged, kernel: Tensor, i: Tensor, j: Tensor) -> Tensor:
-    products = charged.charges.index_select(0, i) * charged.charges.index_select(0, j) * kernel.unsqueeze(1)
-    total = charged.charges.new_zeros(charged.system.n_systems, charged.charges.shape[1])
-    return total.index_add(0, charged.system.system_index[i], products)
+def _summed(placed: PlacedSources, kernel: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    products = placed.charges.index_select(0, i) * placed.charges.index_select(0, j) * kernel.unsqueeze(1)
+    total = placed.charges.new_zeros(placed.system.n_systems, placed.charges.shape[1])
+    return total.index_add(0, placed.system.system_index[i], products)
 
 
-def _plan(charged: Charged, error: float) -> Plan:
-    system, space = charged.system, space_of(charged.system)
-    count, volume = np.maximum(system.atoms_per_system.cpu().numpy(), 1), space.volume
+def _plan(placed: PlacedSources, error: float) -> Plan:
+    system, box = placed.system, box_of(placed.system)
+    count, volume = np.maximum(system.atoms_per_system.cpu().numpy(), 1), box.volume
     alpha = (2 * math.pi**3 * PAIR_COST * count / volume**2) ** (1 / 6)
     size = math.sqrt(2 * math.pi) * alpha**5.5 * (count / volume) ** (-11 / 6)
     t = np.full_like(alpha, 3.0)
     for _ in range(12):
         t = np.sqrt(np.maximum(np.log(size / np.sqrt(t) / (SAFETY * error)), SMALLEST_DEPTH**2))
-    indices, multiplicity = half_of_waves(space.frame, 2 * alpha * t, origin=True)
+    indices, multiplicity = half_of_waves(box.frame, 2 * alpha * t, origin=True)
     expected = size / np.sqrt(t) * np.exp(-t * t)
     like = system.positions
     closed = np.zeros((len(count), 3))
-    columns = (alpha, t / alpha, indices, multiplicity, expected, np.zeros_like(space.frame), closed[:, 0], closed)
+    columns = (alpha, t / alpha, indices, multiplicity, expected, np.zeros_like(box.frame), closed[:, 0], closed)
     moved = [torch.from_numpy(column).to(like) for column in columns]
     grids: tuple[None, ...] = (None,) * system.n_systems
     return Plan(moved[0], moved[1], moved[2], moved[3], moved[4], grids, moved[5], moved[6], moved[7])

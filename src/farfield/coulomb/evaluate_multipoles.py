@@ -7,25 +7,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from farfield.coulomb.evaluate import ROUNDING, Evaluation, force_scale
-from farfield.coulomb.parts import Part, join
-from farfield.coulomb.plan import Plan
+from farfield.coulomb.evaluate import ROUNDING, Electrostatics, force_scale
+from farfield.coulomb.plan.methods import Part, join
+from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.scaling import PairScaling
-from farfield.coulomb.sources import Charged
+from farfield.coulomb.sources import PlacedSources
 from farfield.system import per_system
 
-Cuts = list[tuple[Part, Plan | None]]
+Planned = list[tuple[Part, Plan | None]]
 
 
 def evaluate_multipoles(
-    charged: Charged,
+    placed: PlacedSources,
     plan: Plan | None,
     pairs: PairScaling | None,
-    summed: Callable[[Charged, Plan | None, PairScaling | None], tuple[Tensor, Cuts]],
-) -> Evaluation:
+    summed: Callable[[PlacedSources, Plan | None, PairScaling | None], tuple[Tensor, Planned]],
+) -> Electrostatics:
     """Detached; ``summed`` gives the energy ``(systems, channels)`` in eV and how the parts were cut."""
     with torch.inference_mode(False), torch.enable_grad():
-        fixed: Charged = _ordinary(charged)
+        fixed: PlacedSources = _ordinary(placed)
         system, like = fixed.system, fixed.charges
         dipoles = like.new_zeros(*like.shape, 3) if fixed.dipoles is None else fixed.dipoles
         strain = like.new_zeros(system.n_systems, 3, 3)
@@ -35,33 +35,33 @@ def evaluate_multipoles(
         kept: Plan | None = _ordinary(plan)
         if kept is not None and fixed.dipoles is None:  # those of the field are zero, and ask for nothing
             kept = replace(kept, rank=max(kept.rank, 1))
-        energy, cut = summed(variable, kept, _ordinary(pairs))
-        potential, slope, by_positions, virial = _slopes(energy, variables)
+        energy, planned = summed(variable, kept, _ordinary(pairs))
+        potential, slope, grad_positions, virial = _gradient(energy, variables)
     real = torch.where(system.periodic.all(1), system.volume(), float("nan"))
-    errors = [(part, real.new_zeros(len(part.systems)) if cuts is None else cuts.error) for part, cuts in cut]
+    errors = [(part, real.new_zeros(len(part.systems)) if plan is None else plan.error) for part, plan in planned]
     expected = force_scale(fixed) * join(errors, system.n_systems, lambda part: part.systems).unsqueeze(1)
     count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
-    strength = (per_system(by_positions.square().sum(-1), system) / count).sqrt()
-    return Evaluation(
+    strength = (per_system(grad_positions.square().sum(-1), system) / count).sqrt()
+    return Electrostatics(
         energy=energy.detach(),
         potential=potential,
         field=-slope,
-        forces=-by_positions,
+        forces=-grad_positions,
         stress=virial / real[:, None, None, None],
         # steep forces round by their own size, however small the scale of dilute sources
         error_estimate=expected + ROUNDING * torch.finfo(real.dtype).eps * strength,
     )
 
 
-def _slopes(energy: Tensor, variables: list[Tensor]) -> tuple[Tensor, ...]:
+def _gradient(energy: Tensor, variables: list[Tensor]) -> tuple[Tensor, ...]:
     """Derivatives of each channel by charges, dipoles, positions and strain; channels follow the first axis."""
     channels = energy.shape[1]
     found = [
         torch.autograd.grad(energy[:, c].sum(), variables, retain_graph=c + 1 < channels, materialize_grads=True)
         for c in range(channels)
     ]
-    own = [torch.stack([slopes[k][:, c] for c, slopes in enumerate(found)], 1) for k in (0, 1)]
-    return *own, *(torch.stack([slopes[k] for slopes in found], 1) for k in (2, 3))
+    own = [torch.stack([gradient[k][:, c] for c, gradient in enumerate(found)], 1) for k in (0, 1)]
+    return *own, *(torch.stack([gradient[k] for gradient in found], 1) for k in (2, 3))
 
 
 def _ordinary(value: Any) -> Any:

@@ -15,20 +15,21 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.compiled import numbers
-from farfield.coulomb import mesh, scaling, surrounding
-from farfield.coulomb.dipole_pairs import Blocks, DipolePairs, of_pairs
-from farfield.coulomb.ewald import neutralising, plane_waves, wave_vectors, wave_weights
-from farfield.coulomb.kernels import pair_rate
-from farfield.coulomb.near import pair_kernels
+from farfield.compiled import has_loops, numbers
+from farfield.coulomb import scaling
+from farfield.coulomb.functions.pair_tensors import pair_blocks
+from farfield.coulomb.functions.radial import pair_rate
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.pair_tensors import all_pairs, radial
-from farfield.coulomb.pairs import HalfPairs, half_pairs, refuse_coincident
-from farfield.coulomb.parts import Part, join
-from farfield.coulomb.plan import Plan
+from farfield.coulomb.plan.methods import Part, join
+from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.scaling import PairScaling
-from farfield.coulomb.sources import Charged
-from farfield.coulomb.waves import gather, spread
+from farfield.coulomb.sources import PlacedSources
+from farfield.coulomb.sums import boundary, mesh
+from farfield.coulomb.sums.dipole_pairs import Blocks, DipolePairs, of_pairs
+from farfield.coulomb.sums.ewald import neutralising, plane_waves, wave_vectors, wave_weights
+from farfield.coulomb.sums.pairs import HalfPairs, all_pairs, bare_kernels, half_pairs, refuse_coincident
+from farfield.coulomb.sums.real_space import pair_kernels
+from farfield.coulomb.sums.structure_factors import gather, spread
 from farfield.system import System, per_system
 from farfield.units import COULOMB
 
@@ -37,14 +38,14 @@ Apply = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What applies the interaction, and writes down that of dipoles with dipoles."""
+class LinearMap:
+    """Map that applies an interaction, and may write down that of dipoles with dipoles."""
 
     apply: Apply
     dipoles: Callable[[Padding], Tensor] | None  # (systems, longest, 3, longest, 3), 1/Å³; None on a mesh
 
     def __call__(self, columns: Tensor) -> Tensor:
-        """Applied."""
+        """Apply the map."""
         return self.apply(columns)
 
 
@@ -53,31 +54,31 @@ class Interaction:
     """The charges and dipoles of a batch on one another, Gaussian self-energies left out."""
 
     n_atoms: int
-    prepared: tuple[tuple[Part, Prepared], ...]
-    scaled: Prepared | None  # what scaled pairs are short of
-    around: Apply | None  # of the boundary
+    prepared: tuple[tuple[Part, LinearMap], ...]
+    scaled: LinearMap | None  # what scaled pairs are short of
+    boundary: Apply | None  # of the boundary
 
     def __call__(
         self,
         charges: Tensor | None,  # (atoms,) or (atoms, channels), e
         dipoles: Tensor,  # (atoms, 3) or (atoms, channels, 3), e·Å
     ) -> tuple[Tensor, Tensor]:  # like charges, V; like dipoles, V/Å
-        """Potential dE/dq and field -dE/dμ at every source."""
+        """Evaluate the potential dE/dq and the field -dE/dμ at every source."""
         bare = dipoles.ndim == 2
         vectors = dipoles.unsqueeze(1) if bare else dipoles
         scalars = vectors.new_zeros(vectors.shape[:2]) if charges is None else charges.reshape(vectors.shape[:2])
-        slopes = self.slopes(torch.cat([scalars.unsqueeze(1), vectors.transpose(1, 2)], 1))
-        potential, field = slopes[:, 0], -slopes[:, 1:].transpose(1, 2)
+        gradient = self.gradient(torch.cat([scalars.unsqueeze(1), vectors.transpose(1, 2)], 1))
+        potential, field = gradient[:, 0], -gradient[:, 1:].transpose(1, 2)
         return (potential.squeeze(1), field.squeeze(1)) if bare else (potential, field)
 
     def dipole_matrix(self, padding: Padding) -> Tensor | None:
-        """d²E/dμdμ of each system ``(systems, 3·longest, 3·longest)`` in V/(e·Å²); None where a mesh sums it."""
-        if self.around is not None or any(one.dipoles is None for _, one in self.prepared):
+        """Write down d²E/dμdμ ``(systems, 3·longest, 3·longest)`` in V/(e·Å²); None where a mesh sums it."""
+        if self.boundary is not None or any(one.dipoles is None for _, one in self.prepared):
             return None
         pieces = []
         for part, one in self.prepared:
             assert one.dipoles is not None
-            block = one.dipoles(Padding.of(part.charged.system))
+            block = one.dipoles(Padding.of(part.placed.system))
             missing = padding.longest - block.shape[1]
             pieces.append((part, torch.nn.functional.pad(block, (0, 0, 0, missing, 0, 0, 0, missing))))
         whole = join(pieces, padding.systems, lambda part: part.systems)
@@ -85,77 +86,77 @@ class Interaction:
             whole = whole + self.scaled.dipoles(padding)
         return COULOMB * whole.flatten(3).flatten(1, 2)
 
-    def slopes(self, columns: Tensor) -> Tensor:
-        """dE/d(q, μ) ``(atoms, 4, channels)``, V and V/Å, of (q, μ) ``(atoms, 4, channels)``."""
+    def gradient(self, columns: Tensor) -> Tensor:
+        """Evaluate dE/d(q, μ) ``(atoms, 4, channels)``, V and V/Å, of (q, μ) ``(atoms, 4, channels)``."""
         pieces = [(part, apply(columns if part.whole else columns[part.places])) for part, apply in self.prepared]
         found = join(pieces, self.n_atoms, lambda part: part.places)
-        for more in (self.scaled, self.around):
+        for more in (self.scaled, self.boundary):
             found = found if more is None else found + more(columns)
         return COULOMB * found
 
 
 def interaction(
-    parts: list[tuple[Part, Plan | None]], charged: Charged, pairs: PairScaling | None, *, vacuum: bool
+    parts: list[tuple[Part, Plan | None]], placed: PlacedSources, pairs: PairScaling | None, *, vacuum: bool
 ) -> Interaction:
-    """Of the parts of a batch as they are cut (None where the sum is direct); ``charged`` is the whole of it."""
-    prepared = tuple((p, _direct(p.charged) if cuts is None else _periodic(p.charged, cuts)) for p, cuts in parts)
-    scaled = None if pairs is None else _scaled(charged, pairs)
-    return Interaction(charged.system.n_atoms, prepared, scaled, _around(charged.system) if vacuum else None)
+    """Prepare the parts of a batch with their plans (None where the sum is direct); ``placed`` is the whole of it."""
+    prepared = tuple((p, _direct(p.placed) if plan is None else _periodic(p.placed, plan)) for p, plan in parts)
+    scaled = None if pairs is None else _scaled(placed, pairs)
+    return Interaction(placed.system.n_atoms, prepared, scaled, _boundary(placed.system) if vacuum else None)
 
 
-def _direct(charged: Charged) -> Prepared:
-    """All pairs of open systems.
+def _direct(placed: PlacedSources) -> LinearMap:
+    """Prepare the map of all pairs of open systems.
 
     Raises:
         InputError: two atoms on top of each other.
     """
-    system = charged.system
+    system = placed.system
     i, j = all_pairs(Padding.of(system))
     vector = system.positions.index_select(0, j) - system.positions.index_select(0, i)
-    refuse_coincident(charged, torch.linalg.vecdot(vector, vector).detach(), i, j)
+    refuse_coincident(placed, torch.linalg.vecdot(vector, vector).detach(), i, j)
 
     def blocks(vector: Tensor) -> Tensor:
-        return pair_blocks(vector, radial(charged, torch.linalg.vecdot(vector, vector), i, j))
+        return pair_blocks(vector, bare_kernels(placed, torch.linalg.vecdot(vector, vector), i, j))
 
-    return _felt(
-        charged, HalfPairs(i, j, vector, torch.linalg.vecdot(vector, vector)), vector.new_zeros(len(i)), blocks
+    return _of_pairs(
+        placed, HalfPairs(i, j, vector, torch.linalg.vecdot(vector, vector)), vector.new_zeros(len(i)), blocks
     )
 
 
-def _periodic(charged: Charged, plan: Plan) -> Prepared:
-    system, split = charged.system, plan.splitting[charged.system.system_index]
-    far = Prepared(mesh.dipole_operator(charged, plan), None) if plan.meshed.any() else _waves(charged, plan)
-    own = torch.stack([2 * split, *[4 / 3 * split**3] * 3], 1).unsqueeze(2) / math.sqrt(math.pi)
+def _periodic(placed: PlacedSources, plan: Plan) -> LinearMap:
+    system, split = placed.system, plan.splitting[placed.system.system_index]
+    wave_part = LinearMap(mesh.dipole_operator(placed, plan), None) if plan.meshed.any() else _waves(placed, plan)
+    self_term = torch.stack([2 * split, *[4 / 3 * split**3] * 3], 1).unsqueeze(2) / math.sqrt(math.pi)
     background = neutralising(system, plan)
-    near = None
+    pair_part = None
     if plan.reach > 0:
-        pairs = half_pairs(charged, plan.cutoff)
+        pairs = half_pairs(placed, plan.cutoff)
 
         def blocks(vector: Tensor) -> Tensor:
             there = replace(pairs, vector=vector, squared=torch.linalg.vecdot(vector, vector))
-            return pair_blocks(vector, pair_kernels(charged, plan, there, 2))
+            return pair_blocks(vector, pair_kernels(placed, plan, there, 2))
 
-        near = _felt(charged, pairs, split[pairs.i], blocks)
+        pair_part = _of_pairs(placed, pairs, split[pairs.i], blocks)
 
     def apply(columns: Tensor) -> Tensor:
-        total = far(columns) - own * columns
-        level = (background * per_system(columns[:, 0], system))[system.system_index]
-        total = total - torch.nn.functional.pad(level.unsqueeze(1), (0, 0, 0, 3))
-        return total if near is None else total + near(columns)
+        total = wave_part(columns) - self_term * columns
+        shift = (background * per_system(columns[:, 0], system))[system.system_index]
+        total = total - torch.nn.functional.pad(shift.unsqueeze(1), (0, 0, 0, 3))
+        return total if pair_part is None else total + pair_part(columns)
 
     def dipoles(padding: Padding) -> Tensor:
-        assert far.dipoles is not None
-        diagonal = torch.diag_embed(padding.pad(own[:, 1:, 0]).flatten(1)).reshape(-1, *2 * (padding.longest, 3))
-        whole = far.dipoles(padding) - diagonal
-        return whole if near is None or near.dipoles is None else whole + near.dipoles(padding)
+        assert wave_part.dipoles is not None
+        diagonal = torch.diag_embed(padding.pad(self_term[:, 1:, 0]).flatten(1)).reshape(-1, *2 * (padding.longest, 3))
+        whole = wave_part.dipoles(padding) - diagonal
+        return whole if pair_part is None or pair_part.dipoles is None else whole + pair_part.dipoles(padding)
 
-    return Prepared(apply, None if far.dipoles is None else dipoles)
+    return LinearMap(apply, None if wave_part.dipoles is None else dipoles)
 
 
-def _felt(charged: Charged, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> Prepared:
-    """Of pairs, compiled where it can be."""
-    i, j, widths = pairs.i, pairs.j, charged.widths
-    if pairs.vector.device.type != "cpu":
+def _of_pairs(placed: PlacedSources, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> LinearMap:
+    """Prepare the map of pairs, compiled where it can be."""
+    i, j, widths = pairs.i, pairs.j, placed.widths
+    if not has_loops(pairs.vector):
         return _written(i, j, blocks(pairs.vector))
     rate = torch.full_like(split, torch.inf)
     if widths is not None:
@@ -163,21 +164,21 @@ def _felt(charged: Charged, pairs: HalfPairs, split: Tensor, blocks: Blocks) -> 
         rate = pair_rate(variance.index_select(0, i), variance.index_select(0, j))
     found = DipolePairs.of(i, j, pairs.vector, rate, split, blocks)
     if widths is None or not widths.requires_grad:
-        return Prepared(
-            lambda columns: found.felt(pairs.vector, columns),
+        return LinearMap(
+            lambda columns: found.potentials(pairs.vector, columns),
             lambda padding: _dipoles(i, j, blocks(pairs.vector), padding),
         )
     written = _written(i, j, blocks(pairs.vector))  # differentiable by the widths, too
 
-    def felt(columns: Tensor) -> Tensor:
-        return written(columns) if torch.is_grad_enabled() else found.felt(pairs.vector, columns)
+    def potentials(columns: Tensor) -> Tensor:
+        return written(columns) if torch.is_grad_enabled() else found.potentials(pairs.vector, columns)
 
-    return Prepared(felt, written.dipoles)
+    return LinearMap(potentials, written.dipoles)
 
 
-def _written(i: Tensor, j: Tensor, blocks: Tensor) -> Prepared:
-    """Of pairs whose blocks W ``(pairs, 4, 4)`` are written down."""
-    return Prepared(of_pairs(i, j, blocks), lambda padding: _dipoles(i, j, blocks, padding))
+def _written(i: Tensor, j: Tensor, blocks: Tensor) -> LinearMap:
+    """Prepare the map of pairs whose blocks W ``(pairs, 4, 4)`` are written down."""
+    return LinearMap(of_pairs(i, j, blocks), lambda padding: _dipoles(i, j, blocks, padding))
 
 
 def _dipoles(i: Tensor, j: Tensor, blocks: Tensor, padding: Padding) -> Tensor:
@@ -190,24 +191,24 @@ def _dipoles(i: Tensor, j: Tensor, blocks: Tensor, padding: Padding) -> Tensor:
     return flat.reshape(-1, n, n, 3, 3).transpose(2, 3)
 
 
-def _waves(charged: Charged, plan: Plan) -> Prepared:
-    system, padding = charged.system, Padding.of(charged.system)
+def _waves(placed: PlacedSources, plan: Plan) -> LinearMap:
+    system, padding = placed.system, Padding.of(placed.system)
     phases, waves = plane_waves(system, padding, plan)
     k = wave_vectors(system, plan).unsqueeze(3)  # (systems, waves, 3, 1)
     weight = 2 * wave_weights(system, plan).unsqueeze(2)
-    known = (numbers(k.squeeze(3)), numbers(weight.squeeze(2))) if k.device.type == "cpu" else None
+    known = (numbers(k.squeeze(3)), numbers(weight.squeeze(2))) if has_loops(k) else None
 
     def apply(columns: Tensor) -> Tensor:
         channels = columns.shape[2]
         if known is not None and not torch.is_grad_enabled():  # an iteration: one pass
-            return padding.unpad(waves.felt(*known, padding.pad(columns).flatten(2))).reshape(-1, 4, channels)
+            return padding.unpad(waves.potentials(*known, padding.pad(columns).flatten(2))).reshape(-1, 4, channels)
         found = spread(phases, padding.pad(columns).flatten(2), waves)
         cosine, sine = (x.reshape(*x.shape[:2], 4, channels) for x in found)
         real = weight * (cosine[:, :, 0] - (k * sine[:, :, 1:]).sum(2))
         imaginary = weight * (sine[:, :, 0] + (k * cosine[:, :, 1:]).sum(2))
         amplitudes = _turned(real, imaginary, k), _turned(imaginary, -real, k)
-        felt = padding.unpad(gather(phases, *amplitudes, waves))
-        return felt.reshape(-1, 4, channels)
+        potentials = padding.unpad(gather(phases, *amplitudes, waves))
+        return potentials.reshape(-1, 4, channels)
 
     def dipoles(padding: Padding) -> Tensor:
         whole = weight.new_zeros(padding.systems, 3 * padding.longest, 3 * padding.longest)
@@ -219,7 +220,7 @@ def _waves(charged: Charged, plan: Plan) -> Prepared:
         real = padding.mask().to(whole.dtype).repeat_interleave(3, 1)
         return (whole * real.unsqueeze(1) * real.unsqueeze(2)).reshape(-1, *2 * (padding.longest, 3))
 
-    return Prepared(apply, dipoles)
+    return LinearMap(apply, dipoles)
 
 
 def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
@@ -227,30 +228,20 @@ def _turned(value: Tensor, slope: Tensor, k: Tensor) -> Tensor:
     return torch.cat([value.unsqueeze(2), slope.unsqueeze(2) * k], 2).flatten(2)
 
 
-def _scaled(charged: Charged, pairs: PairScaling) -> Prepared:
-    vector, kernels = scaling.missing(charged, pairs)
+def _scaled(placed: PlacedSources, pairs: PairScaling) -> LinearMap:
+    vector, kernels = scaling.missing(placed, pairs)
     return _written(pairs.i, pairs.j, pair_blocks(vector, kernels))
 
 
-def _around(system: System) -> Apply:
+def _boundary(system: System) -> Apply:
     """½ c M², M = Σ (q r + μ): the linear map of a sphere in vacuum."""
     frame = torch.nn.functional.pad(torch.eye(3, dtype=system.positions.dtype), (0, 0, 1, 0)).to(system.positions)
     frame = frame.expand(system.n_atoms, 4, 3).clone()
     frame[:, 0] = system.positions  # by which (q, μ) become dipoles
-    strength = surrounding.strength(system)[:, None, None]
+    strength = boundary.strength(system)[:, None, None]
 
     def apply(columns: Tensor) -> Tensor:
         moment = strength * per_system(frame.transpose(1, 2) @ columns, system)
         return frame @ moment[system.system_index] / COULOMB
 
     return apply
-
-
-def pair_blocks(vector: Tensor, kernels: list[Tensor]) -> Tensor:
-    """W ``(pairs, 4, 4)`` of the first source with the second, which is at ``vector`` from it; B_0 to B_2."""
-    b0, b1, b2 = kernels
-    along = b1.unsqueeze(1) * vector
-    eye = torch.eye(3, dtype=vector.dtype, device=vector.device)
-    inner = b1[:, None, None] * eye - (b2.unsqueeze(1) * vector).unsqueeze(2) * vector.unsqueeze(1)
-    top = torch.cat([b0.unsqueeze(1), -along], 1).unsqueeze(1)
-    return torch.cat([top, torch.cat([along.unsqueeze(2), inner], 2)], 1)

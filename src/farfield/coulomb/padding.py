@@ -10,7 +10,7 @@ from farfield.system import System
 
 @dataclass(frozen=True)
 class Padding:
-    """Where each row of a flat batch stands in ``(systems, longest)``."""
+    """Places of the rows of a flat batch in ``(systems, longest)``."""
 
     slots: Tensor  # (rows,) into the flattened block
     systems: int
@@ -47,3 +47,11 @@ class Padding:
         real = torch.zeros(self.systems * self.longest, dtype=torch.bool, device=self.slots.device)
         real[self.slots] = True
         return real.reshape(self.systems, self.longest)
+
+
+def plus_diagonal(block: Tensor, values: Tensor) -> Tensor:
+    """``block`` (systems, n, n), which may be written to, with ``values`` (systems, n) added to its diagonal."""
+    if block.requires_grad or values.requires_grad:
+        return block + torch.diag_embed(values)
+    block.diagonal(dim1=1, dim2=2).add_(values)
+    return block

@@ -1,4 +1,4 @@
-"""Pairs that do not feel each other in full: exclusions, and the damping of close multipoles (Thole).
+"""Pairs that do not interact in full: exclusions, and the damping of close multipoles (Thole).
 
 The sums take every pair as it is; what a listed pair's interaction is short of it, Σ_n (λ_n - 1) B_n G_n with the bare
 radial functions B_n and the contractions G_n of pair_tensors.py, is added here. λ = 0 excludes a pair. One λ_n per
@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from farfield.coulomb.pair_tensors import pair_energies, radial
-from farfield.coulomb.sources import Charged
+from farfield.coulomb.functions.pair_tensors import pair_energies
+from farfield.coulomb.sources import PlacedSources
+from farfield.coulomb.sums.pairs import bare_kernels
 from farfield.errors import InputError
 from farfield.units import COULOMB
 
@@ -60,41 +61,41 @@ class PairScaling:
         _refuse_twice(self.i, self.j, self.shift)
 
     def reordered(self, order: Tensor) -> "PairScaling":
-        """For sources that were sorted by ``order``."""
+        """Follow sources that were sorted by ``order``."""
         number = torch.argsort(order)
         return replace(self, i=number[self.i], j=number[self.j])
 
 
-def energy(charged: Charged, scaling: PairScaling) -> Tensor:
-    """What to add ``(systems, channels)``, in eV; differentiable.
+def energy(placed: PlacedSources, scaling: PairScaling) -> Tensor:
+    """Sum what to add ``(systems, channels)``, in eV; differentiable.
 
     Raises:
         InputError: sources that are not there or in different systems, too few factors.
     """
-    moments, (vector, kernels) = charged.moments, missing(charged, scaling)
+    moments, (vector, kernels) = placed.moments, missing(placed, scaling)
     energies = pair_energies(moments.at(scaling.i), moments.at(scaling.j), vector, kernels)
-    total = energies.new_zeros(charged.system.n_systems, energies.shape[1])
-    return COULOMB * total.index_add(0, charged.system.system_index[scaling.i], energies)
+    total = energies.new_zeros(placed.system.n_systems, energies.shape[1])
+    return COULOMB * total.index_add(0, placed.system.system_index[scaling.i], energies)
 
 
-def missing(charged: Charged, scaling: PairScaling) -> tuple[Tensor, list[Tensor]]:
+def missing(placed: PlacedSources, scaling: PairScaling) -> tuple[Tensor, list[Tensor]]:
     """Vectors r_j - r_i ``(pairs, 3)``, and (λ_n - 1) B_n ``(pairs,)`` of every order; differentiable.
 
     Raises:
         InputError: sources that are not there or in different systems, too few factors.
     """
-    system, i, j = charged.system, scaling.i, scaling.j
-    _refuse_strangers(charged, scaling)
+    system, i, j = placed.system, scaling.i, scaling.j
+    _refuse_strangers(placed, scaling)
     vector = system.positions.index_select(0, j) - system.positions.index_select(0, i)
     if scaling.shift is not None:
         vector = vector + torch.einsum("pa,pab->pb", scaling.shift.to(vector), system.cell[system.system_index[i]])
     squared = torch.linalg.vecdot(vector, vector)
     scale = scaling.scale if isinstance(scaling.scale, Tensor) else scaling.scale(squared)
-    orders = 2 * charged.moments.rank + 1
+    orders = 2 * placed.moments.rank + 1
     _refuse_wrong(scale, len(i), orders)
     short = (scale.to(vector).unsqueeze(1) if scale.ndim == 1 else scale.to(vector)) - 1
     columns = short.expand(-1, orders) if scale.ndim == 1 else short
-    return vector, [columns[:, n] * b for n, b in enumerate(radial(charged, squared, i, j))]
+    return vector, [columns[:, n] * b for n, b in enumerate(bare_kernels(placed, squared, i, j))]
 
 
 def _refuse_twice(i: Tensor, j: Tensor, shift: Tensor | None) -> None:
@@ -111,8 +112,8 @@ def _refuse_twice(i: Tensor, j: Tensor, shift: Tensor | None) -> None:
         raise InputError(f"PairScaling lists the pair {pair[0]}, {pair[1]} (shift {pair[2:]}) more than once")
 
 
-def _refuse_strangers(charged: Charged, scaling: PairScaling) -> None:
-    last, index = len(charged.charges) - 1, charged.system.system_index
+def _refuse_strangers(placed: PlacedSources, scaling: PairScaling) -> None:
+    last, index = len(placed.charges) - 1, placed.system.system_index
     if not len(scaling.i):
         return
     for name, row in (("i", scaling.i), ("j", scaling.j)):

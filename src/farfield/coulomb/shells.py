@@ -19,14 +19,14 @@ import torch
 from scipy.special import gammainccinv
 from torch import Tensor
 
-from farfield.coulomb import truncated
-from farfield.coulomb.harmonics import HIGHEST, solid_harmonics
-from farfield.coulomb.mesh_plan import BEYOND
+from farfield.coulomb.functions import truncated_kernel
+from farfield.coulomb.functions.harmonics import HIGHEST, solid_harmonics
 from farfield.coulomb.padding import Padding
-from farfield.coulomb.plan import half_of_waves
+from farfield.coulomb.plan.box import box_of, summed_cell
+from farfield.coulomb.plan.mesh_plan import BEYOND
+from farfield.coulomb.plan.plan import half_of_waves
 from farfield.coulomb.sources import part, place
-from farfield.coulomb.space import space_of, summed_cell
-from farfield.coulomb.waves import spread, waves_at
+from farfield.coulomb.sums.structure_factors import spread, waves_at
 from farfield.errors import InputError
 from farfield.system import System
 from farfield.units import COULOMB
@@ -106,11 +106,11 @@ def _alike(everywhere: System, systems: Tensor, shells: tuple[Tensor, Tensor], e
     """Energies ``(chosen,)`` in e²/Å of systems that are periodic along equally many axes."""
     some, places = part(everywhere, systems)
     moments, widths = (values[places] for values in shells)
-    box, radius, indices, multiplicity = _waves(some, widths.detach(), moments.shape[1], error)
-    cell = summed_cell(some, box)
+    wave_cell, radius, indices, multiplicity = _waves(some, widths.detach(), moments.shape[1], error)
+    cell = summed_cell(some, wave_cell)
     padding = Padding.of(some)
     phases, waves = waves_at(some, padding, cell, indices)
-    form, squared = truncated.kernel(indices, cell, some.periodic, radius)
+    form, squared = truncated_kernel.kernel(indices, cell, some.periodic, radius)
     k = indices @ (2 * math.pi * torch.linalg.inv(cell).transpose(1, 2))
     highest = math.isqrt(moments.shape[1]) - 1
     harmonics = solid_harmonics(k, highest)  # (systems, waves, lm)
@@ -140,15 +140,15 @@ def _groups(widths: Tensor) -> Iterator[tuple[float, Tensor]]:
 
 def _waves(system: System, widths: Tensor, columns: int, error: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Boxes, radii, indices and multiplicity of the waves, as a ``Plan`` has them."""
-    space, count = space_of(system), system.n_systems
+    box, count = box_of(system), system.n_systems
     owner, values = system.system_index.cpu().numpy(), widths.to("cpu", torch.float64).numpy()
     narrow, wide = np.full(count, np.inf), np.zeros(count)
     np.minimum.at(narrow, owner, values)
     np.maximum.at(wide, owner, values)
     # of ∫ x^2l exp(-x²) dx, x = kσ, the part beyond
     depth = math.sqrt(float(gammainccinv(math.isqrt(columns) - 0.5, error)))
-    box, radius = space.box(2 * wide * (depth + BEYOND))
-    indices, multiplicity = half_of_waves(box, depth / narrow, origin=bool(space.open.any()))
+    wave_cell, radius = box.wave_cell(2 * wide * (depth + BEYOND))
+    indices, multiplicity = half_of_waves(wave_cell, depth / narrow, origin=bool(box.open.any()))
     like = system.positions
-    found = [torch.from_numpy(x).to(like) for x in (box, radius, indices, multiplicity)]
+    found = [torch.from_numpy(x).to(like) for x in (wave_cell, radius, indices, multiplicity)]
     return found[0], found[1], found[2], found[3]

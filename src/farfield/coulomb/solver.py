@@ -1,358 +1,99 @@
-"""Coulomb: the one public face of the solver. You state an accuracy; the rest follows."""
+"""A Coulomb sum of one system after the other, each a little different: what holds is kept."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal, get_args
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
-from farfield.compiled import own_threads
-from farfield.coulomb import direct, ewald, probe, scaling, surrounding
-from farfield.coulomb.curvature import Curvature
-from farfield.coulomb.evaluate import Evaluation, evaluate
-from farfield.coulomb.evaluate_multipoles import Cuts, evaluate_multipoles
-from farfield.coulomb.interaction import Interaction, interaction
-from farfield.coulomb.multipoles import Moments
-from farfield.coulomb.padding import Padding
-from farfield.coulomb.parts import Method, Part, join, parts
-from farfield.coulomb.plan import Plan, join_plans, make_mesh_plan, make_plan
-from farfield.coulomb.scaling import PairScaling
-from farfield.coulomb.sources import Charged, Sources, elsewhere, on_atoms, place
-from farfield.coulomb.sources import part as subset
-from farfield.coulomb.space import refuse_outside
+from farfield.coulomb.coulomb import Coulomb
+from farfield.coulomb.evaluate import Electrostatics
+from farfield.coulomb.plan.box import Box, box_of
+from farfield.coulomb.plan.plan import Plan
 from farfield.errors import InputError
-from farfield.system import System, per_system
-from farfield.units import COULOMB
+from farfield.geometry.kept import KeptNeighbors, same_batch
+from farfield.system import System
 
-POINT_BLOCK = 1 << 23
-"""Pairs of a point and a source summed at once by ``potential_at``."""
-
-_Given = tuple[Tensor | None, Tensor | None, Tensor | None]
-
-Boundary = Literal["tinfoil", "vacuum"]
-
-_TIGHTEST = {torch.float64: 1e-10, torch.float32: 2e-5}
+STRETCH = 0.01
+"""Part by which a cell may have changed in any direction before its sums are planned anew."""
 
 
-@dataclass(frozen=True)
-class Coulomb:
-    """Electrostatics of charges, dipoles and quadrupoles, points or Gaussians, periodic along any axes or none.
+LEEWAY = 2.0
+"""Å by which sources may have come closer together along an open axis before their sums are planned anew."""
 
-    All kinds of systems in one batch. Sums over three periodic axes are tin-foil, charged cells have the point
-    neutralising background. Along open axes there are no images, whatever the cell says: slabs and wires need no
-    vacuum, and charged ones no background (their potential is -2π|z| and -2 ln r, r in Å, times charge per area and
-    length). Points have no self-energy; a Gaussian of width σ has K [q²/(2√πσ) + μ²/(12√πσ³) + Θ:Θ/(180√πσ⁵)], which
-    ``self_energy=False`` leaves out.
+
+class Solver:
+    """``Coulomb`` for the steps of a simulation: plan, mesh and neighbours stay until cell or positions demand others.
+
+    Within one plan the energy is a smooth function of positions and cell; ``plans`` and ``searches`` count how often
+    either was made.
 
     Args:
-        error: rms force error over K [⟨q²⟩ρ^(2/3) + ⟨μ²⟩ρ^(4/3) + ⟨Θ:Θ⟩ρ²], ρ = N/V, V the cell (along open axes the
-            extent of the atoms and 2 Å on either side): 1e-2 to 1e-10 in float64, to 2e-5 in float32 (asked for more,
-            float32 gives that). Multipoles much closer than ρ^(-1/3), and charges in the strong fields of long thin
-            cells, feel forces far above this scale, rounded to 1e-6 of them in float32.
-        method: "auto" takes the direct sum for open systems of some thousand atoms, for periodic ones structure factors
-            while they are small ("ewald", exact derivatives of every order, best for batches of training), and a
-            particle mesh beyond ("mesh", time linear in the atoms).
-        boundary: what a sphere of periodic cells is surrounded by, "tinfoil" (a conductor) or "vacuum", which adds
-            2πK M²/3V, M the dipole of a neutral cell with the atoms where they are given.
-
-    Raises:
-        InputError: an error, a method or a boundary it does not have.
+        coulomb: what is summed, and how exactly.
+        skin: Å beyond the cutoff that neighbours are listed for.
     """
 
-    error: float = 1e-5
-    method: Method = "auto"
-    boundary: Boundary = "tinfoil"
+    def __init__(self, coulomb: Coulomb | None = None, *, skin: float = 1.0) -> None:
+        if coulomb is not None and not isinstance(coulomb, Coulomb):
+            raise InputError(f"Solver takes a Coulomb, not {coulomb!r}: Solver(Coulomb(error=…))")
+        self.coulomb = coulomb or Coulomb()
+        self.plans = self.searches = 0
+        self._kept = KeptNeighbors(skin)
+        self._plan: Plan | None = None
+        self._made_for: _MadeFor | None = None
 
-    def __post_init__(self) -> None:
-        if not 1e-10 <= self.error <= 1e-2:
-            raise InputError(f"Coulomb(error={self.error}): the error asked must lie in 1e-10 to 1e-2")
-        if self.method not in get_args(Method):
-            raise InputError(f'Coulomb(method={self.method!r}): there are "auto", "direct", "ewald" and "mesh"')
-        if self.boundary not in get_args(Boundary):
-            raise InputError(f'Coulomb(boundary={self.boundary!r}): there are "tinfoil" and "vacuum"')
+    def evaluate(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> Electrostatics:
+        """Evaluate as ``Coulomb.evaluate`` does, on the atoms of a system."""
+        system, plan = self._prepared(system, widths, sources)
+        return self.coulomb.evaluate(system, widths=widths, plan=plan, **sources)
 
-    def energy(
-        self,
-        system: System,
-        *,
-        charges: Tensor | None = None,  # (atoms,) or (atoms, channels), e
-        dipoles: Tensor | None = None,  # (atoms, 3) or (atoms, channels, 3), e·Å
-        quadrupoles: Tensor | None = None,  # (atoms, 3, 3) or (atoms, channels, 3, 3), e·Å², symmetric and traceless
-        widths: Tensor | float | None = None,  # Å, one number or (atoms,)
-        self_energy: bool = True,
-        sources: Sources | None = None,  # instead of charges on the atoms
-        pairs: PairScaling | None = None,  # exclusions and damping
-        plan: Plan | None = None,  # from ``plan``; made anew otherwise
-    ) -> Tensor:  # (systems,) or (systems, channels), eV
-        """Energy, differentiable to any order in positions, cell, moments and widths; by a mesh to the third at least.
+    def energy(self, system: System, *, widths: torch.Tensor | float | None = None, **sources: Any) -> torch.Tensor:
+        """Sum the energy as ``Coulomb.energy`` does, on the atoms of a system; differentiable."""
+        system, plan = self._prepared(system, widths, sources)
+        return self.coulomb.energy(system, widths=widths, plan=plan, **sources)
 
-        Raises:
-            InputError: shapes, values that are not finite, negative widths, coincident charges, quadrupoles that are
-                not symmetric and traceless, a plan of a lower rank, or made for less room along open axes.
-        """
-        charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
-        energy, _ = self._summed(charged, plan, _sorted(pairs, order), self_energy=self_energy)
-        return energy if _has_channels((charges, dipoles, quadrupoles), sources) else energy.squeeze(1)
+    def _prepared(
+        self, system: System, widths: torch.Tensor | float | None, given: dict[str, Any]
+    ) -> tuple[System, Plan]:
+        if given.get("sources") is not None:
+            raise InputError("Solver keeps plans for what sits on the atoms; for sources elsewhere use Coulomb")
+        box, plan = box_of(system), self._plan
+        rank = 2 if given.get("quadrupoles") is not None else int(given.get("dipoles") is not None)
+        if plan is None or plan.rank < rank or not self._holds(system, box, widths):
+            plan = self._plan = self.coulomb.plan(system, widths, rank=rank)
+            self._made_for = _MadeFor(system, box, None if widths is None else torch.as_tensor(widths))
+            self.plans += 1
+        if plan.reach == 0:
+            return system, plan
+        before = self._kept.known
+        system = self._kept.attach(system, plan.reach)
+        self.searches += self._kept.known is not before
+        return system, plan
 
-    def evaluate(
-        self,
-        system: System,
-        *,
-        charges: Tensor | None = None,
-        dipoles: Tensor | None = None,
-        quadrupoles: Tensor | None = None,
-        widths: Tensor | float | None = None,
-        self_energy: bool = True,
-        sources: Sources | None = None,
-        pairs: PairScaling | None = None,
-        plan: Plan | None = None,
-    ) -> Evaluation:
-        """Energy, potential, field, forces and stress, without a graph left behind; arguments as for ``energy``.
-
-        Charges alone take one pass; with dipoles, quadrupoles or scaled pairs these are derivatives of the energy by
-        autograd.
-        """
-        with torch.no_grad(), own_threads():
-            charged, order = _take(system, (charges, dipoles, quadrupoles), widths, sources)
-            if charged.moments.rank > 0 or pairs is not None:
-                summed = partial(self._summed, self_energy=self_energy)
-                result = evaluate_multipoles(charged, plan, _sorted(pairs, order), summed)
-            else:
-                cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
-                own = own_hardness(charged.widths) if self_energy and charged.widths is not None else None
-                around = surrounding.felt(charged) if self.boundary == "vacuum" else None
-                result = evaluate(charged, cut, own, around)
-        if order is not None:
-            result = result.reordered(torch.argsort(order))
-        return result if _has_channels((charges, dipoles, quadrupoles), sources) else result.single_channel()
-
-    def potential_at(
-        self,
-        system: System,
-        sources: Sources,
-        points: Tensor,  # (points, 3), Å
-        point_system_index: Tensor | None = None,  # (points,), needed with more than one system
-    ) -> Tensor:  # (points,) or (points, channels), V
-        """Potential anywhere, from all sources of the point's system and their images; differentiable.
-
-        Raises:
-            InputError: a point on top of a point charge, or points without a system in a batch of several.
-        """
-        if not isinstance(sources, Sources):
-            raise InputError(
-                f"potential_at takes sources=Sources(positions, system_index, charges=…), not {type(sources).__name__}"
-            )
-        index = _point_index(system, points, point_system_index)
-        step = max(POINT_BLOCK // max(len(sources.positions), 1), 1)
-        charged, _ = elsewhere(system, sources)
-        everywhere, _ = place(system, points, index)
-        cut = [(part, self._cuts(part, None, everywhere)) for part in parts(charged, self.method)]
-        blocks = [slice(first, first + step) for first in range(0, max(len(points), 1), step)]
-        values = torch.cat([probe.potential(cut, *place(system, points[rows], index[rows])) for rows in blocks])
-        if self.boundary == "vacuum":
-            there, order = place(system, points, index)
-            values = values.index_add(0, order, surrounding.potential(charged, there))
-        return values if _has_channels((None, None, None), sources) else values.squeeze(1)
-
-    def matrix(self, system: System, widths: Tensor | float | None = None) -> list[Tensor]:
-        """d²E/dqdq of each system, ``(n, n)`` in V/e, Gaussian self-energies on the diagonal; differentiable.
-
-        Of charges alone; of dipoles there is the ``interaction``.
-        """
-        padded, mask = self.padded_matrix(system, widths)
-        return [block[:n, :n] for block, n in zip(padded, mask.sum(1).tolist())]
-
-    def operator(
-        self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
-    ) -> Callable[[Tensor], Tensor]:
-        """The matrix (of charges alone) as a function, charges ``(atoms,)`` in e to potentials in V; differentiable.
-
-        Prepared once and applied often it costs no more than an energy each time: the way to iterate on charges.
-        """
-        charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
-        prepared = []
-        for part in parts(charged, self.method, plan):
-            cuts = self._cuts(part, plan)
-            apply = direct.operator(part.charged) if cuts is None else ewald.operator(part.charged, cuts)
-            prepared.append((part, apply))
-        own = None if charged.widths is None else own_hardness(charged.widths)
-
-        def potential(charges: Tensor) -> Tensor:
-            column = charges.unsqueeze(1)
-            pieces = [(part, apply(column if part.whole else column[part.places])) for part, apply in prepared]
-            found = join(pieces, system.n_atoms, lambda part: part.places).squeeze(1)
-            if self.boundary == "vacuum":
-                found = found + surrounding.operator(system, column).squeeze(1)
-            return found if own is None else found + own * charges
-
-        return potential
-
-    def interaction(
-        self,
-        system: System,
-        widths: Tensor | float | None = None,
-        *,
-        pairs: PairScaling | None = None,
-        plan: Plan | None = None,
-    ) -> Interaction:
-        """Charges and dipoles on the atoms to potentials and fields; differentiable. The way to iterate on dipoles.
-
-        Prepared once, it is called as often as wanted; Gaussian self-energies are left out. With (φ, F) of (q, μ) the
-        energy is ½ Σ (qφ - μ·F).
-
-        Raises:
-            InputError: widths, a plan or scaled pairs that do not fit, two atoms on top of each other.
-        """
-        zero = system.positions.new_zeros(system.n_atoms, 3)
-        charged = on_atoms(system, None, widths, zero)
-        cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
-        return interaction(cut, charged, pairs, vacuum=self.boundary == "vacuum")
-
-    def curvature(
-        self, system: System, charges: Tensor, widths: Tensor | float | None = None, *, plan: Plan | None = None
-    ) -> Curvature | None:
-        """First and second derivatives of the energy of charges ``(atoms,)`` at fixed cells, without a graph.
-
-        None where the sums are not all compiled ones over pairs and waves, or the cell or widths require a gradient:
-        autograd through ``energy`` gives the same, and always.
-        """
-        charged = on_atoms(system, charges, widths)
-        first, *others = parts(charged, self.method, plan)
-        cuts = self._cuts(first, plan)
-        if others or cuts is None or self.boundary == "vacuum":
-            return None
-        own = None if charged.widths is None else own_hardness(charged.widths)
-        return ewald.curvature(charged, cuts, own)
-
-    def padded_matrix(
-        self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """d²E/dqdq ``(systems, longest, longest)`` in V/e, zero where padded, and ``(systems, longest)`` real atoms."""
-        if plan is None or bool(plan.meshed.any()):
-            plan = self.plan(system, widths, dense=True)
-        charged = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
-        padding = Padding.of(system)
-        pieces = []
-        for part in parts(charged, "auto", dense=True):
-            cuts, local = self._cuts(part, plan), Padding.of(part.charged.system)
-            pair = direct.matrix(part.charged, local) if cuts is None else ewald.matrix(part.charged, cuts, local)
-            missing = padding.longest - local.longest
-            pieces.append((part, torch.nn.functional.pad(pair, (0, missing, 0, missing)) if missing else pair))
-        block = join(pieces, system.n_systems, lambda part: part.systems)
-        if charged.widths is not None:
-            block = plus_diagonal(block, padding.pad(own_hardness(charged.widths)))
-        if self.boundary == "vacuum":
-            block = block + surrounding.matrix(system, padding)
-        return block, padding.mask()
-
-    def plan(self, system: System, widths: Tensor | float | None = None, *, dense: bool = False, rank: int = 0) -> Plan:
-        """How the periodic sums will be cut; pass it back as ``plan=`` and the energy is smooth in the cell.
-
-        ``rank`` is what will be summed: 0 charges, 1 dipoles too, 2 quadrupoles too. With ``dense`` all by structure
-        factors, so that matrix and operator agree to rounding. The rows of open systems stay empty.
-        """
-        like, n = system.positions, system.n_atoms
-        dipoles = like.new_zeros(n, 3) if rank > 0 else None
-        charged = on_atoms(system, like.new_ones(n), widths, dipoles, like.new_zeros(n, 3, 3) if rank > 1 else None)
-        method = "auto" if dense else self.method
-        cut = [(part, self._cuts(part, None)) for part in parts(charged, method, dense=dense)]
-        pieces = [(part.systems, plan) for part, plan in cut if plan is not None]
-        if len(pieces) == 1 and len(pieces[0][0]) == system.n_systems:
-            return pieces[0][1]
-        return join_plans(pieces, system.n_systems, system.positions)
-
-    def reach(self, system: System, widths: Tensor | float | None = None, *, rank: int = 0) -> float:
-        """Å within which ``energy`` needs pairs of this batch; attach a list that long and it searches none."""
-        return self.plan(system, widths, rank=rank).reach
-
-    def _summed(
-        self, charged: Charged, plan: Plan | None, pairs: PairScaling | None, *, self_energy: bool
-    ) -> tuple[Tensor, Cuts]:
-        """Energy ``(systems, channels)`` in eV, and how the parts were cut."""
-        cut = [(part, self._cuts(part, plan)) for part in parts(charged, self.method, plan)]
-        pieces = [(p, direct.energy(p.charged) if cuts is None else ewald.energy(p.charged, cuts)) for p, cuts in cut]
-        energy = join(pieces, charged.system.n_systems, lambda part: part.systems)
-        if self_energy and charged.widths is not None:
-            own = 0.5 * own_hardness(charged.widths).unsqueeze(1) * charged.charges.square()
-            if charged.moments.rank > 0:
-                own = own + own_of_gaussians(charged.moments, charged.widths)
-            energy = energy + per_system(own, charged.system)
-        if self.boundary == "vacuum":
-            energy = energy + surrounding.energy(charged)
-        if pairs is not None:
-            energy = energy + scaling.energy(charged, pairs)
-        return energy, cut
-
-    def _cuts(self, part: Part, plan: Plan | None, points: System | None = None) -> Plan | None:
-        """The plan of a part, wide enough for ``points`` of the batch; None where the sum is direct."""
-        if part.kind == "direct":
-            return None
-        if plan is not None:
-            if part.charged.moments.rank > plan.rank:
-                raise InputError(f"the plan is one of rank {plan.rank}: make it with rank={part.charged.moments.rank}")
-            own = plan if part.whole else plan.part(part.systems)
-            refuse_outside(part.charged.system, own.box, own.room)
-            return own
-        make = make_mesh_plan if part.kind == "mesh" else make_plan
-        some = None if points is None else subset(points, part.systems)[0]
-        return make(part.charged, self._reachable(part.charged), some)
-
-    def _reachable(self, charged: Charged) -> float:
-        return max(self.error, _TIGHTEST.get(charged.system.positions.dtype, 2e-5))
+    def _holds(self, system: System, box: Box, widths: torch.Tensor | float | None) -> bool:
+        assert self._made_for is not None
+        then, before, old = self._made_for
+        if not same_batch(then, system) or not _alike(old, widths):
+            return False
+        slack = before.extents - box.extents  # of the room that the plan has
+        if not ((slack >= 0) & (slack <= LEEWAY)).all():
+            return False
+        one, two = (torch.from_numpy(frame) for frame in (before.frame, box.frame))
+        deformed = torch.linalg.solve(one, two)
+        stretch = torch.linalg.svdvals(deformed) - 1
+        # the boxes that stand in for open axes do not turn with the lattice
+        turned = torch.from_numpy(box.open).any(1)[:, None, None] * (deformed - torch.eye(3, dtype=deformed.dtype))
+        return bool((stretch.abs() <= STRETCH).all() and (turned.abs() <= STRETCH).all())
 
 
-def plus_diagonal(block: Tensor, values: Tensor) -> Tensor:
-    """``block`` (systems, n, n), which may be written to, with ``values`` (systems, n) added to its diagonal."""
-    if block.requires_grad or values.requires_grad:
-        return block + torch.diag_embed(values)
-    block.diagonal(dim1=1, dim2=2).add_(values)
-    return block
+def _alike(old: torch.Tensor | None, widths: torch.Tensor | float | None) -> bool:
+    if old is None or widths is None:
+        return old is None and widths is None
+    new = torch.as_tensor(widths)
+    return new.requires_grad == old.requires_grad and torch.equal(new.detach(), old.detach())
 
 
-def own_hardness(widths: Tensor) -> Tensor:
-    """d²E/dq² of a Gaussian with itself, K/(√π σ) ``(sources,)`` in V/e; 0 for points."""
-    point = widths <= 0
-    return torch.where(point, 0.0, COULOMB / (math.sqrt(math.pi) * torch.where(point, 1.0, widths)))
+class _MadeFor(NamedTuple):
+    """Batch that a plan was made for."""
 
-
-def own_of_gaussians(moments: Moments, widths: Tensor) -> Tensor:
-    """Energy of each Gaussian dipole and quadrupole with itself ``(sources, channels)`` in eV; 0 for points."""
-    point = widths <= 0
-    return COULOMB * moments.own_energy(torch.where(point, 0.0, 0.5 / torch.where(point, 1.0, widths)))
-
-
-def _take(
-    system: System, moments: _Given, widths: Tensor | float | None, sources: Sources | None
-) -> tuple[Charged, Tensor | None]:
-    charges, dipoles, quadrupoles = moments
-    if sources is None:
-        return on_atoms(system, charges, widths, dipoles, quadrupoles), None
-    if widths is not None or any(one is not None for one in moments):
-        raise InputError("give either charges=… (and widths=…) on the atoms or sources=Sources(…), not both")
-    return elsewhere(system, sources)
-
-
-def _sorted(pairs: PairScaling | None, order: Tensor | None) -> PairScaling | None:
-    return pairs if pairs is None or order is None else pairs.reordered(order)
-
-
-def _has_channels(moments: _Given, sources: Sources | None) -> bool:
-    given = moments if sources is None else (sources.charges, sources.dipoles, sources.quadrupoles)
-    return any(one is not None and one.ndim == 2 + rank for rank, one in enumerate(given))
-
-
-def _point_index(system: System, points: Tensor, index: Tensor | None) -> Tensor:
-    if not isinstance(points, Tensor):
-        raise InputError(f"points should be a torch tensor, not {type(points).__name__}: torch.as_tensor(points)")
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise InputError(f"points have shape {tuple(points.shape)}, expected (points, 3)")
-    if index is None:
-        if system.n_systems > 1:
-            raise InputError(f"the batch has {system.n_systems} systems: say whose each point is, point_system_index=…")
-        return torch.zeros(len(points), dtype=torch.long, device=points.device)
-    if tuple(index.shape) != (len(points),):
-        raise InputError(f"point_system_index has shape {tuple(index.shape)}, expected ({len(points)},)")
-    return index
+    system: System
+    box: Box
+    widths: torch.Tensor | None

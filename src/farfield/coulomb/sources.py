@@ -1,11 +1,11 @@
-"""What carries charges, dipoles and quadrupoles, and where: on the atoms, or anywhere."""
+"""Sources of charges, dipoles and quadrupoles: on the atoms, or anywhere."""
 
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from farfield.coulomb.multipoles import (
+from farfield.coulomb.functions.multipoles import (
     Moments,
     refuse_unlike_channels,
     refuse_wrong_dipoles,
@@ -58,7 +58,7 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Charged:
+class PlacedSources:
     """Sources ready for the sums: ``system`` places them (its atoms are the sources), moments and widths beside it."""
 
     system: System
@@ -74,8 +74,8 @@ class Charged:
         """Charges, dipoles and quadrupoles."""
         return Moments(self.charges, self.dipoles, self.quadrupoles)
 
-    def double(self) -> "Charged":
-        """The same in double precision; differentiable. Neighbours stay as they are."""
+    def double(self) -> "PlacedSources":
+        """Convert to double precision; differentiable. Neighbours stay as they are."""
         if self.charges.dtype == torch.float64:
             return self
         system = replace(self.system, positions=self.system.positions.double(), cell=self.system.cell.double())
@@ -85,8 +85,8 @@ class Charged:
         charges = self.charges.double()
         return replace(self, system=system, charges=charges, widths=widths, dipoles=dipoles, quadrupoles=quadrupoles)
 
-    def part(self, systems: Tensor) -> "tuple[Charged, Tensor]":
-        """The sources of some systems (ascending indices), and their places among all."""
+    def part(self, systems: Tensor) -> "tuple[PlacedSources, Tensor]":
+        """Take the sources of some systems (ascending indices), and their places among all."""
         small, places = part(self.system, systems)
         widths, dipoles, quadrupoles = (
             None if x is None else x[places] for x in (self.widths, self.dipoles, self.quadrupoles)
@@ -102,19 +102,19 @@ def on_atoms(
     widths: Tensor | float | None,
     dipoles: Tensor | None = None,
     quadrupoles: Tensor | None = None,
-) -> Charged:
-    """Charges, dipoles and quadrupoles that sit on the atoms."""
+) -> PlacedSources:
+    """Place charges, dipoles and quadrupoles on the atoms."""
     if not isinstance(system, System):
         raise InputError(f"system should be a farfield System, not {type(system).__name__}: System.from_ase(atoms)")
     if charges is None and dipoles is None and quadrupoles is None:
         raise InputError("give charges=… (atoms,) in e, dipoles=…, quadrupoles=…, or sources=Sources(…)")
     _check_moments(charges, dipoles, quadrupoles, system.n_atoms)
     check_widths(widths, system.n_atoms)
-    return _charged(system, (charges, dipoles, quadrupoles), widths, atoms=True)
+    return _placed(system, (charges, dipoles, quadrupoles), widths, atoms=True)
 
 
-def elsewhere(system: System, sources: Sources) -> tuple[Charged, Tensor]:
-    """Sources at places of their own, sorted by system, and the order ``(sources,)`` that sorted them."""
+def elsewhere(system: System, sources: Sources) -> tuple[PlacedSources, Tensor]:
+    """Place sources where they say, sorted by system, and the order ``(sources,)`` that sorted them."""
     placed, order = place(system, sources.positions, sources.system_index)
     widths = sources.widths
     if isinstance(widths, Tensor) and widths.ndim:
@@ -122,11 +122,11 @@ def elsewhere(system: System, sources: Sources) -> tuple[Charged, Tensor]:
     charges, dipoles, quadrupoles = (
         None if x is None else x[order] for x in (sources.charges, sources.dipoles, sources.quadrupoles)
     )
-    return _charged(placed, (charges, dipoles, quadrupoles), widths, atoms=False), order
+    return _placed(placed, (charges, dipoles, quadrupoles), widths, atoms=False), order
 
 
 def place(system: System, positions: Tensor, index: Tensor) -> tuple[System, Tensor]:
-    """The cells of ``system`` with other things in them, sorted by system, and the order that sorted them."""
+    """Fill the cells of ``system`` with other things, sorted by system, and the order that sorted them."""
     if len(index) and (int(index.min()) < 0 or int(index.max()) >= system.n_systems):
         raise InputError(
             f"system_index must lie in 0 to {system.n_systems - 1}, got {int(index.min())} to {int(index.max())}"
@@ -180,13 +180,13 @@ def _check_moments(charges: Tensor | None, dipoles: Tensor | None, quadrupoles: 
         refuse_unlike_channels(charges, dipoles, quadrupoles)
 
 
-def _charged(
+def _placed(
     system: System,
     given: tuple[Tensor | None, Tensor | None, Tensor | None],
     widths: Tensor | float | None,
     *,
     atoms: bool,
-) -> Charged:
+) -> PlacedSources:
     dtype, device = system.positions.dtype, system.positions.device
     charges, dipoles, quadrupoles = (None if x is None else x.to(device, dtype) for x in given)
     # an axis of channels for those that have none, zeros for lower moments that were not given
@@ -204,11 +204,11 @@ def _charged(
         uniform = not sigma.requires_grad and (sigma.numel() == 0 or bool((sigma == sigma[0]).all()))
         if not sigma.requires_grad and not bool((sigma > 0).any()):
             sigma = None
-    return Charged(system, charges, sigma, uniform and sigma is not None, atoms, dipoles, quadrupoles)
+    return PlacedSources(system, charges, sigma, uniform and sigma is not None, atoms, dipoles, quadrupoles)
 
 
 def part(system: System, systems: Tensor) -> tuple[System, Tensor]:
-    """Some systems of a batch (ascending indices), and the places of their atoms among all."""
+    """Take some systems of a batch (ascending indices), and the places of their atoms among all."""
     number = torch.full((system.n_systems,), -1, dtype=torch.long, device=systems.device)
     number[systems] = torch.arange(len(systems), device=systems.device)
     places = (number[system.system_index] >= 0).nonzero().squeeze(1)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.compiled import has_loops
 from farfield.errors import InputError
 from farfield.system import FARTHEST, NeighborList, System, check_cell
 
@@ -109,7 +110,7 @@ def reverse(known: NeighborList) -> Tensor:
 def _closer(system: System, known: NeighborList, cutoff: float) -> Tensor:
     """Rows of the list within ``cutoff``: one made for the Coulomb sum is several times longer than what is wanted."""
     with torch.no_grad():
-        if known.i.device.type != "cpu":
+        if not has_loops(known.i):
             return (_vectors(system, known).square().sum(-1) < cutoff**2).nonzero()[:, 0]
         from farfield.geometry.listing import closer
 

@@ -43,7 +43,7 @@ class Conserved:
 
 
 def mean_square_shift(residual: Tensor, system: System) -> Tensor:
-    """Of the total's residual ``(systems,)`` in e the share of each atom, squared and averaged, (e/atom)²."""
+    """Average the squared share of each atom in the total's residual ``(systems,)`` in e: (e/atom)²."""
     return (residual / system.atoms_per_system).square().mean()
 
 

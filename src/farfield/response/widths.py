@@ -8,7 +8,7 @@ from farfield.errors import InputError
 
 
 def widths_of_elements(width: float | str | dict[str, float], species: tuple[int, ...]) -> Tensor:
-    """Of all elements ``(119,)``, Å.
+    """Tabulate the widths of all elements ``(119,)``, Å.
 
     Raises:
         InputError: a table of widths that lacks an element, or names one that is not there.

@@ -5,17 +5,16 @@ Written twice: in plain torch (``reference``), and as compiled loops that never 
 CPU, the reference takes the rest, and everything where the environment says ``FARFIELD_KERNELS=reference``.
 """
 
-import os
-
 import torch
 from torch import Tensor
 
-from farfield.backbone.bonds import Bonds
+from farfield.backbone.bonds import BondTable
 from farfield.backbone.coupling import Coupling
 from farfield.backbone.kernels import operators, reference
+from farfield.compiled import has_loops
 
 
-def gather(radial: Tensor, harmonics: Tensor, sent: Tensor, bonds: Bonds) -> Tensor:
+def gather(radial: Tensor, harmonics: Tensor, sent: Tensor, bonds: BondTable) -> Tensor:
     """Densities A_i = Σ_j R(r_ij) Y_lm(r̂_ij) h_j, ``(atoms, m, channels)``.
 
     ``radial`` ``(bonds, orders, channels)`` and ``harmonics`` ``(bonds, m)``, as seen from the first atom of each bond;
@@ -42,5 +41,4 @@ def couple(coupling: Coupling, weights: Tensor, element: Tensor, a: Tensor, b: T
 
 
 def _has_loops(x: Tensor) -> bool:
-    asked = os.environ.get("FARFIELD_KERNELS", "compiled") != "reference"
-    return asked and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return has_loops(x) and x.dtype in (torch.float32, torch.float64)

@@ -32,11 +32,11 @@ from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
 from farfield.paradigms.qeq.softness import BondSoftness
 from farfield.response import charges_apart, equilibrate
+from farfield.response.charges.fragments import fragments_of
+from farfield.response.charges.functional import ChargeFunctional
+from farfield.response.charges.groups import ChargeGroups
+from farfield.response.charges.split_charge import DENSE_UP_TO, split_charges
 from farfield.response.conservation import mean_square_shift
-from farfield.response.conserved import Conserved
-from farfield.response.form import ChargeForm
-from farfield.response.fragments import fragments_of
-from farfield.response.split_charge import DENSE_UP_TO, split_charges
 from farfield.response.widths import widths_of_elements
 from farfield.system import System, per_atom, per_system
 from farfield.units import COULOMB
@@ -165,7 +165,7 @@ class QEq(Paradigm):
         field = torch.zeros_like(system.cell[:, 0]) if system.external_field is None else system.external_field
         bonds, vector = self.softness(features, per_atom(field, system).expand(system.n_atoms, 3))
         dense = int(system.atoms_per_system.max()) <= DENSE_UP_TO
-        form = ChargeForm.of(
+        form = ChargeFunctional.of(
             system, -stiffness * preferred, hardness, self.widths[system.numbers], self.coulomb, dense=dense
         )
         found = split_charges(form, formal, bonds, dense=dense, tolerance=TOLERANCE)
@@ -235,7 +235,7 @@ class QEq(Paradigm):
                 "transfer: free and scheme: energy"
             )
         if self.config.transfer == "fragments":
-            Conserved.of_fragments(system, *fragments_of(system))
+            ChargeGroups.of_fragments(system, *fragments_of(system))
         if self.split:
             missing = (system.charge - per_system(share_of_elements(self.element_preference, system), system)).detach()
             if (wrong := missing.abs() > 1e-3).any():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicScalar, AtomicVector
 from farfield.backbone.linear import UnitLinear
-from farfield.response.atomic_response import AtomicResponse
+from farfield.response.density.atomic_response import AtomicResponse
 from farfield.system import System
 from farfield.units import COULOMB
 

@@ -2,7 +2,7 @@
 
 SCFNN (Gao & Remsing, Nat. Commun. 13, 1572 (2022)), BpopNN (Xie, Persson & Small, JCTC 16, 4256 (2020)) and
 self-consistent MACE (Baldwin et al.; Thomas et al., 2024-25) in one form. Each atom has a free energy w(h; v, F) in the
-potential v and field F of everything, concave and not only quadratic (response/atomic_response.py); its slope is the
+potential v and field F of everything, concave and not only quadratic (response/density/); its slope is the
 atom's density, (q, -μ) = ∂w/∂(v, F), and v and F are those of this density. As a minimum of
 
     E = Σ ε(h) + min over ρ of [Σ max over (v, F) of (w - q v + μ·F) + ½ ρ·A·ρ] at Σ q = Q
@@ -24,8 +24,8 @@ from farfield.backbone.heads import AtomicEnergy
 from farfield.chemistry import ElementCharges, formal_charges, likely_charges
 from farfield.conditions import under
 from farfield.coulomb import Coulomb
-from farfield.coulomb.plan import Plan
-from farfield.coulomb.solver import own_hardness
+from farfield.coulomb.functions.gaussians import gaussian_self_hardness
+from farfield.coulomb.plan.plan import Plan
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
 from farfield.field import along_lattice, dipole_of_charges, field_across, field_energy
@@ -33,7 +33,7 @@ from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.scf.atoms import VOLT, ResponseHeads
 from farfield.paradigms.scf.config import ScfConfig
 from farfield.response.conservation import mean_square_shift
-from farfield.response.self_consistent import Density, Iteration, self_consistent
+from farfield.response.density.self_consistent import Density, Iteration, self_consistent
 from farfield.response.widths import widths_of_elements
 from farfield.system import System, per_system
 
@@ -102,10 +102,10 @@ class Scf(Paradigm):
                 without = replace(exact, external_field=None)
                 alone = self_consistent(without, response, widths, self.coulomb, plan, self.how)
                 electrostatic = electrostatic - alone.energy
-            own = 0.5 * (response.own * torch.cat([alone.charges.unsqueeze(1), alone.dipoles], 1).square()).sum(1)
+            own = 0.5 * (response.self_term * torch.cat([alone.charges.unsqueeze(1), alone.dipoles], 1).square()).sum(1)
             added = alone.coulomb - per_system(own, exact)
             electrostatic = added if external is None else electrostatic + added
-            features = self._with_density(features, response.of_others(alone.felt), alone)
+            features = self._with_density(features, response.of_others(alone.potentials), alone)
         asked = per_system(response.charge, exact)
         residual = system.charge - asked
         if system.fermi_level is not None:
@@ -158,5 +158,5 @@ class Scf(Paradigm):
 
 def _own(widths: Tensor) -> Tensor:
     """d²E/dq² and d²E/dμ² of Gaussians with themselves ``(atoms, 4)``, V/e and V/(e·Å²)."""
-    hardness = own_hardness(widths)
+    hardness = gaussian_self_hardness(widths)
     return torch.cat([hardness.unsqueeze(1), (hardness / (6 * widths.square())).unsqueeze(1).expand(-1, 3)], 1)

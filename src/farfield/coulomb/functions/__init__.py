@@ -1,0 +1,1 @@
+"""Mathematics without atoms or systems: radial functions, multipoles, tensors, harmonics, Gaussians."""

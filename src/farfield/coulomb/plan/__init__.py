@@ -1,0 +1,1 @@
+"""Decisions before a sum: methods, splittings, cutoffs, meshes, boxes."""

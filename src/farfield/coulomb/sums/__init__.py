@@ -1,0 +1,1 @@
+"""The sums that energies are made of, in real space, over waves, on meshes, and what surrounds them."""

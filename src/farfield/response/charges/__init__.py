@@ -1,0 +1,1 @@
+"""Charges that minimise an energy under constraints."""

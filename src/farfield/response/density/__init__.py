@@ -1,0 +1,1 @@
+"""Charges and dipoles that respond to the potential they make."""

@@ -1,0 +1,1 @@
+"""Dipoles that fields induce."""

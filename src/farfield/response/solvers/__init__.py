@@ -1,0 +1,1 @@
+"""Linear and nonlinear solves, and their implicit derivatives: no charges, no dipoles."""

@@ -1,0 +1,58 @@
+"""The house is easy to find one's way in: names that stand for one thing, folders that fit on a screen, docstrings."""
+
+import ast
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import farfield
+
+SRC = Path(farfield.__file__).parent
+MODULES = sorted(SRC.rglob("*.py"))
+MOST_MODULES = 18
+WIDE = {"probe/laws", "probe", "data"}
+"""A law is a file, however many there are; ``probe`` and ``data`` have folders to come."""
+
+SHARED = {"Curve", "Fragment"}
+"""Names of two classes each, in rooms that do not know each other."""
+
+FRAGMENTS = {"The same", "Of", "That", "As", "About", "What", "Which", "Whether", "How", "Where", "Who", "Whose"}
+"""Beginnings of first lines that say nothing by themselves, as in an editor's hover."""
+
+
+@cache
+def parsed(path):
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
+def classes():
+    return Counter(node.name for path in MODULES for node in parsed(path) if isinstance(node, ast.ClassDef))
+
+
+def test_no_two_classes_share_a_name():
+    assert {name for name, count in classes().items() if count > 1} <= SHARED
+
+
+def test_names_that_may_be_shared_are():
+    assert all(classes()[name] > 1 for name in SHARED)
+
+
+def test_folders_fit_on_a_screen():
+    counts = Counter(path.parent.relative_to(SRC).as_posix() for path in MODULES if path.name != "__init__.py")
+    assert not {folder: count for folder, count in counts.items() if count > MOST_MODULES and folder not in WIDE}
+
+
+@pytest.mark.parametrize("room", ["coulomb", "response"])
+def test_docstrings_stand_alone(room):
+    nodes = ast.Module, ast.ClassDef, ast.FunctionDef
+    said = [
+        (path.relative_to(SRC).as_posix(), ast.get_docstring(node) or "")
+        for path in MODULES
+        if path.is_relative_to(SRC / room)
+        for node in parsed(path)
+        if isinstance(node, nodes)
+    ]
+    assert not [(path, text) for path, text in said if any(text.startswith(f"{word} ") for word in FRAGMENTS)]
