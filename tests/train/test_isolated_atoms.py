@@ -82,8 +82,9 @@ def pull_at(model, distance):
     return model.eval()(ff.System.from_ase(atoms)).forces[1, 0].item()
 
 
-@pytest.mark.parametrize("room", ROOMS)
-@pytest.mark.parametrize("atoms", [ATOMS, BOXED], ids=["open", "boxed"])
+@pytest.mark.parametrize(
+    "room, atoms", [*((room, ATOMS) for room in ROOMS), *((room, BOXED) for room in ("latent shift", "qeq", "scf"))]
+)
 def test_the_isolated_atom_has_its_own_energy(tmp_path, room, atoms):
     job = prepare(config(written(tmp_path / "a.xyz", [*pairs(), *atoms]), ROOMS[room]))
     assert job.model.baseline == [-3.0, -5.0]
@@ -93,8 +94,13 @@ def test_the_isolated_atom_has_its_own_energy(tmp_path, room, atoms):
         assert found.charge_residual is None or found.charge_residual.item() == 0.0
 
 
-@pytest.mark.parametrize("room", FORMAL)
-@pytest.mark.parametrize("others", [ATOMS, BOXED, CHLORINE, METAL], ids=["atoms", "boxed", "chlorine", "metal"])
+@pytest.mark.parametrize(
+    "room, others",
+    [
+        *((room, [*ATOMS, *CHLORINE, *METAL]) for room in FORMAL),
+        *(("latent bond", some) for some in (ATOMS, BOXED, CHLORINE, METAL)),
+    ],
+)
 def test_ions_far_apart_pull_as_ions(tmp_path, room, others):
     """Before any training: charges start as they would without the other frames."""
     job = prepare(config(written(tmp_path / "a.xyz", [*pairs(), *others]), ROOMS[room]))
