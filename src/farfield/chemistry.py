@@ -68,6 +68,8 @@ class ElementCharges:
                 origins[symbol] = "its single ion"
             elif abs(charge - USUAL.get(z, 0.0)) < _CLOSE:
                 origins[symbol] = "usual" if z in USUAL else "none is usual"
+            elif charge == 0:
+                origins[symbol] = "no compound tells"
             else:
                 origins[symbol] = "fitted to total charges"
         return cls(dict(zip(symbols, charges.tolist())), origins, stay)
@@ -93,13 +95,15 @@ def likely_charges(
 ) -> Tensor:  # (species,) float64, e
     """Choose charges to start learning from: formal for ions, small for covalent atoms, moved towards the totals.
 
-    ``given`` charges stay as they are, those of single ``ions`` come next. A start in the wrong direction (carbon at +2
+    ``given`` charges stay as they are, those of single ``ions`` come next; elements that stand in no row carry nothing
+    as far as is known. A start in the wrong direction (carbon at +2
     in a cyanide) can take longer to leave than the training lasts.
     """
     usual = formal_charges(species, given=given)
     told = _are_given(species, given)
     covalent = torch.tensor([z in COVALENT for z in species]) & ~told
-    start = torch.where(covalent, torch.zeros_like(usual), usual)
+    unseen = ~(counts > 0).any(0) & ~told
+    start = torch.where(covalent | unseen, torch.zeros_like(usual), usual)
     if len(counts) and not told.all():
         sizes = counts.sum(1, keepdim=True)
         share, missing = counts[:, ~told] / sizes, charge / sizes[:, 0] - counts / sizes @ start

@@ -20,7 +20,7 @@ from farfield.derive import with_derivatives
 from farfield.errors import InputError
 from farfield.field import field_energy, polarization_of, refuse_stress
 from farfield.geometry.home import Home
-from farfield.geometry.neighbors import Pairs
+from farfield.geometry.isolation import isolated_systems
 from farfield.model_file import existing_model
 from farfield.paradigms.registry import PARADIGMS
 from farfield.prediction import Prediction
@@ -86,10 +86,10 @@ class Model(nn.Module):
             energy = _where_they_are(self._predict(home.system), sample, home).energy - self._constants_of(sample)
         element = torch.nn.functional.one_hot(self.backbone.element_of[sample.numbers], len(self.species))
         fixed = torch.where(statistics.pinned, 0.0, torch.nan).double()
-        known = torch.tensor(self.isolated)[self.backbone.element_of[sample.numbers]].long()
-        lone = (sample.atoms_per_system == 1) & (sample.charge == 0) & (per_system(known, sample) > 0)
-        counts = per_system(element.double(), sample)[~lone]  # isolated atoms have their energies already
-        shift, _ = fit_baseline(counts, -energy[~lone], fixed)
+        others = torch.ones(sample.n_systems, dtype=torch.bool)
+        others[self._isolated_atoms(sample)] = False  # they have their energies already
+        counts = per_system(element.double(), sample)[others]
+        shift, _ = fit_baseline(counts, -energy[others], fixed)
         self.baseline = (statistics.baseline + torch.where(statistics.isolated, 0.0, shift)).tolist()
         self.offset = (statistics.offset + torch.where(statistics.isolated, shift, 0.0)).tolist()
 
@@ -133,38 +133,40 @@ class Model(nn.Module):
         energy = prediction.energy.double() + self._constants_of(system)
         if self.repulsion is not None:
             energy = energy + self.repulsion(system, features.pairs)
-        atoms = self._isolated_atoms(system, features.pairs)
+        atoms = self._isolated_atoms(system)
         if len(atoms):
             prediction, energy = self._as_isolated(system, atoms, prediction, energy)
         return replace(prediction, energy=energy)
 
-    def _isolated_atoms(self, system: System, pairs: Pairs) -> Tensor:
-        """Systems that are one neutral atom apart from all others, of an element known as such."""
+    def _isolated_atoms(self, system: System) -> Tensor:
+        """Find the systems that are one neutral atom apart from all others, of an element known as such."""
         if not any(self.isolated):
             return system.numbers[:0]
         known = torch.tensor(self.isolated, device=system.numbers.device)[self.backbone.element_of[system.numbers]]
-        crowded = torch.zeros_like(known).index_fill(0, pairs.i, True)
-        single = (system.atoms_per_system == 1) & (system.charge == 0)
+        single = (system.atoms_per_system == 1) & (system.charge == 0) & (per_system(known.long(), system) > 0)
         if system.fermi_level is not None:
             single = single & system.fermi_level.isnan()
-        return single.logical_and(per_system((known & ~crowded).long(), system) == 1).nonzero()[:, 0]
+        return (single & isolated_systems(system)).nonzero()[:, 0] if bool(single.any()) else system.numbers[:0]
 
     def _as_isolated(
         self, system: System, which: Tensor, prediction: Prediction, energy: Tensor
     ) -> tuple[Prediction, Tensor]:
-        """Count the energies of isolated atoms from their own without a field: they are the baseline, exactly.
+        """Give isolated atoms the energy of the baseline, exactly, and in a field what the field adds to it besides.
 
         What conservation shifts in them says nothing of charges in compounds.
         """
         atom = (system.atoms_per_system.cumsum(0) - 1)[which]
-        alone = System(
-            numbers=system.numbers[atom], positions=system.positions[atom], cell=system.cell[which],
-            periodic=system.periodic[which], system_index=torch.arange(len(which), device=atom.device),
-            charge=system.charge[which], spin=system.spin[which],
-        )  # fmt: skip
-        own = self.paradigm(alone, self.backbone(alone)).energy.double()
-        offset = torch.tensor(self.offset, dtype=torch.float64, device=atom.device)
-        energy = energy.index_add(0, which, -own - offset[self.backbone.element_of[alone.numbers]])
+        baseline = torch.tensor(self.baseline, dtype=torch.float64, device=atom.device)
+        alone = baseline[self.backbone.element_of[system.numbers[atom]]]
+        if system.external_field is not None:
+            without = System(
+                numbers=system.numbers[atom], positions=system.positions[atom], cell=system.cell[which],
+                periodic=system.periodic[which], system_index=torch.arange(len(which), device=atom.device),
+                charge=system.charge[which], spin=system.spin[which],
+            )  # fmt: skip
+            own = self.paradigm(without, self.backbone(without)).energy.double() + self._constants_of(without)
+            alone = alone + energy[which] - own
+        energy = energy.index_copy(0, which, alone)
         if prediction.charge_residual is not None:
             prediction = replace(prediction, charge_residual=prediction.charge_residual.index_fill(0, which, 0.0))
         return prediction, energy

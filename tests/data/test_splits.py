@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from farfield.data.config import DataConfig
-from farfield.data.kinds import is_isolated, structure_of
+from farfield.data.kinds import structure_of
 from farfield.data.splits import load_splits
 from farfield.errors import InputError
+from farfield.geometry.isolation import is_isolated
 from farfield.system import System
 
 SEEDS = range(5)

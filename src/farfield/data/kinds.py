@@ -6,18 +6,9 @@ from ase.data import chemical_symbols
 from farfield.conditions import under
 from farfield.data.frame import Frame
 from farfield.data.unlabelled import has_label
-from farfield.geometry.neighbors import pairs_within
-from farfield.system import System
 
-_ALONE = 8.0
-"""Å; an atom whose images are no nearer is alone in its box."""
 _DECIMALS = 6
 """Of Å, e, …: structures that agree in so many are one."""
-
-
-def is_isolated(system: System) -> bool:
-    """Whether it is a single atom without an image nearby."""
-    return system.n_atoms == 1 and not (system.periodic.any() and len(pairs_within(system, _ALONE).i))
 
 
 def structure_of(frame: Frame) -> bytes:

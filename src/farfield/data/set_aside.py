@@ -8,7 +8,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from farfield.data.frame import Frame
-from farfield.data.kinds import circumstances_of, elements_of, is_isolated, structure_of
+from farfield.data.kinds import circumstances_of, elements_of, structure_of
+from farfield.geometry.isolation import is_isolated
 
 Bundle = list[int]
 """Frames, by their place in the pool, that go to one side together."""

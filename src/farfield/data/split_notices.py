@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from farfield.data.config import ANNOTATIONS, DataConfig
 from farfield.data.frame import Frame
-from farfield.data.kinds import circumstances_of, elements_of, is_isolated, structure_of
+from farfield.data.kinds import circumstances_of, elements_of, structure_of
 from farfield.data.set_aside import Parts, Pool
+from farfield.geometry.isolation import is_isolated
 from farfield.notices import Notice
 
 _SHOWN = 5

@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 from farfield.data.config import DataConfig, as_paths
 from farfield.data.frame import Frame
-from farfield.data.kinds import elements_of, is_isolated
+from farfield.data.kinds import elements_of
 from farfield.data.read import read_frames
 from farfield.data.set_aside import Parts, Pool, set_aside
 from farfield.data.split_notices import mended, seen, torn_groups
 from farfield.data.unlabelled import has_label
 from farfield.errors import InputError
+from farfield.geometry.isolation import is_isolated
 from farfield.notices import Notice
 
 

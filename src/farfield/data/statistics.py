@@ -9,8 +9,8 @@ from torch import Tensor
 from farfield.chemistry import COVALENT, USUAL
 from farfield.data.frame import Frame
 from farfield.errors import InputError
+from farfield.geometry.isolation import is_isolated
 from farfield.geometry.neighbors import pairs_within
-from farfield.system import System
 
 _DEPENDENT = 1e-4
 """Elements whose amounts vary together to within this (relative) in all frames cannot be told apart."""
@@ -18,8 +18,6 @@ _ROBUST = 4.0
 """Energies further off than this many robust standard deviations count linearly instead of squared (Huber 1964)."""
 _NOISE = 1e-4
 """eV per atom; no reference calculation is better than this."""
-LONGEST_BOND = 8.0
-"""Å; in no crystal of one atom a cell are neighbours this far apart: a single atom in such a box is an isolated one."""
 _SMALLEST = 1e-8
 """A scale below this is taken for zero."""
 
@@ -48,9 +46,9 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
     """Fit baseline, scales and coordination of the training frames.
 
     The baseline of an element that occurs as an isolated atom is that atom's energy (E0), or else that of its single
-    ion. The others' is the least-squares energy per atom, measured from the mean energy per atom and of least norm:
-    elements that only occur together share what cannot be told apart. An element that is neutral alone and an ion in
-    compounds has an ``offset`` besides, fitted likewise, or the difference of ion and atom where both are known. Frames
+    ion in open space. The others' is the least-squares energy per atom, measured from the mean energy per atom and of
+    least norm: elements that only occur together share what cannot be told apart. An element that is neutral alone and
+    an ion in compounds has an ``offset`` besides, fitted likewise, or the difference of ion and atom where both are known. Frames
     whose energy is nan are left out of it. Neighbours attached to the frames are used where they reach as far as
     ``cutoff`` (Å).
 
@@ -65,8 +63,11 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
     counts = torch.zeros(len(frames), len(species), dtype=torch.float64)
     counts.index_put_((owner, column), torch.ones(len(owner), dtype=torch.float64), accumulate=True)
     charge, energy = torch.cat([frame.system.charge for frame in frames]).double(), _energies(frames)
-    alone = torch.tensor([is_isolated(frame.system, cutoff) for frame in frames])
-    energies = _fit_energies(tuple(species.tolist()), counts, charge, energy, alone)
+    alone = torch.tensor([is_isolated(frame.system) for frame in frames])
+    ions = alone & ~torch.tensor([bool(frame.system.periodic.any()) for frame in frames])  # in boxes they feel images
+    energies = _fit_energies(
+        tuple(species.tolist()), counts, energy, alone & (charge == 0), ions & (charge != 0), charge
+    )
     energy_scale, force_scale = _scales(energies.rest, _force_components(frames))
     pieces = _pieces(frames, counts, charge, species)
     return Statistics(
@@ -87,14 +88,6 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
     )
 
 
-def is_isolated(system: System, cutoff: float = 0.0) -> bool:
-    """Tell a single atom apart from all others from a crystal of one atom a cell: no image is near.
-
-    ``system``: of one structure. ``cutoff`` in Å: farther than it, and than any bond, images have to be.
-    """
-    return system.n_atoms == 1 and len(pairs_within(system, max(cutoff, LONGEST_BOND)).i) == 0
-
-
 @dataclass(frozen=True)
 class _Energies:
     """What energies say of elements; see ``Statistics``."""
@@ -107,13 +100,16 @@ class _Energies:
     rest: Tensor  # (frames,) eV per atom, above all that
 
 
-def _fit_energies(species: tuple[int, ...], counts: Tensor, charge: Tensor, energy: Tensor, alone: Tensor) -> _Energies:
-    neutral = _energy_alone(counts, energy, alone & (charge == 0))
-    ion_charge = _charge_alone(counts, charge, alone & (charge != 0))
-    ion = torch.where(ion_charge.isnan(), torch.nan, _energy_alone(counts, energy, alone & (charge != 0)))
+def _fit_energies(
+    species: tuple[int, ...], counts: Tensor, energy: Tensor, atoms: Tensor, ions: Tensor, charge: Tensor
+) -> _Energies:
+    """Fit what ``atoms`` and ``ions`` ``(frames,)``, those that are isolated, and all other frames say."""
+    neutral = _energy_alone(counts, energy, atoms)
+    ion_charge = _charge_alone(counts, charge, ions)
+    ion = torch.where(ion_charge.isnan(), torch.nan, _energy_alone(counts, energy, ions))
     ionic = torch.tensor([z in USUAL and z not in COVALENT for z in species])
     apart = torch.where(ion.isnan(), torch.where(ionic, torch.nan, neutral), ion)  # what torn compounds leave
-    atoms = alone & (charge == 0) & energy.isfinite()
+    atoms = atoms & energy.isfinite()
     bound, rest = fit_baseline(counts[~atoms], energy[~atoms], apart)
     baseline = torch.where(neutral.isnan(), bound, neutral)
     seen = (counts[~atoms] > 0).any(0)  # of others nothing but the atom is known

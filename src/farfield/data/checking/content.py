@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from farfield.data.checking.keys import KeyReport
 from farfield.data.keys import Numbers
+from farfield.geometry.isolation import LONGEST_BOND, nearest_image
 
 Values = Sequence[Numbers | None] | None
 """Of one key, by frame."""
@@ -58,17 +59,18 @@ class Content:
 
     @cached_property
     def single(self) -> Flags:
-        """Frames of one atom, not periodic or alone in a box more than 8 Å wide ``(frames,)``."""
-        return np.array([len(a) == 1 and (not a.pbc.any() or _vacuum(a) > _ALONE) for a in self.frames], dtype=bool)
-
-
-_ALONE = 8.0
-"""Å; the width of a box from which on an atom in it is alone."""
+        """Frames of one atom apart from all others ``(frames,)``."""
+        return np.array([len(a) == 1 and _apart(a) for a in self.frames], dtype=bool)
 
 
 def _named(known: dict[bytes, str], atoms: ase.Atoms) -> str:
     formula = known[atoms.numbers.tobytes()] = str(atoms.get_chemical_formula())
     return formula
+
+
+def _apart(atoms: ase.Atoms) -> bool:
+    cell = atoms.cell.array
+    return bool(np.isfinite(cell).all()) and nearest_image(cell, atoms.pbc) >= LONGEST_BOND - 1e-6
 
 
 def _vacuum(atoms: ase.Atoms) -> float:
