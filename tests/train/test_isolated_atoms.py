@@ -138,6 +138,34 @@ def test_a_metal_and_its_supercell_agree(tmp_path, room):
     assert eight == pytest.approx(8 * one, abs=1e-6)
 
 
+@pytest.mark.parametrize("room", ["short_range", "latent shift"])
+def test_a_metal_whose_neighbours_lie_beyond_the_cutoff(tmp_path, room):
+    """As in bcc caesium at a cutoff of 5 Å: no isolated atom, though the network sees nobody, and so its supercell."""
+    wide = [labelled(ase.build.bulk("Na", "sc", a), -1.0) for a in (5.0, 6.0)]
+    job = prepare(config(written(tmp_path / "a.xyz", [*pairs(), *wide, *ATOMS]), ROOMS[room]))
+    one, eight = (job.model(ff.System.from_ase(a)).energy.item() for a in (wide[1], wide[1] * (2, 2, 2)))
+    assert one != pytest.approx(-3.0, abs=0.1)
+    assert eight == pytest.approx(8 * one, abs=1e-6)
+
+
+def test_an_ion_in_a_box_is_no_ion_alone(tmp_path):
+    """Its energy is that of a lattice of ions in a background: what it has far from others is another."""
+    boxed = labelled(ase.Atoms("Na", cell=[12] * 3, pbc=True, info={"charge": 1.0}), -1.0)
+    open_ion = labelled(ase.Atoms("Cl", info={"charge": -1.0}), -8.0)
+    frames = pairs()
+    for frame in frames:
+        frame.info["charge"] = 0.0
+    job = prepare(config(written(tmp_path / "a.xyz", [*frames, boxed, open_ion]), ROOMS["charges fixed"]))
+    assert job.statistics.pinned.tolist() == [False, True]
+    assert job.model(ff.System.from_ase(open_ion)).energy.item() == pytest.approx(-8.0, abs=1e-9)
+
+
+def test_a_metal_alone_starts_without_charges(tmp_path):
+    """Nothing tells what its element carries in a compound."""
+    job = prepare(config(written(tmp_path / "a.xyz", METAL), ROOMS["latent shift"]))
+    assert job.model.paradigm.charges.element_charge[11].item() == 0.0
+
+
 def test_given_charges_count_beside_isolated_atoms(tmp_path):
     path = written(tmp_path / "a.xyz", [*pairs(), *ATOMS])
     for conservation in ("shift", "bond", "fixed"):

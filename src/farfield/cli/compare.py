@@ -32,10 +32,17 @@ def run(args: argparse.Namespace) -> int:
     from farfield.cli.notices import show_notice
     from farfield.cli.progress import ProgressDisplay
     from farfield.cli.results import show
+    from farfield.notices import Notice
     from farfield.train.compare import compare
+
+    said: list[str] = []
+
+    def on_notice(notice: Notice) -> None:
+        said.append(notice.message)
+        show_notice(notice)
 
     with ProgressDisplay() as display:
         jobs = {name: display.job(name) for name in runs}
-        results = compare(runs, folder, workers=args.workers, on_progress=jobs, on_notice=show_notice)
-    show(results, folder)
+        results = compare(runs, folder, workers=args.workers, on_progress=jobs, on_notice=on_notice)
+    show(results, folder, said=said)
     return 0

@@ -1,5 +1,6 @@
 """What is shown of trained models in the end."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +14,8 @@ from farfield.report.result import SPLIT_NAMES, headline_split
 from farfield.train.run import REPORT
 
 
-def show(results: list[RunResult], folder: Path) -> None:
-    """The table at the end, and where the rest is."""
+def show(results: list[RunResult], folder: Path, *, said: Collection[str] = ()) -> None:
+    """Print the table at the end, the notes that were not ``said`` before, and where the rest is."""
     console = Console()
     split = headline_split(results)
     if split:
@@ -22,7 +23,7 @@ def show(results: list[RunResult], folder: Path) -> None:
     for warning in dict.fromkeys(warning for result in results for warning in result.warnings):
         show_notice(Notice("warning", warning))
     for result in results:
-        for note in result.notes:
+        for note in (note for note in result.notes if note not in said):
             console.print(f"{result.name}: {note}", style="dim", markup=False)
     spent = sum(result.train_seconds for result in results)
     console.print(f"trained in {clock(spent)}; report: {folder / REPORT}", highlight=False)

@@ -34,5 +34,5 @@ def run(args: argparse.Namespace) -> int:
     with ProgressDisplay() as display:
         result = train(job, folder, on_progress=display.job(job.name))
     if result is not None:
-        show([result], folder)
+        show([result], folder, said={notice.message for notice in job.notices})
     return 0

@@ -48,9 +48,9 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
     The baseline of an element that occurs as an isolated atom is that atom's energy (E0), or else that of its single
     ion in open space. The others' is the least-squares energy per atom, measured from the mean energy per atom and of
     least norm: elements that only occur together share what cannot be told apart. An element that is neutral alone and
-    an ion in compounds has an ``offset`` besides, fitted likewise, or the difference of ion and atom where both are known. Frames
-    whose energy is nan are left out of it. Neighbours attached to the frames are used where they reach as far as
-    ``cutoff`` (Å).
+    an ion in compounds has an ``offset`` besides, fitted likewise, or the difference of ion and atom where both are
+    known. Frames whose energy is nan are left out of it. Neighbours attached to the frames are used where they reach as
+    far as ``cutoff`` (Å).
 
     Raises:
         InputError: no frames.

@@ -47,7 +47,8 @@ class Paradigm(nn.Module, ABC):
     """Labels its training uses where the data has them, besides energy, forces and stress."""
 
     element_charges: ElementCharges | None = None
-    """The charges that elements start from or stand at, where there are such; ``prepare`` fills it."""
+    """The charges that elements start from or stand at, where there are such: known once it is prepared for training,
+    not of a loaded model."""
 
     def __init__(self, config: Any, *, widths: Widths, species: tuple[int, ...]) -> None:  # noqa: ARG002
         super().__init__()

@@ -45,21 +45,27 @@ def compare(
     else:
         found = _in_parallel(runs, folder, workers, on_progress)
     results = [result for result in found if result is not None]
+    _report(results, folder)  # laws take their time
     results = [_with_scorecard(result, jobs[result.name], folder, on_progress[result.name]) for result in results]
+    _report(results, folder)
+    return results
+
+
+def _report(results: list[RunResult], folder: Path) -> None:
     if results:
         from farfield.report import write_report  # here, for it draws
 
         write_report(folder / REPORT, results, title=f"{len(results)} paradigms compared")
-    return results
 
 
 def _with_scorecard(result: RunResult, job: Prepared, folder: Path, on_progress: OnProgress) -> RunResult:
     """The result with what the laws of physics say of its model, where that is wanted."""
     if job.config.probe is False:
         return result
-    on_progress("judge", 0, 1, {})
-    card = judged(load(folder / result.name / MODEL), result.name, job.splits.train, fast=job.config.probe == "fast")
-    on_progress("judge", 1, 1, {})
+    card = judged(
+        load(folder / result.name / MODEL), result.name, job.splits.train, fast=job.config.probe == "fast",
+        on_law=lambda _title, done, total: on_progress("judge", done, total, {}),
+    )  # fmt: skip
     return replace(result, scorecard=card)
 
 

@@ -1,6 +1,6 @@
 """A trained model before the laws of physics, on structures it was trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import ase
 from torch import Tensor
@@ -10,10 +10,17 @@ from farfield.model import Model
 from farfield.probe import ModelSubject, Scorecard, scorecard
 
 
-def judged(model: Model, name: str, frames: Sequence[Frame], *, fast: bool) -> Scorecard:
-    """Consistency on the smallest crystal and molecule of ``frames``, dimers of the fragments that they tell apart."""
+def judged(
+    model: Model,
+    name: str,
+    frames: Sequence[Frame],
+    *,
+    fast: bool,
+    on_law: Callable[[str, int, int], None] | None = None,
+) -> Scorecard:
+    """Judge consistency on the smallest crystal and molecule of ``frames``, and dimers of fragments they tell apart."""
     structures, fragments = smallest(frames), fragments_of(frames)
-    return scorecard(ModelSubject.of(model, name), structures=structures, fragments=fragments, fast=fast)
+    return scorecard(ModelSubject.of(model, name), structures=structures, fragments=fragments, fast=fast, on_law=on_law)
 
 
 ENOUGH = 6
