@@ -6,7 +6,7 @@
 from typing import ClassVar
 
 from farfield.paradigms.charges.config import ChargesConfig
-from farfield.paradigms.local_charges import LocalCharges
+from farfield.paradigms.shared.local_charges import LocalCharges
 
 
 class Charges(LocalCharges):

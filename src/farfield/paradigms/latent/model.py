@@ -6,7 +6,7 @@ Cheng, npj Comput. Mater. 11, 80 (2025); King et al., Nat. Commun. 16, 8763 (202
 from typing import ClassVar
 
 from farfield.paradigms.latent.config import LatentConfig
-from farfield.paradigms.local_charges import LocalCharges
+from farfield.paradigms.shared.local_charges import LocalCharges
 
 
 class Latent(LocalCharges):

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from farfield.paradigms.config import ConservingConfig, Positive
+from farfield.paradigms.shared.config import ConservingConfig, Positive
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))

@@ -16,10 +16,10 @@ from farfield.backbone.heads import CHARGE_START, AtomicVector
 from farfield.coulomb.interaction import Interaction
 from farfield.coulomb.plan.plan import Plan
 from farfield.field import field_energy
-from farfield.paradigms.conserving import Conserving
 from farfield.paradigms.contract import Prediction
 from farfield.paradigms.polarizable.atoms import AtomicPolarizability, Response
 from farfield.paradigms.polarizable.config import PolarizableConfig
+from farfield.paradigms.shared.conserving import Conserving
 from farfield.response.dipoles.damping import gaussian_widths, thole_scaling
 from farfield.response.dipoles.induce import induce
 from farfield.system import System, per_system

@@ -31,13 +31,13 @@ from farfield.field import along_lattice, dipole_of_charges, dipole_of_transfers
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
 from farfield.paradigms.qeq.softness import BondSoftness
+from farfield.paradigms.shared.conserved_charges import mean_square_shift
+from farfield.paradigms.shared.element_widths import widths_of_elements
 from farfield.response import charges_apart, equilibrate
 from farfield.response.charges.fragments import fragments_of
 from farfield.response.charges.functional import ChargeFunctional
 from farfield.response.charges.groups import ChargeGroups
 from farfield.response.charges.split_charge import DENSE_UP_TO, split_charges
-from farfield.response.conservation import mean_square_shift
-from farfield.response.widths import widths_of_elements
 from farfield.system import System, per_atom, per_system
 from farfield.units import COULOMB
 

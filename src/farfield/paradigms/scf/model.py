@@ -32,9 +32,9 @@ from farfield.field import along_lattice, dipole_of_charges, field_across, field
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.scf.atoms import VOLT, ResponseHeads
 from farfield.paradigms.scf.config import ScfConfig
-from farfield.response.conservation import mean_square_shift
+from farfield.paradigms.shared.conserved_charges import mean_square_shift
+from farfield.paradigms.shared.element_widths import widths_of_elements
 from farfield.response.density.self_consistent import Density, Iteration, self_consistent
-from farfield.response.widths import widths_of_elements
 from farfield.system import System, per_system
 
 READ = 3

@@ -7,9 +7,9 @@ from farfield.backbone.heads import AtomicEnergy
 from farfield.chemistry import ElementCharges, only_total
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
-from farfield.paradigms.config import ConservingConfig
 from farfield.paradigms.contract import Paradigm, Prediction
-from farfield.response.conservation import ConservedCharges, mean_square_shift
+from farfield.paradigms.shared.config import ConservingConfig
+from farfield.paradigms.shared.conserved_charges import ConservedCharges, mean_square_shift
 from farfield.system import System
 
 

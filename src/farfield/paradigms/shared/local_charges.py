@@ -2,9 +2,9 @@
 
 from farfield.backbone.contract import Features, Widths
 from farfield.field import field_energy
-from farfield.paradigms.config import LocalChargesConfig
-from farfield.paradigms.conserving import Conserving
 from farfield.paradigms.contract import Prediction
+from farfield.paradigms.shared.config import LocalChargesConfig
+from farfield.paradigms.shared.conserving import Conserving
 from farfield.system import System, per_system
 
 
