@@ -7,8 +7,9 @@ from pathlib import Path
 import ase
 
 from farfield.data.config import ANNOTATIONS, CONDITIONS, DataConfig, Target
-from farfield.data.keys import PER_ATOM, find_value, keys_for
+from farfield.data.keys import find_value, keys_for
 from farfield.errors import InputError
+from farfield.quantities import PER_ATOM
 
 Files = Mapping[str, list[ase.Atoms]]
 """Path → what has been read of it."""

@@ -1,5 +1,6 @@
 """Where ASE put what the file says: ``info``, ``arrays``, or the results of a calculator."""
 
+import math
 from typing import Any
 
 import ase
@@ -8,10 +9,10 @@ from numpy.typing import NDArray
 
 from farfield.data.config import Target
 from farfield.errors import InputError
+from farfield.quantities import PER_ATOM, QUANTITIES
 
 Numbers = NDArray[np.float64]
 
-PER_ATOM: frozenset[Target] = frozenset({"forces", "charges", "born_charges"})
 STRUCTURE = frozenset({"numbers", "positions"})
 _RENAMED = {"charge": "charges"}
 """Columns that ASE's extxyz reader renames."""
@@ -30,12 +31,11 @@ def find_value(atoms: ase.Atoms, target: Target, key: str) -> Any | None:
 def keys_for(atoms: ase.Atoms, target: Target) -> list[str]:
     """Keys of this frame that could be meant for a target, by kind and size."""
     if target in PER_ATOM:
-        shapes: list[tuple[int, ...]] = [(9,), (3, 3)]
-        if target != "born_charges":
-            shapes = [(3,)] if target == "forces" else [()]
+        shape = QUANTITIES[target].shape
+        shapes = [shape] if len(shape) < 2 else [shape, (math.prod(shape),)]
         places = {**atoms.info, **results(atoms), **atoms.arrays}
         return sorted(k for k, v in places.items() if k not in STRUCTURE and _real(v) and _fits(v, len(atoms), shapes))
-    sizes = {"energy": (1,), "stress": (6, 9), "polarizability": (9,)}.get(target, (3,))
+    sizes = (6, 9) if target == "stress" else (math.prod(QUANTITIES[target].shape),)
     places = {**atoms.info, **results(atoms)}
     return sorted(k for k, v in places.items() if _real(v) and np.size(v) in sizes)
 

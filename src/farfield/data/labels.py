@@ -10,9 +10,10 @@ from torch import Tensor
 from farfield.data.config import DataConfig, Target
 from farfield.data.conversion import Factors
 from farfield.data.frame import Labels
-from farfield.data.keys import PER_ATOM, Numbers, find_value, numeric, refuse_not_finite
+from farfield.data.keys import Numbers, find_value, numeric, refuse_not_finite
 from farfield.data.stress import read_stress
 from farfield.errors import InputError
+from farfield.quantities import PER_ATOM, QUANTITIES
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,8 @@ def _meaningless(target: Target, atoms: ase.Atoms) -> str:
 
 
 def _shape(target: Target, atoms: int) -> tuple[int, ...]:
-    if target in PER_ATOM:
-        return {"forces": (atoms, 3), "charges": (atoms,)}.get(target, (atoms, 3, 3))
-    return {"energy": (), "polarizability": (3, 3)}.get(target, (3,))
+    row = QUANTITIES[target].shape
+    return (atoms, *row) if target in PER_ATOM else row
 
 
 def _shaped(raw: object, target: Target, shape: tuple[int, ...], where: str) -> Numbers:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 
-from farfield.evaluation.record import PER_ATOM, Evaluation, Floats, Integers
-from farfield.units import COULOMB
+from farfield.evaluation.record import Evaluation, Floats, Integers
+from farfield.quantities import PER_ATOM, QUANTITIES
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,7 @@ class Measure:
 
 MEASURES = (
     Measure("energy_per_atom", "energy", "Energy per atom", "meV/atom", 1e3, per_atom=True),
-    Measure("energy", "energy", "Energy", "meV", 1e3),
-    Measure("forces", "forces", "Forces", "meV/Å", 1e3),
-    Measure("stress", "stress", "Stress", "meV/Å³", 1e3),
-    Measure("charges", "charges", "Charges", "me", 1e3),
-    Measure("dipole", "dipole", "Dipole", "me·Å", 1e3),
-    Measure("polarization", "polarization", "Polarization", "me/Å²", 1e3),
-    Measure("born_charges", "born_charges", "Born charges", "me", 1e3),
-    Measure("polarizability", "polarizability", "Polarizability", "Å³", COULOMB),
+    *(Measure(q.name, q.name, q.label, q.quoted, q.scale) for q in QUANTITIES.values()),
     Measure("binding", "binding", "Binding energy", "meV", 1e3),
 )
 """Vectors and tensors are measured by component."""

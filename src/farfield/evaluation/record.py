@@ -18,8 +18,6 @@ Integers = NDArray[np.int64]
 Words = NDArray[np.str_]
 
 FORMAT = 1
-PER_ATOM = frozenset({"forces", "charges", "born_charges"})
-"""Targets with a row an atom; all others have a row a frame."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,23 +11,13 @@ from ase.data import chemical_symbols
 
 from farfield.data.frame import Frame, Labels
 from farfield.errors import InputError
-from farfield.evaluation.record import PER_ATOM, Compared, Evaluation, Floats
+from farfield.evaluation.record import Compared, Evaluation, Floats
 from farfield.field import nearest_branch
 from farfield.prediction import Prediction
+from farfield.quantities import PER_ATOM, QUANTITIES
 from farfield.system import System, concatenate
 
-_SHAPES: dict[str, tuple[int, ...]] = {
-    "energy": (),
-    "forces": (3,),
-    "stress": (3, 3),
-    "charges": (),
-    "dipole": (3,),
-    "polarization": (3,),
-    "born_charges": (3, 3),
-    "polarizability": (3, 3),
-    "charge_residual": (),
-}
-_TARGETS = frozenset(_SHAPES) - {"charge_residual"}
+_RESIDUAL = "charge_residual"
 
 
 class Predicts(Protocol):
@@ -73,7 +63,7 @@ def evaluate(
     sweep = _Sweep(model, batch_size, device, on_batch or _silent, total=len(frames) + len(fragments))
     values, seconds = sweep.over(frames, also=frozenset({"charges"}))
     alone, _ = sweep.over(fragments, done=len(frames))
-    compared = {t: Compared(_labels(frames, t, values[t]), values[t]) for t in _SHAPES if t in _TARGETS & values.keys()}
+    compared = {t: Compared(_labels(frames, t, values[t]), values[t]) for t in QUANTITIES if t in values}
     if "polarization" in compared:
         compared["polarization"] = _on_one_branch(frames, compared["polarization"])
     if fragments:
@@ -125,7 +115,10 @@ class _Sweep:
             began = time.perf_counter()
             for name, found in self._batch(frames[start:stop], also).items():
                 per_atom = name in PER_ATOM
-                shape = (int(ends[-1]) if per_atom else len(frames), *_SHAPES[name])
+                shape = (
+                    int(ends[-1]) if per_atom else len(frames),
+                    *(() if name == _RESIDUAL else QUANTITIES[name].shape),
+                )
                 rows = slice(ends[start], ends[stop]) if per_atom else slice(start, stop)
                 out.setdefault(name, np.full(shape, np.nan))[rows] = found
             pace.append((time.perf_counter() - began) / (ends[stop] - ends[start]))
@@ -135,11 +128,11 @@ class _Sweep:
 
     def _batch(self, frames: list[Frame], also: frozenset[str]) -> dict[str, Floats]:
         labelled = {t for f in frames for t in f.labels.targets if getattr(f.labels, t).isfinite().any()}
-        want = frozenset({"energy"} | (also | labelled) & self.model.gives & _TARGETS)
+        want = frozenset({"energy"} | (also | labelled) & self.model.gives & QUANTITIES.keys())
         prediction = self.model(concatenate([f.system for f in frames]).to(self.device), want=want)
         if missing := [name for name in want if getattr(prediction, name) is None]:
             raise InputError(f"the model says it gives {', '.join(sorted(missing))}, was asked, and gave none")
-        found = {name: getattr(prediction, name) for name in want | {"charge_residual"}}
+        found = {name: getattr(prediction, name) for name in want | {_RESIDUAL}}
         return {k: v.detach().to("cpu", torch.float64).numpy() for k, v in found.items() if v is not None}
 
 
@@ -149,11 +142,12 @@ def _labels(frames: list[Frame], target: str, predicted: Floats) -> Floats:
     for k, frame in enumerate(frames):
         label = getattr(frame.labels, target)
         # what this model has of molecules only, and what there is of crystals only
-        molecular = target == "dipole" or (target == "polarizability" and np.isnan(predicted[k]).all())
-        crystalline, periodic = target in ("stress", "polarization"), frame.system.periodic
+        defined, periodic = QUANTITIES[target].defined_on, frame.system.periodic
+        molecular = defined == "molecules" and (target == "dipole" or np.isnan(predicted[k]).all())
+        crystalline = defined == "crystals"
         if label is None or (molecular and periodic.any()) or (crystalline and not periodic.all()):
             n_rows = frame.system.n_atoms if target in PER_ATOM else 1
-            rows.append(np.full((n_rows, *_SHAPES[target]), np.nan))
+            rows.append(np.full((n_rows, *QUANTITIES[target].shape), np.nan))
         else:
             rows.append(label.detach().to("cpu", torch.float64).numpy())
     return np.concatenate(rows)
@@ -191,7 +185,7 @@ def _assemble(
         frame=np.repeat(np.arange(len(frames)), n_atoms),
         fragment=np.concatenate(index),
         fragment_charge=np.array([np.nan if f.fragments is None else float(f.fragments.charges[0]) for f in frames]),
-        charge_residual=values.get("charge_residual", np.full(len(frames), np.nan)),
+        charge_residual=values.get(_RESIDUAL, np.full(len(frames), np.nan)),
         seconds_per_atom=seconds,
         compared=compared,
     )

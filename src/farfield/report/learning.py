@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 
 from farfield.evaluation.errors import significant
 from farfield.evaluation.record import Floats
+from farfield.quantities import QUANTITIES
 from farfield.report.result import RunResult
 from farfield.report.style import RC, Look, Picture, label_ends, logarithmic, looks, picture
 
+_UNIT = {"energy": "meV/atom"}
 _ABSCISSAE = {"epoch": "epoch", "seconds": "training time (s)"}
 _NO_CURVES = {"epoch", "seconds", "learning_rate", "step", "steps"}
-_UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³", "charges": "me", "dipole": "me·Å"}
 
 
 def learning_pictures(runs: Sequence[RunResult]) -> list[Picture]:
@@ -87,11 +88,15 @@ def _column(run: RunResult, name: str) -> Floats:
     return values + 1 if name == "epoch" and (values == 0).any() else values
 
 
+def _thousandth(target: str) -> str:
+    """The log holds thousandths of what is inside, whatever errors are quoted in elsewhere."""
+    quantity = QUANTITIES[target]
+    return quantity.quoted if quantity.scale == 1e3 else f"10⁻³ {quantity.unit}"
+
+
 def _names(quantity: str) -> tuple[str, str]:
     """Title and axis label of a recorded column."""
-    for target, unit in _UNITS.items():
-        if quantity == f"{target}_rmse":
-            return f"{target.capitalize()} error", f"RMSE ({unit})"
-        if quantity == f"{target}_mae":
-            return f"{target.capitalize()} error", f"MAE ({unit})"
+    target, _, size = quantity.rpartition("_")
+    if target in QUANTITIES and size in ("rmse", "mae"):
+        return f"{QUANTITIES[target].label} error", f"{size.upper()} ({_UNIT.get(target, _thousandth(target))})"
     return quantity.replace("_", " ").capitalize(), quantity.replace("_", " ")

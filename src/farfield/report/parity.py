@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from farfield.evaluation import Evaluation
 from farfield.evaluation.errors import significant
-from farfield.evaluation.record import PER_ATOM, Floats
+from farfield.evaluation.record import Floats
+from farfield.quantities import PER_ATOM, QUANTITIES, Quantity
 from farfield.report.result import RunResult
 from farfield.report.style import FAINT, PAPER, RC, Look, Picture, looks, picture
-from farfield.units import COULOMB
 
 MOST_POINTS = 2000
 """Points drawn one by one; more of them are drawn by their density."""
@@ -31,17 +31,16 @@ class Parity:
     scale: float  # from the one to the other
 
 
-PARITIES = (
-    Parity("energy", "Energy", "eV/atom", "meV/atom", 1e3),
-    Parity("forces", "Forces", "eV/Å", "meV/Å", 1e3),
-    Parity("stress", "Stress", "meV/Å³", "meV/Å³", 1.0),
-    Parity("charges", "Charges", "e", "me", 1e3),
-    Parity("dipole", "Dipole", "e·Å", "me·Å", 1e3),
-    Parity("polarization", "Polarization", "e/Å²", "me/Å²", 1e3),
-    Parity("born_charges", "Born charges", "e", "me", 1e3),
-    Parity("polarizability", "Polarizability", "e²·Å²/V", "Å³", COULOMB),
-    Parity("binding", "Binding energy", "eV", "meV", 1e3),
-)
+def _parity(quantity: Quantity) -> Parity:
+    """Energies by atom, and stresses, of which one inside is enormous, in the unit that errors are quoted in."""
+    per_atom = "/atom" if quantity.name == "energy" else ""
+    if quantity.name == "stress":
+        return Parity(quantity.name, quantity.label, quantity.quoted, quantity.quoted, 1.0)
+    units = quantity.unit + per_atom, quantity.quoted + per_atom
+    return Parity(quantity.name, quantity.label, *units, quantity.scale)
+
+
+PARITIES = (*map(_parity, QUANTITIES.values()), Parity("binding", "Binding energy", "eV", "meV", 1e3))
 
 
 def parity_pictures(runs: Sequence[RunResult], split: str, parity: Parity) -> list[Picture]:

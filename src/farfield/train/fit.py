@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from farfield.data.frame import Frame, Labels, collate
 from farfield.errors import ConvergenceError, InputError
 from farfield.model import Model, save
+from farfield.quantities import QUANTITIES
 from farfield.system import System
 from farfield.train.batches import Batches, on_device
 from farfield.train.checkpoint import Progress, read_checkpoint, write_checkpoint
@@ -28,16 +29,7 @@ WARMUP_STEPS, HIGH_STEPS = 20, 300
 
 OnEpoch = Callable[[Progress], None]
 MODEL = "model.pt"
-COLUMNS = {
-    "energy": "valid_energy_rmse",
-    "forces": "valid_forces_rmse",
-    "stress": "valid_stress_rmse",
-    "charges": "valid_charges_rmse",
-    "dipole": "valid_dipole_rmse",
-    "polarization": "valid_polarization_rmse",
-    "born_charges": "valid_born_charges_rmse",
-    "polarizability": "valid_polarizability_rmse",
-}
+COLUMNS = {name: f"valid_{name}_rmse" for name in QUANTITIES}
 """Root mean square errors in ``log.csv``, in thousandths: of eV/atom, eV/Å, eV/Å³, e, e·Å, e/Å², e, e²·Å²/V."""
 
 

@@ -10,6 +10,7 @@ from farfield.data.frame import Frame, Labels
 from farfield.field import nearest_branch
 from farfield.model import Model
 from farfield.prediction import Prediction
+from farfield.quantities import QUANTITIES, Quantity
 from farfield.system import System
 from farfield.train.config import LossWeights
 
@@ -33,46 +34,46 @@ def misfits(prediction: Prediction, labels: Labels, system: System, force_scale:
     and large structures, but every step shifts the energies of all atoms together: the gradient of N equal errors
     would drown what the forces say. Dipoles, whose atoms cancel, count per √atom, volume × polarization likewise.
     """
-    atoms = system.atoms_per_system.to(torch.float64)
-    one = torch.ones_like(atoms)
     found = {}
-    for target, divisor, factor in [
-        ("energy", atoms, one / force_scale),
-        ("forces", None, one[system.system_index, None] / force_scale),
-        ("stress", None, (system.volume() / atoms / force_scale)[:, None, None]),
-        ("charges", None, one[system.system_index]),
-        ("dipole", None, (1 / atoms.sqrt())[:, None]),
-        ("polarization", None, (system.volume() / atoms.sqrt())[:, None]),
-        ("born_charges", None, one[system.system_index, None, None]),
-        ("polarizability", None, (1 / atoms)[:, None, None]),
-    ]:
-        predicted, label = getattr(prediction, target), getattr(labels, target)
+    for name, quantity in QUANTITIES.items():
+        predicted, label = getattr(prediction, name), getattr(labels, name)
         if predicted is None or label is None:
             continue
-        if target == "polarization":
+        if name == "polarization":
             predicted = nearest_branch(predicted, label, system)
-        known = torch.isfinite(label) & _defined(target, system, predicted)
-        error = (predicted - label)[known] if divisor is None else ((predicted - label) / divisor)[known]
-        found[target] = Misfit(error, factor.expand(label.shape)[known])
+        error, factor = predicted - label, _factor(quantity, system, force_scale)
+        if name == "energy":
+            error, factor = error / system.atoms_per_system, factor * system.atoms_per_system
+        known = torch.isfinite(label) & _defined(quantity, system, predicted)
+        shaped = factor.reshape(-1, *[1] * (label.ndim - 1))
+        found[name] = Misfit(error[known], shaped.expand(label.shape)[known])
     return found
 
 
-def _defined(target: str, system: System, predicted: Tensor) -> Tensor:
+def _factor(quantity: Quantity, system: System, force_scale: float) -> Tensor:
+    """What errors are multiplied by, a number a row: volume / atoms^power / scale of the forces, so far as asked."""
+    factor = system.atoms_per_system.to(torch.float64) ** -quantity.atoms_power
+    if quantity.by_volume:
+        factor = system.volume() * factor
+    if quantity.by_forces:
+        factor = factor / force_scale
+    return factor[system.system_index] if quantity.per_atom else factor
+
+
+def _defined(quantity: Quantity, system: System, predicted: Tensor) -> Tensor:
     """Where a target means anything, in the shape of what is predicted; polarizabilities of cells where given."""
-    if target in ("stress", "polarization"):
-        known = system.periodic.all(1)
-    elif target in ("dipole", "polarizability"):
-        known = ~system.periodic.any(1)
-    else:
+    if quantity.defined_on == "everywhere":
         return torch.ones_like(predicted, dtype=torch.bool)
+    crystals = quantity.defined_on == "crystals"
+    known = system.periodic.all(1) if crystals else ~system.periodic.any(1)
     known = known.reshape(-1, *[1] * (predicted.ndim - 1)).expand(predicted.shape)
-    return known | ~predicted.isnan() if target == "polarizability" else known
+    return known | ~predicted.isnan() if quantity.name == "polarizability" else known
 
 
 def weighed(weights: LossWeights, frames: Sequence[Frame]) -> LossWeights:
     """``weights`` with those left open filled in: one over the variance of the labels, counted as the loss does."""
-    found = {"dipole": _spread(frames, "dipole", 0.5), "polarizability": _spread(frames, "polarizability", 1.0)}
-    missing = {name: spread**-2 for name, spread in found.items() if getattr(weights, name) is None}
+    left_open = [name for name, weight in vars(weights).items() if weight is None]
+    missing = {name: _spread(frames, name, QUANTITIES[name].atoms_power) ** -2 for name in left_open}
     return replace(weights, **missing)
 
 

@@ -1,0 +1,53 @@
+"""Everything that can be predicted, labelled, trained on and plotted: one table that all of them read.
+
+A new one is a row here, a field each of ``Prediction``, ``Labels``, ``LossWeights`` and ``DataConfig`` (key and unit),
+and its usual names in ``data.spellings``; a test holds them to the table.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from farfield.units import COULOMB
+
+Defined = Literal["everywhere", "crystals", "molecules"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One of them, in Å, eV and e inside."""
+
+    name: str  # of the attribute of ``Prediction`` and ``Labels``
+    label: str  # on tables and pictures
+    per_atom: bool  # a row an atom, or a row a system
+    shape: tuple[int, ...]  # of a row
+    unit: str  # of the numbers inside
+    quoted: str  # unit that errors are quoted in …
+    scale: float  # … of which so many make one inside
+    defined_on: Defined = "everywhere"  # crystals are periodic along three axes, molecules along none
+    atoms_power: float = 0.0  # the loss counts errors over atoms^power,
+    by_volume: bool = False  # times the volume,
+    by_forces: bool = False  # and over the scale of the data's forces
+
+
+_ROWS = (
+    Quantity("energy", "Energy", False, (), "eV", "meV", 1e3, atoms_power=1, by_forces=True),
+    Quantity("forces", "Forces", True, (3,), "eV/Å", "meV/Å", 1e3, by_forces=True),
+    Quantity(
+        "stress", "Stress", False, (3, 3), "eV/Å³", "meV/Å³", 1e3, "crystals", atoms_power=1, by_volume=True,
+        by_forces=True,
+    ),
+    Quantity("charges", "Charges", True, (), "e", "me", 1e3),
+    Quantity("dipole", "Dipole", False, (3,), "e·Å", "me·Å", 1e3, "molecules", atoms_power=0.5),
+    Quantity(
+        "polarization", "Polarization", False, (3,), "e/Å²", "me/Å²", 1e3, "crystals", atoms_power=0.5, by_volume=True
+    ),
+    Quantity("born_charges", "Born charges", True, (3, 3), "e", "me", 1e3),
+    Quantity(
+        "polarizability", "Polarizability", False, (3, 3), "e²·Å²/V", "Å³", COULOMB, "molecules", atoms_power=1
+    ),
+)  # fmt: skip
+QUANTITIES = {quantity.name: quantity for quantity in _ROWS}
+"""By name, in the order of tables."""
+
+PER_ATOM = frozenset(quantity.name for quantity in _ROWS if quantity.per_atom)
+"""Names of those with a row an atom."""
