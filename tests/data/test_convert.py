@@ -68,6 +68,14 @@ def test_open_units_are_asked_for(tmp_path):
     assert spread(load_structures(tmp_path / "a.xyz")[0])[0]["energy"] == pytest.approx(1.0)
 
 
+def test_units_that_the_file_states(tmp_path):
+    np.savez(tmp_path / "a.npz", R=np.zeros((1, 1, 3)), z=[1], E=[23.060547830619026], e_unit="kcal/mol")
+    with pytest.raises(InputError, match=r"is turned into eV on reading: leave --energy-unit \(hartree\) away"):
+        convert(tmp_path / "a.npz", tmp_path / "a.xyz", Conversion("hartree"))
+    convert(tmp_path / "a.npz", tmp_path / "a.xyz", Conversion())
+    assert spread(load_structures(tmp_path / "a.xyz")[0])[0]["energy"] == pytest.approx(1.0)
+
+
 def test_units_of_a_format_that_has_its_own(tmp_path):
     ase.io.write(tmp_path / "POSCAR", ase.Atoms("H", cell=[5, 5, 5], pbc=True))
     with pytest.raises(InputError, match=r"read in eV and Å, whatever the program that wrote it has \(vasp\)"):

@@ -1,7 +1,6 @@
 """Any readable file as extended xyz, or as what ASE writes: in eV and Å, under the keys wanted."""
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,17 +14,15 @@ import numpy as np
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
 
 from farfield.data.conversion import ENERGY, LENGTH, EnergyUnit, LengthUnit
-from farfield.data.files import existing, iter_structures, leaves_units_open
+from farfield.data.files import existing, iter_structures, leaves_units_open, refuse_other_units
 from farfield.data.formats.assembly import hang, spread
 from farfield.data.formats.kinds import DATABASES, has_xyz_name, kind_of
 from farfield.data.formats.writing import extxyz_text
 from farfield.data.keys import as_numbers
-from farfield.data.spellings import spells
+from farfield.data.unit_of import unit_of
 from farfield.errors import InputError
 from farfield.notices import Notice, OnNotice, unheard
 
-_UNITS = {"energy": "eV", "forces": "eV/Å", "virial": "eV", "fermi_level": "eV", "distance": "Å"}
-_ENERGIES = re.compile("free_energy|energies|fragment_energies|energy[A-Z]")
 Write = Callable[[ase.Atoms], None]
 
 
@@ -85,14 +82,8 @@ def convert(
     return written
 
 
-def unit_of(key: str) -> str | None:
-    """What a value of that name is in, once converted; None where the name does not tell."""
-    if _ENERGIES.fullmatch(key):
-        return "eV"
-    return next((unit for name, unit in _UNITS.items() if spells(key, name)), None)
-
-
 def _check_units(source: Path | str, conversion: Conversion) -> None:
+    refuse_other_units(source, conversion.energy_unit, conversion.length_unit, "--{}-unit")
     if leaves_units_open(source) and conversion.energy_unit is None:
         raise InputError(
             f"{source}: the format says no units. Give --energy-unit (MD17 and its kin: kcal/mol) and, if it is not "

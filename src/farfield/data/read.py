@@ -13,7 +13,7 @@ from farfield.data.asked import check_keys, check_request
 from farfield.data.config import DataConfig
 from farfield.data.conversion import condition_factor
 from farfield.data.doubts import doubts_of_labels, doubts_of_structures
-from farfield.data.files import leaves_units_open, load_structures
+from farfield.data.files import leaves_units_open, load_structures, refuse_other_units
 from farfield.data.fragments import read_fragments
 from farfield.data.frame import Frame
 from farfield.data.keys import as_numbers
@@ -69,7 +69,8 @@ def _structures(path: Path | str, config: DataConfig, on_notice: OnNotice) -> li
 
 
 def _check_units(path: Path | str, config: DataConfig) -> None:
-    """Complain where the format has no usual unit of energy and the configuration names none."""
+    """Complain where nobody says in what the energies are, or file and configuration say different things."""
+    refuse_other_units(path, config.energy_unit, config.length_unit, "{}_unit")
     if leaves_units_open(path) and config.energy_unit is None:
         raise InputError(
             f"{path} does not say in which unit its energies are, and such files have no usual one: "
