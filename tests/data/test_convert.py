@@ -7,9 +7,11 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from farfield.cli.main import main
+from farfield.data.config import DataConfig
 from farfield.data.convert import Conversion, convert
 from farfield.data.files import load_structures
 from farfield.data.formats.assembly import spread
+from farfield.data.read import read_frames
 from farfield.errors import InputError
 from farfield.units import BOHR, HARTREE
 
@@ -103,6 +105,33 @@ def test_whole_or_not_at_all(tmp_path, source):
         convert(source, tmp_path / "out.xyz", Conversion())
     assert (tmp_path / "out.xyz").read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.xyz", "out.xyz"]
+
+
+@pytest.mark.parametrize("suffix", ["xyz", "db"])
+def test_keys_of_some_frames_only(tmp_path, source, suffix):
+    source.write_text(TEXT + TEXT.replace("v=7", "w=8"))
+    notices = []
+    written = convert(source, tmp_path / f"out.{suffix}", Conversion(), on_notice=notices.append)
+    assert notices == []
+    assert {"v", "w"} <= set(written.keys)
+
+
+def test_frames_that_cannot_be_read(tmp_path, source):
+    source.write_text(TEXT + TEXT.replace(" 0.9", " ***") + TEXT)
+    with pytest.raises(InputError, match=r"leave such frames out: --skip-unreadable$"):
+        convert(source, tmp_path / "out.xyz", Conversion())
+    notices = []
+    conversion = Conversion(skip_unreadable=True)
+    assert convert(source, tmp_path / "out.xyz", conversion, on_notice=notices.append).frames == 2
+    assert "skip" not in notices[0].message
+    with pytest.raises(InputError, match=r"leave such frames out: skip_unreadable: true under data:$"):
+        read_frames(source, DataConfig(train=source))
+
+
+def test_a_number_for_a_comment(tmp_path):
+    (tmp_path / "a.xyz").write_text("1\n-316.867\nH 0 0 0\n")
+    convert(tmp_path / "a.xyz", tmp_path / "b.xyz", Conversion())
+    assert load_structures(tmp_path / "b.xyz")[0].info == {"comment": "-316.867"}
 
 
 @pytest.mark.parametrize("name", ["out.nonesuch", "out", "nowhere/out.xyz", "out.png"])

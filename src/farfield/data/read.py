@@ -14,6 +14,7 @@ from farfield.data.config import DataConfig
 from farfield.data.conversion import condition_factor
 from farfield.data.doubts import doubts_of_labels, doubts_of_structures
 from farfield.data.files import leaves_units_open, load_structures, refuse_other_units
+from farfield.data.formats.remarks import UnreadableFrame
 from farfield.data.fragments import read_fragments
 from farfield.data.frame import Frame
 from farfield.data.keys import as_numbers
@@ -63,7 +64,11 @@ def read_frames(
 
 def _structures(path: Path | str, config: DataConfig, on_notice: OnNotice) -> list[ase.Atoms]:
     """The structures of a file, periodic as the configuration has it."""
-    found = load_structures(path, skip_unreadable=config.skip_unreadable, on_notice=on_notice)
+    try:
+        found = load_structures(path, skip_unreadable=config.skip_unreadable, on_notice=on_notice)
+    except UnreadableFrame as failure:
+        advice = "Correct it, or leave such frames out: skip_unreadable: true under data:"
+        raise InputError(f"{failure}. {advice}") from failure
     _check_units(path, config)
     return found if config.pbc is None else with_periodicity(found, config, str(path), on_notice)
 

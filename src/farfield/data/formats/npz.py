@@ -48,8 +48,9 @@ def frames(path: Path, remarks: Remarks) -> Iterator[ase.Atoms]:
     shaped = _shaped(path, {name: arrays[key] for name, key in found.items() if key is not None})
     spare = {key: array for key, array in arrays.items() if key not in found.values() and not is_unit_key(key)}
     said = [f"{key} = {spare.pop(key)}" for key in ("theory", "name") if key in spare and spare[key].ndim == 0]
-    extra = sorted_out(spare, *shaped["positions"].shape[:2], _TAKEN)
-    for k in range(len(shaped["positions"])):
+    count, atoms = shaped["positions"].shape[:2]
+    extra = sorted_out(spare, count, atoms, _TAKEN)
+    for k in range(count):
         for grade, topic, details in _topics(units, extra, said):
             remarks.add(grade, topic, details)
         yield _converted(_atoms({name: array[k] for name, array in shaped.items()}, extra, k), units)

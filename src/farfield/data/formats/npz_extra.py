@@ -29,7 +29,7 @@ class Extra:
 
 
 def sorted_out(arrays: Mapping[str, Array], frames: int, atoms: int, taken: Collection[str]) -> Extra:
-    """Put every array where its shape says, and where that is no help, where its name does; none of a ``taken`` name."""
+    """Put every array where its shape says, and where that is no help, its name; but none of a ``taken`` name."""
     extra = Extra()
     for name, array in arrays.items():
         places = _places(array, frames, atoms)
