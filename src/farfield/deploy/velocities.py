@@ -46,5 +46,11 @@ def unread_velocities(atoms: ase.Atoms) -> str:
 
 
 def _means_velocities(name: str, array: np.ndarray) -> bool:
-    spelt = re.fullmatch(r"(?:atomic_?)?(?:v|velo|vel|vels|velocity|velocities|momentum|momenta)", name.lower())
-    return spelt is not None and array.ndim == 2 and array.shape[1] == 3 and array.dtype.kind in "iuf" and bool(array.any())
+    spelt = re.fullmatch(r"(?:atomic_?)?(?:v|velo|vel|vels|velocity|velocities)", name.lower())
+    return (
+        spelt is not None
+        and array.ndim == 2
+        and array.shape[1] == 3
+        and array.dtype.kind in "iuf"
+        and bool(array.any())
+    )
