@@ -57,9 +57,9 @@ def test_cells(tmp_path, cell):
 
 
 def test_what_is_not_read_is_named(tmp_path):
-    _, notices = load(tmp_path, R=R, z=Z, E=E, idx_train=np.arange(7), pos=R, theory="PBE")
+    _, notices = load(tmp_path, R=R, z=Z, E=E, idx_train=np.arange(7), pos=R, theory="PBE", d_unit="debye")
     assert any("arrays that are not read: idx_train, pos (in 2 of 2 frames)" in notice for notice in notices)
-    assert any("the file says: theory = PBE" in notice for notice in notices)
+    assert any("the file says: theory = PBE, d_unit = debye" in notice for notice in notices)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,7 @@ def test_what_is_not_read_is_named(tmp_path):
         ("units", ["kcal/mol", "Angstrom"], KCAL),
         ("units", "energy: kcal/mol, length: Ang, forces: kcal/mol/Ang", KCAL),
         ("unit_energy", "Hartree", HARTREE),
+        ("energyUnit", "a.u.", HARTREE),
         ("e_unit", ["Eh"], HARTREE),
         ("e_unit", "eV", 1.0),
     ],

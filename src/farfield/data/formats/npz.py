@@ -47,7 +47,7 @@ def frames(path: Path, remarks: Remarks) -> Iterator[ase.Atoms]:
     units = _units(path, arrays)
     shaped = _shaped(path, {name: arrays[key] for name, key in found.items() if key is not None})
     spare = {key: array for key, array in arrays.items() if key not in found.values() and not is_unit_key(key)}
-    said = [f"{key} = {spare.pop(key)}" for key in ("theory", "name") if key in spare and spare[key].ndim == 0]
+    said = [f"{key} = {spare.pop(key)}" for key in list(spare) if _is_remark(key, spare[key])]
     count, atoms = shaped["positions"].shape[:2]
     extra = sorted_out(spare, count, atoms, _TAKEN)
     for k in range(count):
@@ -82,9 +82,14 @@ def _topics(units: Units, extra: Extra, said: list[str]) -> list[tuple[Grade, st
     named: list[tuple[Grade, str, list[str]]] = [
         ("note", "the file says", said),
         ("note", "arrays that are not read", extra.unread),
-        ("warning", "arrays whose shape does not tell whether they are of frames or atoms are taken", extra.guessed),
+        ("note", "arrays whose shape does not tell whether they are of frames or atoms are taken", extra.guessed),
     ]
     return topics + [topic for topic in named if topic[2]]
+
+
+def _is_remark(key: str, array: Array) -> bool:
+    """Whether it is a word for people, not for the reader."""
+    return array.ndim == 0 and array.dtype.kind == "U" and (key in ("theory", "name") or "unit" in key.lower())
 
 
 def _arrays(path: Path, *, only_units: bool = False) -> dict[str, Array]:

@@ -77,7 +77,7 @@ def stated_units(arrays: Mapping[str, Any]) -> Units:
 
 
 def _quantities(key: str) -> list[str]:
-    words = re.split(r"[^a-z]+", key.lower())
+    words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower())
     if not {"unit", "units"} & set(words):
         return []
     others = set(words) - {"unit", "units", ""}
