@@ -40,8 +40,8 @@ def unread_velocities(atoms: ase.Atoms) -> str:
         return ""
     return (
         f'the velocities in the column "{name}" are not read, because nothing says their unit: a run begins with new '
-        f'ones. If they are in Å/fs, in Python: atoms.set_velocities(atoms.arrays["{name}"] / ase.units.fs), and write the '
-        "file again: ASE then calls them momenta"
+        f'ones. If they are in Å/fs, in Python: atoms.set_velocities(atoms.arrays["{name}"] / ase.units.fs), and write '
+        "the file again: ASE then calls them momenta"
     )
 
 
