@@ -234,7 +234,10 @@ def test_asymmetric_stress_is_not_cut_to_six(load):
 def test_columns_that_nothing_declares(load):
     frames, notices = load(f"2\nstep=1\n{ATOMS}" * 3)
     assert len(frames) == 3
-    assert notices == ["warning: 3 columns after x y z are in no Properties=: not read (in 3 of 3 frames)"]
+    assert notices == [
+        "warning: 3 columns after x y z are in no Properties=: not read (in 3 of 3 frames). If these are forces, write "
+        "Properties=species:S:1:pos:R:3:forces:R:3 (in the order of the columns)"
+    ]
 
 
 def test_two_columns_of_charges_are_both_kept(load):

@@ -109,14 +109,24 @@ def mended(columns: Sequence[Column], row: Sequence[str]) -> str:
     if more < 0:
         lacking = [_component(c, k) for c in columns for k in range(c.width) if c.start + k >= len(row)]
         return f" (without {', '.join(lacking[:3])}{', …' if len(lacking) > 3 else ''})"
+    return f": {more} more column{'s' * (more > 1)}: {_announcing(columns, row[-more:])}"
+
+
+def told(columns: Sequence[Column], row: Sequence[str]) -> str:
+    """What to do about an atom's line with words after those read, for notices."""
+    more = row[columns[-1].start + columns[-1].width :]
+    advice = _announcing(columns, more)
+    return f"{advice[0].upper()}{advice[1:]}" if more else ""
+
+
+def _announcing(columns: Sequence[Column], words: Sequence[str]) -> str:
+    """What to write so that ``words`` are read as well."""
+    more = len(words)
     usual = {3: "forces", 1: "charges"}.get(more, "")
-    kind = "R" if all(is_number(word) for word in row[-more:]) else "S"
+    kind = "R" if all(is_number(word) for word in words) else "S"
     known = usual and kind == "R" and usual not in {column.written for column in columns}
     announced = ":".join(f"{c.written}:{c.kind}:{c.width}" for c in columns)
-    return (
-        f": {more} more column{'s' * (more > 1)}: {f'if these are {usual}, ' if known else ''}write "
-        f"Properties={announced}:{usual if known else 'NAME'}:{kind}:{more} (in the order of the columns)"
-    )
+    return f"{f'if these are {usual}, ' if known else ''}write Properties={announced}:{usual if known else 'NAME'}:{kind}:{more} (in the order of the columns)"
 
 
 def _flat(words: list[Any]) -> list[str]:

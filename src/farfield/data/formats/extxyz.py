@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farfield.data.formats.assembly import hang
-from farfield.data.formats.columns import PLAIN, Column, declared, mended, values_of
+from farfield.data.formats.columns import PLAIN, Column, declared, mended, told, values_of
 from farfield.data.formats.comment import Comment, read_comment
 from farfield.data.formats.elements import numbers_and_masses
 from farfield.data.formats.numbers import real
@@ -63,7 +63,7 @@ def _frame(lines: Lines, first: str, where: str, remarks: Remarks) -> ase.Atoms:
     spare = {len(row) - 4 for row in rows} if comment.properties is None else {0}
     if max(spare) > 0:
         columns_are = f"{max(spare)} columns after x y z are" if max(spare) > 1 else "1 column after x y z is"
-        remarks.add("warning", f"{columns_are} in no Properties=: not read")
+        remarks.add("warning", f"{columns_are} in no Properties=: not read", example=told(columns, rows[0]))
     numbered = lambda atom: f"{where}, line {begun + 2 + atom}"  # noqa: E731
     arrays = {column.name: values_of(column, rows, numbered) for column in columns}
     try:
