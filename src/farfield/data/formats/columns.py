@@ -126,7 +126,8 @@ def _announcing(columns: Sequence[Column], words: Sequence[str]) -> str:
     kind = "R" if all(is_number(word) for word in words) else "S"
     known = usual and kind == "R" and usual not in {column.written for column in columns}
     announced = ":".join(f"{c.written}:{c.kind}:{c.width}" for c in columns)
-    return f"{f'if these are {usual}, ' if known else ''}write Properties={announced}:{usual if known else 'NAME'}:{kind}:{more} (in the order of the columns)"
+    condition, name = (f"if these are {usual}, ", usual) if known else ("", "NAME")
+    return f"{condition}write Properties={announced}:{name}:{kind}:{more} (in the order of the columns)"
 
 
 def _flat(words: list[Any]) -> list[str]:
