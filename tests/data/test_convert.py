@@ -7,9 +7,11 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from farfield.cli.main import main
+from farfield.data.config import DataConfig
 from farfield.data.convert import Conversion, convert
 from farfield.data.files import load_structures
 from farfield.data.formats.assembly import spread
+from farfield.data.read import read_frames
 from farfield.errors import InputError
 from farfield.units import BOHR, HARTREE
 
@@ -68,6 +70,14 @@ def test_open_units_are_asked_for(tmp_path):
     assert spread(load_structures(tmp_path / "a.xyz")[0])[0]["energy"] == pytest.approx(1.0)
 
 
+def test_units_that_the_file_states(tmp_path):
+    np.savez(tmp_path / "a.npz", R=np.zeros((1, 1, 3)), z=[1], E=[23.060547830619026], e_unit="kcal/mol")
+    with pytest.raises(InputError, match=r"is turned into eV on reading: leave --energy-unit \(hartree\) away"):
+        convert(tmp_path / "a.npz", tmp_path / "a.xyz", Conversion("hartree"))
+    convert(tmp_path / "a.npz", tmp_path / "a.xyz", Conversion())
+    assert spread(load_structures(tmp_path / "a.xyz")[0])[0]["energy"] == pytest.approx(1.0)
+
+
 def test_units_of_a_format_that_has_its_own(tmp_path):
     ase.io.write(tmp_path / "POSCAR", ase.Atoms("H", cell=[5, 5, 5], pbc=True))
     with pytest.raises(InputError, match=r"read in eV and Å, whatever the program that wrote it has \(vasp\)"):
@@ -95,6 +105,33 @@ def test_whole_or_not_at_all(tmp_path, source):
         convert(source, tmp_path / "out.xyz", Conversion())
     assert (tmp_path / "out.xyz").read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.xyz", "out.xyz"]
+
+
+@pytest.mark.parametrize("suffix", ["xyz", "db"])
+def test_keys_of_some_frames_only(tmp_path, source, suffix):
+    source.write_text(TEXT + TEXT.replace("v=7", "w=8"))
+    notices = []
+    written = convert(source, tmp_path / f"out.{suffix}", Conversion(), on_notice=notices.append)
+    assert notices == []
+    assert {"v", "w"} <= set(written.keys)
+
+
+def test_frames_that_cannot_be_read(tmp_path, source):
+    source.write_text(TEXT + TEXT.replace(" 0.9", " ***") + TEXT)
+    with pytest.raises(InputError, match=r"leave such frames out: --skip-unreadable$"):
+        convert(source, tmp_path / "out.xyz", Conversion())
+    notices = []
+    conversion = Conversion(skip_unreadable=True)
+    assert convert(source, tmp_path / "out.xyz", conversion, on_notice=notices.append).frames == 2
+    assert "skip" not in notices[0].message
+    with pytest.raises(InputError, match=r"leave such frames out: skip_unreadable: true under data:$"):
+        read_frames(source, DataConfig(train=source))
+
+
+def test_a_number_for_a_comment(tmp_path):
+    (tmp_path / "a.xyz").write_text("1\n-316.867\nH 0 0 0\n")
+    convert(tmp_path / "a.xyz", tmp_path / "b.xyz", Conversion())
+    assert load_structures(tmp_path / "b.xyz")[0].info == {"comment": "-316.867"}
 
 
 @pytest.mark.parametrize("name", ["out.nonesuch", "out", "nowhere/out.xyz", "out.png"])

@@ -1,5 +1,6 @@
 import ase
 import ase.io
+import numpy as np
 import pytest
 import torch
 from ase.constraints import FixAtoms
@@ -7,6 +8,7 @@ from ase.constraints import FixAtoms
 import farfield as ff
 from farfield.cli.main import main
 from farfield.cli.md import take_conditions
+from farfield.deploy.velocities import unread_velocities
 from farfield.model import save
 
 ARGUMENTS = ["md", "model.pt", "pair.xyz", "--steps", "2", "--every", "1", "--timestep", "0.1", "--temperature", "10"]
@@ -144,3 +146,25 @@ def test_a_multiplicity_of_the_training_data_becomes_2s():
         assert atoms.info["spin"] == 1
         assert f'spin = 1, from "{key}" as in training' in said
     assert take_conditions(ase.Atoms("Na"), {"spin": "spin", "spin_unit": "multiplicity"}) == []
+
+
+@pytest.mark.parametrize("name", ["velocities", "velo", "vel", "Velocity"])
+def test_velocities_that_are_not_read(place, capsys, name):
+    pair = ase.io.read("pair.xyz")
+    pair.set_array(name, np.ones((2, 3)))
+    ase.io.write("pair.xyz", pair, format="extxyz")
+    assert main(ARGUMENTS) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert f'warning: the velocities in the column "{name}" are not read' in said
+    assert f'atoms.set_velocities(atoms.arrays["{name}"] / ase.units.fs)' in said
+
+
+def test_velocities_that_need_no_word():
+    pair = ase.Atoms("NaCl")
+    assert unread_velocities(pair) == ""
+    pair.set_array("vel", np.zeros((2, 3)))
+    assert unread_velocities(pair) == ""
+    pair.set_array("vel", np.ones((2, 3)))
+    assert unread_velocities(pair) != ""
+    pair.set_velocities(np.ones((2, 3)))
+    assert unread_velocities(pair) == ""

@@ -24,7 +24,9 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("source", metavar="IN", help="extxyz, npz, a folder of DeePMD's, anything ASE or dpdata reads")
     parser.add_argument("target", metavar="OUT", type=Path, help="the suffix tells the format: .xyz, .db, .traj, …")
-    parser.add_argument("--energy-unit", choices=get_args(EnergyUnit), help="of IN (eV); npz leaves it open")
+    parser.add_argument(
+        "--energy-unit", choices=get_args(EnergyUnit), help="of IN (eV); npz that states none leaves it open"
+    )
     parser.add_argument("--length-unit", choices=get_args(LengthUnit), default="angstrom", help="of IN (angstrom)")
     parser.add_argument(
         "--rename", action="append", default=[], metavar="OLD=NEW", help="another name for a key; may be repeated"

@@ -21,7 +21,7 @@ from farfield.deploy.ase import FarfieldCalculator
 from farfield.deploy.constraints import check_constraints
 from farfield.deploy.md import MDOptions, run_md
 from farfield.deploy.restart import log_of
-from farfield.deploy.velocities import temperature_of
+from farfield.deploy.velocities import temperature_of, unread_velocities
 from farfield.errors import FarfieldWarning, InputError
 from farfield.notices import Notice
 
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         )
     for said in notes:
         show_notice(Notice("note", said))
-    for said in overlooked_in(atoms, keys):
+    for said in (*overlooked_in(atoms, keys), *filter(None, [unread_velocities(atoms)])):
         show_notice(Notice("warning", said))
     rows: list[dict[str, float]] = []
     with ProgressDisplay() as display:

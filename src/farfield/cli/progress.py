@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 LOG_SECONDS = 10.0
+QUIET_SECONDS = 2.0
+"""What is over sooner needs no progress."""
 Step = Callable[[str, int, int, dict[str, float]], None]
 
 
@@ -38,8 +40,11 @@ class ProgressDisplay:
     def job(self, name: str) -> Step:
         """A reporter for one job: call it with (stage, done, total, latest numbers)."""
         tasks: dict[str, TaskID] = {}
+        begun = time.monotonic()
 
         def step(stage: str, done: int, total: int, latest: dict[str, float]) -> None:
+            if time.monotonic() - begun < QUIET_SECONDS:
+                return
             if not self.live:
                 self._say(name, stage, done, total, latest)
                 return

@@ -1,7 +1,6 @@
 """Any readable file as extended xyz, or as what ASE writes: in eV and Å, under the keys wanted."""
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,17 +14,16 @@ import numpy as np
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
 
 from farfield.data.conversion import ENERGY, LENGTH, EnergyUnit, LengthUnit
-from farfield.data.files import existing, iter_structures, leaves_units_open
+from farfield.data.files import existing, iter_structures, leaves_units_open, refuse_other_units
 from farfield.data.formats.assembly import hang, spread
 from farfield.data.formats.kinds import DATABASES, has_xyz_name, kind_of
+from farfield.data.formats.remarks import UnreadableFrame
 from farfield.data.formats.writing import extxyz_text
 from farfield.data.keys import as_numbers
-from farfield.data.spellings import spells
+from farfield.data.unit_of import unit_of
 from farfield.errors import InputError
 from farfield.notices import Notice, OnNotice, unheard
 
-_UNITS = {"energy": "eV", "forces": "eV/Å", "virial": "eV", "fermi_level": "eV", "distance": "Å"}
-_ENERGIES = re.compile("free_energy|energies|fragment_energies|energy[A-Z]")
 Write = Callable[[ase.Atoms], None]
 
 
@@ -64,35 +62,39 @@ def convert(
     """
     _check_units(source, conversion)
     written, unseen = Written(), set(conversion.rename)
-    with _whole(target) as temporary, _writer(temporary, target) as write:
-        frames = iter_structures(
-            existing(source), skip_unreadable=conversion.skip_unreadable, on_notice=on_notice, on_progress=on_progress
-        )
-        for k, atoms in enumerate(frames):
-            converted = _converted(atoms, conversion, f"{source}, frame {k}")
-            unseen -= _keys(atoms)
-            try:
-                write(converted)
-            except InputError as failure:
-                raise InputError(f"{source}, frame {k}: {failure}") from failure
-            written.keys |= {key: unit_of(key) or "as given" for key in sorted(_keys(converted))}
-            written.frames += 1
-        if unseen:
-            raise InputError(
-                f"{source} has no {', '.join(sorted(unseen))} to rename (it has: {', '.join(written.keys)})"
+    try:
+        with _whole(target) as temporary, _writer(temporary, target) as write:
+            frames = iter_structures(
+                existing(source),
+                skip_unreadable=conversion.skip_unreadable,
+                on_notice=on_notice,
+                on_progress=on_progress,
             )
+            for k, atoms in enumerate(frames):
+                unseen -= _keys(atoms)
+                _convert_one(atoms, f"{source}, frame {k}", conversion, write, written)
+            if unseen:
+                has = ", ".join(written.keys)
+                raise InputError(f"{source} has no {', '.join(sorted(unseen))} to rename (it has: {has})")
+    except UnreadableFrame as failure:
+        advice = "Correct it, or leave such frames out: --skip-unreadable"
+        raise InputError(f"{failure}. {advice}") from failure
     _compare(target, written, on_notice)
     return written
 
 
-def unit_of(key: str) -> str | None:
-    """What a value of that name is in, once converted; None where the name does not tell."""
-    if _ENERGIES.fullmatch(key):
-        return "eV"
-    return next((unit for name, unit in _UNITS.items() if spells(key, name)), None)
+def _convert_one(atoms: ase.Atoms, where: str, conversion: Conversion, write: Write, written: Written) -> None:
+    converted = _converted(atoms, conversion, where)
+    try:
+        write(converted)
+    except InputError as failure:
+        raise InputError(f"{where}: {failure}") from failure
+    written.keys |= {key: unit_of(key) or "as given" for key in sorted(_keys(converted))}
+    written.frames += 1
 
 
 def _check_units(source: Path | str, conversion: Conversion) -> None:
+    refuse_other_units(source, conversion.energy_unit, conversion.length_unit, "--{}-unit")
     if leaves_units_open(source) and conversion.energy_unit is None:
         raise InputError(
             f"{source}: the format says no units. Give --energy-unit (MD17 and its kin: kcal/mol) and, if it is not "
@@ -192,12 +194,16 @@ def _into(database: Any, atoms: ase.Atoms) -> None:
 
 
 def _compare(target: Path, written: Written, on_notice: OnNotice) -> None:
-    """Say what the format of ``target`` did not keep, by reading its first frame again."""
+    """Say what the format of ``target`` did not keep, by reading it again until every key has been seen."""
+    kept = set[str]()
     try:
-        kept = _keys(next(iter_structures(target)))
-    except (InputError, StopIteration):
-        kept = set()
-    if lost := sorted(set(written.keys) - kept):
-        on_notice(Notice("warning", f"{target}: the format keeps no {', '.join(lost)}"))
-        for key in lost:
-            del written.keys[key]
+        for atoms in iter_structures(target):
+            kept |= _keys(atoms)
+            if kept >= written.keys.keys():
+                return
+    except InputError:
+        pass  # written by ASE, which does not read all that it writes
+    lost = sorted(written.keys.keys() - kept)
+    on_notice(Notice("warning", f"{target}: the format keeps no {', '.join(lost)}"))
+    for key in lost:
+        del written.keys[key]

@@ -7,6 +7,7 @@ from pathlib import Path
 import ase
 
 from farfield.data.catalogue import PREFIX, find_embedded
+from farfield.data.conversion import EnergyUnit, LengthUnit
 from farfield.data.formats import database, dpdata, extxyz, lammps, npz
 from farfield.data.formats.kinds import DATABASES, kind_of
 from farfield.data.formats.other import read_by_ase
@@ -57,7 +58,40 @@ def iter_structures(
 
 
 def leaves_units_open(path: Path | str) -> bool:
-    """Whether the format says nothing of units, and habit neither: npz, where MD17 has kcal/mol."""
+    """Whether neither the format nor the file says in what its energies are: npz without ``e_unit``.
+
+    Raises:
+        InputError: no such file, or an archive that states units nobody knows.
+    """
+    return _is_archive(path) and npz.units_of(existing(path)).energy is None
+
+
+def refuse_other_units(path: Path | str, energy: EnergyUnit | None, length: LengthUnit, option: str) -> None:
+    """Complain of units given for a file that states its own, and was turned into eV and Å for that.
+
+    Args:
+        path: the file.
+        energy: the unit given; None where nobody did.
+        length: likewise; angstrom is as good as none.
+        option: what a person writes to give one, ``"{}_unit"``.
+
+    Raises:
+        InputError: naming both, and what to leave away.
+    """
+    if not _is_archive(path) or (energy in (None, "eV") and length == "angstrom"):
+        return
+    stated = npz.units_of(existing(path))
+    for name, given, says, ours in (
+        ("energy", energy, stated.energy, "eV"), ("length", length, stated.length, "angstrom"),
+    ):  # fmt: skip
+        if says is not None and given not in (None, ours):
+            raise InputError(
+                f"{path} says that its unit of {name} is {says}, and is turned into {ours} on reading: leave "
+                f"{option.format(name)} ({given}) away"
+            )
+
+
+def _is_archive(path: Path | str) -> bool:
     return Path(path).suffix.lower() == ".npz"
 
 

@@ -13,7 +13,8 @@ from farfield.data.asked import check_keys, check_request
 from farfield.data.config import DataConfig
 from farfield.data.conversion import condition_factor
 from farfield.data.doubts import doubts_of_labels, doubts_of_structures
-from farfield.data.files import leaves_units_open, load_structures
+from farfield.data.files import leaves_units_open, load_structures, refuse_other_units
+from farfield.data.formats.remarks import UnreadableFrame
 from farfield.data.fragments import read_fragments
 from farfield.data.frame import Frame
 from farfield.data.keys import as_numbers
@@ -63,13 +64,18 @@ def read_frames(
 
 def _structures(path: Path | str, config: DataConfig, on_notice: OnNotice) -> list[ase.Atoms]:
     """The structures of a file, periodic as the configuration has it."""
-    found = load_structures(path, skip_unreadable=config.skip_unreadable, on_notice=on_notice)
+    try:
+        found = load_structures(path, skip_unreadable=config.skip_unreadable, on_notice=on_notice)
+    except UnreadableFrame as failure:
+        advice = "Correct it, or leave such frames out: skip_unreadable: true under data:"
+        raise InputError(f"{failure}. {advice}") from failure
     _check_units(path, config)
     return found if config.pbc is None else with_periodicity(found, config, str(path), on_notice)
 
 
 def _check_units(path: Path | str, config: DataConfig) -> None:
-    """Complain where the format has no usual unit of energy and the configuration names none."""
+    """Complain where nobody says in what the energies are, or file and configuration say different things."""
+    refuse_other_units(path, config.energy_unit, config.length_unit, "{}_unit")
     if leaves_units_open(path) and config.energy_unit is None:
         raise InputError(
             f"{path} does not say in which unit its energies are, and such files have no usual one: "

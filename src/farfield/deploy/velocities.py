@@ -1,5 +1,7 @@
 """The velocities a run begins with."""
 
+import re
+
 import ase
 import ase.units
 import numpy as np
@@ -24,3 +26,31 @@ def temperature_of(atoms: ase.Atoms) -> float:
     moving = atoms.copy()
     moving.set_momenta(moving.get_momenta())
     return float(moving.get_temperature())
+
+
+def unread_velocities(atoms: ase.Atoms) -> str:
+    """Complain, in words, of velocities in columns that say nothing of their unit; empty where nothing is to be said.
+
+    ASE's own column is ``momenta``, in its own units.
+    """
+    if atoms.get_momenta().any():
+        return ""
+    name = next((name for name, array in atoms.arrays.items() if _means_velocities(name, array)), None)
+    if name is None:
+        return ""
+    return (
+        f'the velocities in the column "{name}" are not read, because nothing says their unit: a run begins with new '
+        f'ones. If they are in Å/fs, in Python: atoms.set_velocities(atoms.arrays["{name}"] / ase.units.fs), and write '
+        "the file again: ASE then calls them momenta"
+    )
+
+
+def _means_velocities(name: str, array: np.ndarray) -> bool:
+    spelt = re.fullmatch(r"(?:atomic_?)?(?:v|velo|vel|vels|velocity|velocities)", name.lower())
+    return (
+        spelt is not None
+        and array.ndim == 2
+        and array.shape[1] == 3
+        and array.dtype.kind in "iuf"
+        and bool(array.any())
+    )

@@ -117,6 +117,43 @@ def test_labels_of_atoms(load, label, symbol):
     assert notices == [f"note: labels of atoms are read as elements: {label} → {symbol} (in 1 of 2 frames)"]
 
 
+@pytest.mark.parametrize("label", ["HO1", "HO", "CO", "co", "NB", "SI2", "IN", "CS_1", "hO"])
+def test_labels_that_may_be_either_of_two_elements(load, label):
+    symbol, one, other = label[:2].capitalize(), label[0].upper(), label[1].upper()
+    says = f"line 3: atom 0 is '{label}', which may be .*: write {symbol} if it is that, {one} if it is {one} with a"
+    with pytest.raises(InputError, match=f"{says} label of {other}"):
+        load(FRAME.replace("Na", label))
+
+
+@pytest.mark.parametrize("label, symbol", [("Ho1", "Ho"), ("Co", "Co"), ("CA", "Ca"), ("BR3", "Br"), ("cl", "Cl")])
+def test_labels_that_are_of_one_element(load, label, symbol):
+    assert str(load(FRAME.replace("Na", label))[0][0].symbols[0]) == symbol
+
+
+@pytest.mark.parametrize("text", ["-316.867144", "E -316.867144", "SCF energy: -316.867144, step 12", "'-316.867144'"])
+def test_numbers_without_a_name_are_no_keys(load, text):
+    frames, notices = load(f"2\n{text}\nH 0 0 0\nH 0 0 1\n" * 3)
+    assert frames[0].info == {"comment": text}
+    assert notices == [
+        "warning: the comment line holds numbers without a name, energies perhaps: not read (in 3 of 3 frames). "
+        "If -316.867144 is an energy, write energy=-316.867144 there"
+    ]
+
+
+def test_numbers_among_keys(load):
+    ((atoms,), notices) = load(FRAME.replace("energy", "good -3.5 12 energy"))
+    assert atoms.info == {"good": True, "comment": "-3.5 12"}
+    assert results(atoms)["energy"] == -1.5
+    assert "If -3.5 is an energy" in notices[0]
+
+
+@pytest.mark.parametrize("text", ["step 12", "made by hand", ""])
+def test_comments_of_words(load, text):
+    frames, notices = load(f"2\n{text}\nH 0 0 0\nH 0 0 1\n")
+    assert frames[0].info == ({"comment": text} if text else {})
+    assert notices == []
+
+
 @pytest.mark.parametrize("label, mass", [("D", 2.014), ("T", 3.016), ("D1", 2.014)])
 def test_heavy_hydrogen_keeps_its_mass(load, label, mass):
     ((atoms,), notices) = load(FRAME.replace("Na", label))
@@ -182,6 +219,13 @@ def test_nine_numbers_of_a_stress_are_a_result(load):
     assert results(atoms)["stress"].tolist() == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("key", ["dft_stress", "Stress", "virial", "stress"])
+def test_nine_numbers_stay_nine_or_become_a_result(load, key):
+    ((atoms,), _) = load(FRAME.replace("energy", f'{key}="1 6 5 6 2 4 5 4 3" energy'))
+    assert np.size(atoms.info.get(key, np.zeros(9))) == 9
+    assert (key in atoms.info) != (key in results(atoms))
+
+
 def test_asymmetric_stress_is_not_cut_to_six(load):
     ((atoms,), _) = load(FRAME.replace("energy", 'stress="1 6 5 0 2 4 0 0 3" energy'))
     assert results(atoms)["stress"].T.tolist() == [[1, 6, 5], [0, 2, 4], [0, 0, 3]]
@@ -190,7 +234,10 @@ def test_asymmetric_stress_is_not_cut_to_six(load):
 def test_columns_that_nothing_declares(load):
     frames, notices = load(f"2\nstep=1\n{ATOMS}" * 3)
     assert len(frames) == 3
-    assert notices == ["warning: 3 columns after x y z are in no Properties=: not read (in 3 of 3 frames)"]
+    assert notices == [
+        "warning: 3 columns after x y z are in no Properties=: not read (in 3 of 3 frames). If these are forces, write "
+        "Properties=species:S:1:pos:R:3:forces:R:3 (in the order of the columns)"
+    ]
 
 
 def test_two_columns_of_charges_are_both_kept(load):
@@ -212,7 +259,19 @@ def test_column_and_key_of_one_name_are_both_kept(load):
         (" -0.1 ", " ************** ", r"line 4, column 5 \(forces x of atom 1\): '\*+' is no number: Fortran ran out"),
         (" 2.4 ", " 1.0-100 ", r"line 4, column 2 \(pos x of atom 1\).*lost its letter"),
         (" 2.4 ", " 1_0 ", r"line 4, column 2"),
-        (" 0 -0.1 0 0", "-0.1 0 0", r"line 4: atom 1 has 5 columns, expected 7"),
+        (
+            " 0 -0.1 0 0",
+            "-0.1 0 0",
+            r"line 4: atom 1 has 5 columns, expected 7 as Properties says \(without forces y, forces z\)",
+        ),
+        (
+            ":forces:R:3",
+            "",
+            r"line 3: atom 0 has 7 columns, expected 4 as Properties says: 3 more columns: if these are "
+            r"forces, write Properties=species:S:1:pos:R:3:forces:R:3 \(in the order of the columns\)",
+        ),
+        (" 0 0.1 0 0", " 0 0.1 0 0 x", r"expected 7 .*: 1 more column: write Properties=.*:forces:R:3:NAME:S:1"),
+        (" 0 0.1 0 0", " 0 0.1 0 0 1", r"expected 7 .*: 1 more column: if these are charges, .*:charges:R:1"),
         ("Cl", "17", r"line 4: atom 1 is '17', which is no element \(for atomic numbers: Properties=Z:I:1"),
         ("Cl", "OW", r"line 4: atom 1 is 'OW', which is no element"),
         ("energy=-1.5", "energy=-1.5 energy=-2", r"line 2: the comment line gives energy twice \('-1.5' and '-2'\)"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from farfield.data.formats.numbers import logical, real, whole, why_no_number
+from farfield.data.formats.numbers import is_number, logical, real, whole, why_no_number
 from farfield.errors import InputError
 
 _KINDS: dict[str, tuple[str, Callable[[str], Any], type]] = {
@@ -103,6 +103,33 @@ def values_of(column: Column, rows: Sequence[Sequence[str]], numbered: Callable[
     return np.array(found, dtype=dtype).reshape(len(rows), *([column.width] if column.width > 1 else []))
 
 
+def mended(columns: Sequence[Column], row: Sequence[str]) -> str:
+    """What to do about an atom's line of too many or too few words, for messages."""
+    more = len(row) - columns[-1].start - columns[-1].width
+    if more < 0:
+        lacking = [_component(c, k) for c in columns for k in range(c.width) if c.start + k >= len(row)]
+        return f" (without {', '.join(lacking[:3])}{', …' if len(lacking) > 3 else ''})"
+    return f": {more} more column{'s' * (more > 1)}: {_announcing(columns, row[-more:])}"
+
+
+def told(columns: Sequence[Column], row: Sequence[str]) -> str:
+    """What to do about an atom's line with words after those read, for notices."""
+    more = row[columns[-1].start + columns[-1].width :]
+    advice = _announcing(columns, more)
+    return f"{advice[0].upper()}{advice[1:]}" if more else ""
+
+
+def _announcing(columns: Sequence[Column], words: Sequence[str]) -> str:
+    """What to write so that ``words`` are read as well."""
+    more = len(words)
+    usual = {3: "forces", 1: "charges"}.get(more, "")
+    kind = "R" if all(is_number(word) for word in words) else "S"
+    known = usual and kind == "R" and usual not in {column.written for column in columns}
+    announced = ":".join(f"{c.written}:{c.kind}:{c.width}" for c in columns)
+    condition, name = (f"if these are {usual}, ", usual) if known else ("", "NAME")
+    return f"{condition}write Properties={announced}:{name}:{kind}:{more} (in the order of the columns)"
+
+
 def _flat(words: list[Any]) -> list[str]:
     return words if not words or isinstance(words[0], str) else [word for row in words for word in row]
 
@@ -117,7 +144,7 @@ def _converted(column: Column, row: Sequence[str], where: str, atom: int) -> lis
             why = f": {reason}" if (reason := why_no_number(word)) else ""
             raise InputError(
                 f"{where}, column {column.start + k + 1} ({_component(column, k)} of atom {atom}): "
-                f"{word[:40]!r} is no {expected}{why}. Correct it, or leave such frames out: skip_unreadable: true"
+                f"{word[:40]!r} is no {expected}{why}"
             ) from None
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from farfield.data.formats.numbers import LOGICAL, real, whole
+from farfield.data.formats.numbers import LOGICAL, is_number, real, whole
 from farfield.errors import InputError
 
 _PIECE = re.compile(
@@ -20,6 +20,8 @@ _PIECE = re.compile(
 )
 _SPECIAL = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 """Keys that are recognised in any case, and their names."""
+_AROUND = ",;:()[]"
+"""May stand around a number in prose."""
 TENSORS = ("stress", "virial")
 """Nine numbers of these are a matrix."""
 
@@ -29,13 +31,16 @@ class Comment:
     """What the line says."""
 
     info: dict[str, Any]
+    numbers: tuple[str, ...]  # that stand alone, without a key
     properties: str | None  # what stands after Properties=
     cell: NDArray[np.float64] | None  # (3, 3), rows are lattice vectors
     pbc: tuple[bool, ...] | None  # 3
 
 
 def read_comment(line: str) -> Comment:
-    """Read ``key=value`` pairs; words without a value become True.
+    """Read ``key=value`` pairs; words without a value become True, numbers without a key ``info["comment"]``.
+
+    A line without any ``=`` has no keys: all of it is ``info["comment"]``.
 
     Raises:
         InputError: a key twice, a quote that is never closed, a lattice that is no nine numbers, a pbc that is no three
@@ -48,8 +53,18 @@ def read_comment(line: str) -> Comment:
             raise InputError(f"the comment line gives {key} twice ({given[name]!r} and {value!r}): keep one of them")
         given[name] = given.get(name) if value is None else value
     lattice, properties, pbc = (given.pop(name, None) for name in _SPECIAL.values())
+    numbers = tuple(
+        word.strip(_AROUND) for word, value in given.items() if value is None and is_number(word.strip(_AROUND))
+    )
+    info = {key: True if value is None else meaning(key, value) for key, value in given.items()}
+    if not any(value is not None for value in (*given.values(), lattice, properties, pbc)):
+        info = {"comment": line.strip()} if line.strip() else {}
+    elif numbers:
+        info = {key: value for key, value in info.items() if value is not True or not is_number(key.strip(_AROUND))}
+        info.setdefault("comment", " ".join(numbers))
     return Comment(
-        info={key: True if value is None else meaning(key, value) for key, value in given.items()},
+        info=info,
+        numbers=numbers,
         properties=properties,
         cell=None if lattice is None else _cell(lattice),
         pbc=None if pbc is None else _periodic(pbc),

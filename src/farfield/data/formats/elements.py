@@ -11,6 +11,7 @@ from farfield.data.formats.remarks import Remarks
 
 ISOTOPES = {"D": 2.01410177812, "T": 3.01604927791}
 """Heavy hydrogen and its masses, u."""
+_SYMBOLS = frozenset(atomic_numbers) - {"X"}
 _LABEL = re.compile(r"([A-Za-z]{1,2})([0-9_+.\-][A-Za-z0-9_+.\-]*)?")
 
 
@@ -18,20 +19,27 @@ def element(label: str) -> str:
     """The symbol of the element (or D, or T) that a label means.
 
     Raises:
-        ValueError: none that is known.
+        ValueError: none that is known, or one of two: ``HO1`` may be holmium, or the hydrogen of a hydroxyl. The label,
+            and what to write instead if it may be one of two, are the arguments.
     """
     if label in atomic_numbers or label in ISOTOPES:
         return label
-    if (parts := _LABEL.fullmatch(label)) and ((symbol := parts[1].capitalize()) in atomic_numbers.keys() | ISOTOPES):
-        return symbol
-    raise ValueError(label)
+    parts = _LABEL.fullmatch(label)
+    letters = parts[1] if parts else ""
+    symbol = letters.capitalize()
+    if symbol not in _SYMBOLS | ISOTOPES.keys():
+        raise ValueError(label, "")
+    if letters != symbol and set(letters.upper()) <= _SYMBOLS and len(letters) == 2:
+        one, other = letters[0].upper(), letters[1].upper()
+        raise ValueError(label, f"write {symbol} if it is that, {one} if it is {one} with a label of {other}")
+    return symbol
 
 
 def numbers_and_masses(labels: Sequence[str], remarks: Remarks) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
     """Atomic numbers ``(atoms,)``; and masses ``(atoms,)`` in u where some are not those of the elements.
 
     Raises:
-        ValueError: a label of no element; its text is the argument.
+        ValueError: a label of no element, or one of two, with the arguments of ``element``'s.
     """
     symbols = {label: element(label) for label in dict.fromkeys(labels)}
     heavy = {symbol for symbol in symbols.values() if symbol in ISOTOPES}

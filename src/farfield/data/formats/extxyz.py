@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farfield.data.formats.assembly import hang
-from farfield.data.formats.columns import PLAIN, Column, declared, values_of
+from farfield.data.formats.columns import PLAIN, Column, declared, mended, told, values_of
 from farfield.data.formats.comment import Comment, read_comment
 from farfield.data.formats.elements import numbers_and_masses
 from farfield.data.formats.numbers import real
@@ -55,20 +55,28 @@ def _frame(lines: Lines, first: str, where: str, remarks: Remarks) -> ase.Atoms:
         columns = PLAIN if comment.properties is None else declared(comment.properties)
     except InputError as failure:
         raise InputError(f"{where}, line {begun + 1}: {failure}") from failure
+    _say_numbers(comment, remarks)
     rows = _rows(lines, count, comment.properties is not None, columns, where)
     vectors = _vectors(lines, where)
     if vectors is not None:
-        comment = Comment({"comment": text.strip()}, None, vectors, tuple(bool(row.any()) for row in vectors))
+        comment = Comment({"comment": text.strip()}, (), None, vectors, tuple(bool(row.any()) for row in vectors))
     spare = {len(row) - 4 for row in rows} if comment.properties is None else {0}
     if max(spare) > 0:
         columns_are = f"{max(spare)} columns after x y z are" if max(spare) > 1 else "1 column after x y z is"
-        remarks.add("warning", f"{columns_are} in no Properties=: not read")
+        remarks.add("warning", f"{columns_are} in no Properties=: not read", example=told(columns, rows[0]))
     numbered = lambda atom: f"{where}, line {begun + 2 + atom}"  # noqa: E731
     arrays = {column.name: values_of(column, rows, numbered) for column in columns}
     try:
         return _atoms(comment, arrays, numbered, remarks)
     except InputError as failure:
         raise InputError(str(failure) if str(failure).startswith(where) else f"{where}: {failure}") from failure
+
+
+def _say_numbers(comment: Comment, remarks: Remarks) -> None:
+    """Tell of numbers that stand without a name, if any could be an energy: whole ones count steps."""
+    if energies := [word for word in comment.numbers if not word.lstrip("+-").isdigit()]:
+        topic = "the comment line holds numbers without a name, energies perhaps: not read"
+        remarks.add("warning", topic, example=f"If {energies[0]} is an energy, write energy={energies[0]} there")
 
 
 def _atoms(
@@ -93,10 +101,11 @@ def _elements(
     try:
         meant, masses = numbers_and_masses(labels.tolist(), remarks)
     except ValueError as unknown:
-        label = unknown.args[0]
+        label, instead = unknown.args
         atom = labels.tolist().index(label)
         hint = " (for atomic numbers: Properties=Z:I:1:pos:R:3…)" if label.isdigit() else ""
-        raise InputError(f"{numbered(atom)}: atom {atom} is {label[:40]!r}, which is no element{hint}") from None
+        why = f"which may be one of two elements: {instead}" if instead else f"which is no element{hint}"
+        raise InputError(f"{numbered(atom)}: atom {atom} is {label[:40]!r}, {why}") from None
     if numbers is not None and len(differ := np.flatnonzero(numbers != meant)):
         atom = int(differ[0])
         raise InputError(f"{numbered(atom)}: atom {atom} is {labels[atom]!r}, but Z says {numbers[atom]}")
@@ -113,7 +122,7 @@ def _rows(lines: Lines, count: int, exact: bool, columns: tuple[Column, ...], wh
             raise InputError(_cut_short(where, begun, count, len(rows)))
         row = line.split()
         if len(row) < width or (exact and len(row) > width):
-            expected = f"{width} as Properties says" if exact else "at least 4 (element x y z)"
+            expected = f"{width} as Properties says{mended(columns, row)}" if exact else "at least 4 (element x y z)"
             at = f"{where}, line {lines.number}"
             lines.back()  # a frame may begin here
             raise InputError(f"{at}: atom {len(rows)} has {len(row)} columns, expected {expected}")

@@ -59,10 +59,17 @@ def _looks_like_xyz(lines: list[str]) -> bool:
         return True
     words = lines[2].split()
     try:
-        element(words[0])
-        return len([real(word) for word in words[1:4]]) == 3
+        return _is_label(words[0]) and len([real(word) for word in words[1:4]]) == 3
     except (ValueError, IndexError):
         return False
+
+
+def _is_label(word: str) -> bool:
+    """Whether it stands for an element, be it one of two."""
+    try:
+        return bool(element(word))
+    except ValueError as unknown:
+        return bool(unknown.args[1])
 
 
 def _unknown(path: Path) -> str:

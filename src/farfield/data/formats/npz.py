@@ -8,8 +8,13 @@ import ase
 import numpy as np
 from numpy.typing import NDArray
 
+from farfield.data.formats.npz_extra import Extra, sorted_out
+from farfield.data.formats.npz_units import Units, is_unit_key, stated_units
 from farfield.data.formats.remarks import Remarks
+from farfield.data.keys import as_numbers
+from farfield.data.unit_of import unit_of
 from farfield.errors import InputError
+from farfield.notices import Grade
 
 Array = NDArray[Any]
 
@@ -22,34 +27,75 @@ NAMES: dict[str, tuple[str, ...]] = {
     "pbc": ("pbc",),
 }
 """Names in use for each array, the likeliest first."""
+_TAKEN = frozenset(NAMES).union(*NAMES.values())
 
 
 def frames(path: Path, remarks: Remarks) -> Iterator[ase.Atoms]:
     """Read an archive of one composition; energies and forces become ``info["energy"]`` and ``arrays["forces"]``.
 
+    What else has a value for every frame or atom keeps its name. Where the archive states units, all is turned into eV
+    and Å.
+
     Raises:
-        InputError: no archive of plain arrays, no coordinates or elements, or shapes that do not fit.
+        InputError: no archive of plain arrays, no coordinates or elements, shapes that do not fit, unknown units.
     """
     arrays = _arrays(path)
     found = {name: next((key for key in keys if key in arrays), None) for name, keys in NAMES.items()}
     if absent := [name for name in ("positions", "numbers") if found[name] is None]:
         wanted = "; ".join(f"{name} as {' or '.join(NAMES[name])}" for name in absent)
         raise InputError(f"{path} lacks {wanted} (it has: {', '.join(arrays)})")
+    units = _units(path, arrays)
     shaped = _shaped(path, {name: arrays[key] for name, key in found.items() if key is not None})
-    said = [f"{key} = {arrays[key]}" for key in ("r_unit", "e_unit", "theory") if key in arrays]
-    spare = [key for key in arrays if key not in found.values() and not key.startswith(("r_unit", "e_unit"))]
-    for k in range(len(shaped["positions"])):
-        if spare:
-            remarks.add("note", "arrays that are not read", spare)
-        if said:
-            remarks.add("note", "the file says", said)
-        yield _atoms({name: array[k] for name, array in shaped.items()})
+    spare = {key: array for key, array in arrays.items() if key not in found.values() and not is_unit_key(key)}
+    said = [f"{key} = {spare.pop(key)}" for key in list(spare) if _is_remark(key, spare[key])]
+    count, atoms = shaped["positions"].shape[:2]
+    extra = sorted_out(spare, count, atoms, _TAKEN)
+    for k in range(count):
+        for grade, topic, details in _topics(units, extra, said):
+            remarks.add(grade, topic, details)
+        yield _converted(_atoms({name: array[k] for name, array in shaped.items()}, extra, k), units)
 
 
-def _arrays(path: Path) -> dict[str, Array]:
+def units_of(path: Path) -> Units:
+    """What an archive says of its units; of its arrays nothing else is read.
+
+    Raises:
+        InputError: it cannot be read, or states units that nobody knows.
+    """
+    return _units(path, _arrays(path, only_units=True))
+
+
+def _units(path: Path, arrays: dict[str, Array]) -> Units:
+    try:
+        return stated_units(arrays)
+    except InputError as failure:
+        raise InputError(f"{path}: {failure}") from failure
+
+
+def _topics(units: Units, extra: Extra, said: list[str]) -> list[tuple[Grade, str, list[str]]]:
+    """What there is to say of every frame."""
+    topics: list[tuple[Grade, str, list[str]]] = []
+    if units.energy not in (None, "eV"):
+        topics.append(("note", f"energies in {units.energy}, as the file says, are turned into eV", []))
+    if units.length not in (None, "angstrom"):
+        topics.append(("note", f"lengths in {units.length}, as the file says, are turned into Å", []))
+    named: list[tuple[Grade, str, list[str]]] = [
+        ("note", "the file says", said),
+        ("note", "arrays that are not read", extra.unread),
+        ("note", "arrays whose shape does not tell whether they are of frames or atoms are taken", extra.guessed),
+    ]
+    return topics + [topic for topic in named if topic[2]]
+
+
+def _is_remark(key: str, array: Array) -> bool:
+    """Whether it is a word for people, not for the reader."""
+    return array.ndim == 0 and array.dtype.kind == "U" and (key in ("theory", "name") or "unit" in key.lower())
+
+
+def _arrays(path: Path, *, only_units: bool = False) -> dict[str, Array]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in archive.files if is_unit_key(name) or not only_units}
     except Exception as failure:  # zip, zlib and numpy each have their own
         raise InputError(f"cannot read {path} as numpy arrays: {type(failure).__name__}: {failure}") from failure
 
@@ -93,7 +139,7 @@ def _boxes(path: Path, name: str, array: Array, frames: int) -> Array:
     raise InputError(f"{path}: {name} has the shape {array.shape} ({array.dtype}), expected {one[0]}, for all or each")
 
 
-def _atoms(row: dict[str, Array]) -> ase.Atoms:
+def _atoms(row: dict[str, Array], extra: Extra, k: int) -> ase.Atoms:
     cell = row.get("cell")
     atoms = ase.Atoms(
         row["numbers"].astype(np.int64),
@@ -105,4 +151,22 @@ def _atoms(row: dict[str, Array]) -> ase.Atoms:
         atoms.info["energy"] = float(row["energy"])
     if "forces" in row:
         atoms.set_array("forces", row["forces"].astype(np.float64))
+    for name, array in extra.of_frames.items():
+        atoms.info[name] = array[k].item() if array.ndim == 1 else array[k].copy()
+    for name, array in extra.of_atoms.items():
+        atoms.set_array(name, array[k])
+    return atoms
+
+
+def _converted(atoms: ase.Atoms, units: Units) -> ase.Atoms:
+    """In eV and Å, whatever of it has a name that tells what it is."""
+    factors = units.factors
+    if all(factor == 1 for factor in factors.values()):
+        return atoms
+    for place in (atoms.info, atoms.arrays):
+        for key in [key for key in place if key != "positions"]:
+            if (factor := factors[unit_of(key)]) != 1 and (numbers := as_numbers(place[key])) is not None:
+                place[key] = (numbers * factor)[()]
+    atoms.set_cell(atoms.cell.array * factors["Å"])
+    atoms.positions *= factors["Å"]
     return atoms

@@ -48,6 +48,11 @@ def logical(token: str) -> bool:
     raise ValueError(token)
 
 
+def is_number(token: str) -> bool:
+    """Whether ``real`` takes it."""
+    return bool(_PLAIN.fullmatch(token) or _FORTRAN.fullmatch(token))
+
+
 def why_no_number(token: str) -> str:
     """What a token that is no number may have been meant to be; empty where nobody knows."""
     if set(token) == {"*"}:

@@ -16,6 +16,11 @@ class _Remark:
     grade: Grade
     details: dict[str, None] = field(default_factory=dict)  # in the order they came
     frames: int = 0
+    example: str = ""  # a sentence, of the first frame concerned
+
+
+class UnreadableFrame(InputError):
+    """A frame that could be left out, were that asked for."""
 
 
 class Remarks:
@@ -26,9 +31,9 @@ class Remarks:
         self._remarks: dict[str, _Remark] = {}
         self._failures: list[InputError] = []
 
-    def add(self, grade: Grade, topic: str, details: Iterable[str] = ()) -> None:
-        """Note a topic that concerns the present frame, with what is to be named of it."""
-        remark = self._remarks.setdefault(topic, _Remark(grade))
+    def add(self, grade: Grade, topic: str, details: Iterable[str] = (), *, example: str = "") -> None:
+        """Note a topic that concerns the present frame, with what is to be named of it, of every frame or the first."""
+        remark = self._remarks.setdefault(topic, _Remark(grade, example=example))
         remark.details.update(dict.fromkeys(details))
         remark.frames += 1
 
@@ -41,10 +46,10 @@ class Remarks:
         """Count a frame that cannot be read.
 
         Raises:
-            InputError: ``failure``, where none may be left out.
+            UnreadableFrame: where none may be left out.
         """
         if not self.skip_unreadable:
-            raise failure
+            raise UnreadableFrame(str(failure)) from failure
         self._failures.append(failure)
 
     def tell(self, path: Path, frames: int, on_notice: OnNotice) -> None:
@@ -57,4 +62,5 @@ class Remarks:
             names = list(remark.details)
             listed = f": {', '.join(names[:_MANY])}" if names else ""
             more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
-            on_notice(Notice(remark.grade, f"{path}: {topic}{listed}{more} (in {remark.frames} of {frames} frames)"))
+            where = f"(in {remark.frames} of {frames} frames)" + f". {remark.example}" * bool(remark.example)
+            on_notice(Notice(remark.grade, f"{path}: {topic}{listed}{more} {where}"))
