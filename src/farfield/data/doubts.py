@@ -8,8 +8,9 @@ import numpy as np
 
 from farfield.data.config import CONDITIONS, DataConfig
 from farfield.data.frame import Frame
+from farfield.data.isolated_atoms import taken_for_crystals
 from farfield.data.keys import Numbers, as_numbers, find_value, results
-from farfield.data.kinds import structure_of
+from farfield.data.frame_kinds import structure_of
 from farfield.data.spellings import is_multiplicity, overlooked
 from farfield.data.unlabelled import has_label
 from farfield.notices import Notice
@@ -30,6 +31,7 @@ def doubts_of_structures(structures: Sequence[ase.Atoms], config: DataConfig) ->
         yield Notice(
             "warning", f'spin = "{config.spin}" is taken for 2S; if it is 2S + 1, data: spin_unit: multiplicity'
         )
+    yield from taken_for_crystals(structures, config.factors.length)
     yield from _two_energies(structures, config)
     yield from _six_numbers(structures, config)
 
