@@ -251,15 +251,8 @@ def test_isolated_atoms_stand_for_no_compound(tmp_path, seed):
     """The only compound of an element, and the only charged molecule, train although E0 and ion are there, too."""
     charged = clusters(1, seed=2)[0]
     charged.info["charge"] = 1.0
-    frames = [
-        *clusters(16),
-        *clusters(1, seed=1, symbols="KCl"),
-        charged,
-        atom("Na"),
-        atom("K"),
-        atom("Cl"),
-        atom("Na"),
-    ]
+    alone = [atom(symbol) for symbol in ("Na", "K", "Cl", "Na")]
+    frames = [*clusters(16), *clusters(1, seed=1, symbols="KCl"), charged, *alone]
     for frame in frames:
         frame.info.setdefault("charge", 0.0)
     frames[-1].info["charge"] = 1.0

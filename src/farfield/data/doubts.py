@@ -8,9 +8,9 @@ import numpy as np
 
 from farfield.data.config import CONDITIONS, DataConfig
 from farfield.data.frame import Frame
+from farfield.data.frame_kinds import structure_of
 from farfield.data.isolated_atoms import taken_for_crystals
 from farfield.data.keys import Numbers, as_numbers, find_value, results
-from farfield.data.frame_kinds import structure_of
 from farfield.data.spellings import is_multiplicity, overlooked
 from farfield.data.unlabelled import has_label
 from farfield.notices import Notice
@@ -25,7 +25,8 @@ _WEAK = 0.02
 
 def doubts_of_structures(structures: Sequence[ase.Atoms], config: DataConfig) -> Iterator[Notice]:
     """What the frames of one file have besides, or in another way than it is read."""
-    for said in overlooked([atoms.info for atoms in structures], {name: getattr(config, name) for name in CONDITIONS}):
+    infos, read = [atoms.info for atoms in structures], {name: getattr(config, name) for name in CONDITIONS}
+    for said in overlooked(infos, read, multiplicity=config.spin_unit == "multiplicity", configured=True):
         yield Notice("warning", said)
     if is_multiplicity(config.spin) and config.spin_unit == "unpaired":
         yield Notice(

@@ -56,8 +56,8 @@ def set_aside(pool: Pool, valid: int, test: int) -> Parts:
     """About so many frames for validation and test; the rest trains.
 
     Training keeps every isolated atom, and of all others some frame with every element; with every total charge,
-    condition and kind of label, too, where that leaves enough to set aside. Where there is nothing to mend, the first frames of the
-    permutation validate, and the next are the test.
+    condition and kind of label, too, where that leaves enough to set aside. Where there is nothing to mend, the first
+    frames of the permutation validate, and the next are the test.
     """
     # what is too large to be set aside comes last, and so trains before what is small
     bundles = sorted(pool.bundles(), key=lambda bundle: len(bundle) if len(bundle) > max(valid, test) else 0)
