@@ -7,6 +7,7 @@ import ase
 import numpy as np
 
 from farfield.data.config import CONDITIONS, DataConfig
+from farfield.data.conversion import spelt_out
 from farfield.data.frame import Frame
 from farfield.data.frame_kinds import structure_of
 from farfield.data.isolated_atoms import taken_for_crystals
@@ -71,7 +72,8 @@ def _six_numbers(structures: Sequence[ase.Atoms], config: DataConfig) -> Iterato
         if any(np.size(atoms.info.get(key)) == 6 for atoms in structures if atoms.pbc.all()):
             yield Notice(
                 "note",
-                f'six numbers of "{key}": taken as xx yy zz yz xz xy; data: stress_order: vasp is xx yy zz xy yz xz',
+                f'six numbers of "{key}": taken as {spelt_out("voigt")}; data: stress_order: vasp is '
+                f"{spelt_out('vasp')}",
             )
 
 
