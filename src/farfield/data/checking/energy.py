@@ -45,7 +45,8 @@ def propose_energy(draft: Draft) -> None:
     if "forces" in draft.chosen:
         draft.config["energy"] = None
     if not any(sounds_like(k.name, "energy") and (k.text or _left(draft, k)) for k in draft.content.keys):
-        draft.say("warning", "nothing looks like an energy: give its key, data: energy: KEY")
+        alone = ": as it stands, forces alone are learned (energy: null)" if "forces" in draft.chosen else ""
+        draft.say("warning", f"nothing looks like an energy{alone}; if a key is one, data: energy: KEY")
 
 
 def _left(draft: Draft, key: KeyReport) -> bool:
