@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ase
 
@@ -59,7 +60,7 @@ def check_keys(files: Files, config: DataConfig) -> None:
 def without_absent(files: Files, config: DataConfig, dispensable: Collection[str], on_notice: OnNotice) -> DataConfig:
     """Configure anew without the ``dispensable`` fields whose keys no file has; ``on_notice`` hears of them."""
     keys = {(field, key): target for target, fields in config.targets.items() for field, key in fields.items()}
-    changed: dict[str, str | None] = {}
+    changed: dict[str, Any] = {}
     for (field, key), target in keys.items():
         if field in dispensable and not _anywhere(files, target, key):
             changed[field] = None

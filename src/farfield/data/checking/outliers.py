@@ -8,9 +8,8 @@ import torch
 from farfield.data.checking.charges import total_charges
 from farfield.data.checking.content import Content
 from farfield.data.checking.draft import Draft
-from farfield.data.checking.energy import energies
+from farfield.data.checking.energy import all_electron_unit, energies
 from farfield.data.checking.phrases import listed_frames
-from farfield.data.checking.units import all_electron_unit
 from farfield.data.conversion import ENERGY, EnergyUnit
 from farfield.data.keys import Numbers
 from farfield.data.statistics import fit_baseline

@@ -130,7 +130,7 @@ def _six_sheared(draft: Draft, key: KeyReport) -> bool:
     )
 
 
-def _ask(draft: Draft, key: KeyReport, size: float, unit: StressUnit | None) -> None:
+def _ask(draft: Draft, key: KeyReport, size: float, unit: str | None) -> None:
     """Say exactly what to write where unit or order of a stress are open."""
     lines = [f"stress: {key.name}"]
     reasons = []
@@ -153,7 +153,7 @@ def _ask(draft: Draft, key: KeyReport, size: float, unit: StressUnit | None) -> 
     )
 
 
-def _by_volume(draft: Draft, key: KeyReport, unit: StressUnit | None) -> str:
+def _by_volume(draft: Draft, key: KeyReport, unit: str | None) -> str:
     """What else a stress may be that is a usual one times the volume; empty where it is not."""
     sizes = [
         float(np.abs(v).max()) / volume
