@@ -168,14 +168,24 @@ def _in_words(cls: type[Any], plain: Any, error: Any, where: str) -> str:
         hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
         return f"{name}: unknown key; {hint}"
     if error["type"] == "no_kind":
-        return f"{name}: {error['msg']}"
+        return f"{name}: {error['msg']}; write model: {_MODEL}"
     if error["type"] == "strange_kind":
         return f"{name}.kind: {error['msg']}"
     if error["type"] == "missing":
-        return f"{name}: missing, and it has no default"
+        return f"{name}: missing, and it has no default{_to_type(name)}"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     return f"{name}: {message}, got {error['input']!r}"
+
+
+_MODEL = "{paradigm: {kind: latent}}"
+
+
+def _to_type(name: str) -> str:
+    """What to write for a key that has to be there."""
+    if name in ("model", "model.paradigm"):
+        return f"; write model: {_MODEL}, of kind {', '.join(PARADIGMS)}"
+    return "; write data: {train: FILE}" if name in ("data", "data.train") else ""
 
 
 def _keys_in(cls: type[Any], plain: Any, section: Sequence[str | int]) -> list[str]:

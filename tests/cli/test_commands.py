@@ -59,6 +59,9 @@ def test_train_evaluate_md(place, capsys):
     splits = json.loads((place / "runs/run/splits.json").read_text())
     assert {name: len(frames) for name, frames in splits["splits"].items()} == {"train": 10, "valid": 1, "test": 1}
     assert main(["evaluate", "runs/run/model.pt", "argon.xyz", "--out", "judged"]) == 0
+    said = capsys.readouterr().out
+    assert "RMSE on argon.xyz" in said
+    assert "trained in" not in said
     assert (place / "judged" / "report.html").exists()
     arguments = ["md", "runs/run/model.pt", "argon.xyz", "--steps", "4", "--every", "2", "--temperature", "10"]
     assert main([*arguments, "--timestep", "0.1"]) == 0
@@ -108,6 +111,25 @@ def test_a_model_remembers_the_keys_of_its_data(place, capsys):
     assert "--data.KEY only" in capsys.readouterr().err
 
 
+def test_evaluate_a_file_that_lacks_a_target(place, capsys):
+    """What is beside energies and forces is left out; these are asked for with the option to type."""
+    frames = ase.io.read("argon.xyz", ":")
+    for frame in frames:
+        frame.info |= {"S": np.eye(3), "kind": "gas"}
+        frame.cell, frame.pbc = np.eye(3) * 30, True
+    ase.io.write("stressed.xyz", frames, format="extxyz")
+    data = {"train": "stressed.xyz", "stress": "S", "group": "kind", "stress_unit": "kbar"}
+    (place / "s.yaml").write_text(yaml.safe_dump({**CONFIG, "data": data}))
+    assert main(["train", "s.yaml", "--train.epochs", "1"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "runs/s/model.pt", "argon.xyz"]) == 0
+    assert 'stress is not compared: argon.xyz has no "S"' in capsys.readouterr().err
+    text = (place / "argon.xyz").read_text().replace("energy=", "REF_energy=")
+    (place / "other.xyz").write_text(text)
+    assert main(["evaluate", "runs/s/model.pt", "other.xyz"]) != 0
+    assert "--data.energy REF_energy" in capsys.readouterr().err
+
+
 def test_label_and_check(place, capsys):
     ase.io.write("cu.xyz", ase.build.bulk("Cu", cubic=True), format="extxyz")
     assert main(["label", "cu.xyz", "--engine", "ase:ase.calculators.emt:EMT"]) == 0
@@ -125,7 +147,7 @@ BAD = [
     (["train", "run.yaml", "--model.paradigm.kind", "latnet"], "did you mean latent"),
     (["train", "run.yaml", "--model.paradigm.widht", "1"], "unknown key"),
     (["train", "run.yaml", "--data.train", "agon.xyz"], "argon.xyz"),
-    (["train", "run.yaml", "--data.forces", "force"], 'forces = "forces"'),
+    (["train", "run.yaml", "--data.forces", "force"], "--data.forces forces"),
     (["train", "run.yaml", "--epochs", "5"], "--section.key"),
     (["train", "run.yaml", "--train.epochs"], "--section.key value"),
     (["compare", "run.yaml", "--paradigms", "latent,magic"], "magic"),

@@ -141,11 +141,22 @@ def test_malformed_file_of_another_format(tmp_path):
 def test_wrong_forces_key_names_the_nearest(read):
     with pytest.raises(InputError) as caught:
         read(FRAME, forces="force")
-    assert 'water.xyz has no array "force" (it has: forces). Did you mean forces = "forces"?' in str(caught.value)
+    assert 'water.xyz has no array "force" (it has: forces)' in str(caught.value)
+    assert "Did you mean forces: forces (--data.forces forces)?" in str(caught.value)
+
+
+def test_all_that_is_missing_is_said_at_once_and_nothing_strange_is_suggested(read):
+    frame = FRAME.replace("energy=", "REF_energy=").replace("forces", "DFT_forces")
+    with pytest.raises(InputError) as caught:
+        read(frame, stress="stress")
+    for option in ("--data.energy REF_energy", "--data.forces DFT_forces"):
+        assert option in str(caught.value)
+    assert "Did you mean stress" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 3
 
 
 def test_wrong_energy_key_names_the_nearest(read):
-    with pytest.raises(InputError, match=r'no info "enrgy" \(it has: energy\). Did you mean energy = "energy"\?'):
+    with pytest.raises(InputError, match=r'no info "enrgy" \(it has: energy\). Did you mean energy: energy'):
         read(FRAME, energy="enrgy")
 
 

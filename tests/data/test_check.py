@@ -101,8 +101,8 @@ def test_gaps_and_undefined_labels(check):
     frames[2].info["energy"] = np.inf
     report = check(frames)
     assert "forces is in only 11 of 12 frames" in said(report, "warning")
-    assert "energy is nan in 1 frames" in said(report, "warning")
-    assert "energy is infinite in 1 frames" in said(report, "error")
+    assert "energy is nan in 1 frame" in said(report, "warning")
+    assert "energy is infinite in 1 frame" in said(report, "error")
     assert report.config["allow_missing"] == ["energy", "forces"]
 
 
@@ -309,3 +309,50 @@ def test_whatever_stands_under_the_usual_names_raises_nothing(monkeypatch, seed)
         frames.append(atoms)
     monkeypatch.setattr(farfield.data.check, "load_structures", lambda path, **_: frames)
     assert check_file("a.xyz").frames == 4
+
+
+def test_decimal_commas(tmp_path):
+    """Extended xyz reads them as two whole numbers."""
+    text = "".join(f"2\nenergy=-11,{60 + k}\nH 0 0 0\nH 0 0 0.7{k}\n" for k in range(4))
+    (tmp_path / "a.xyz").write_text(text)
+    assert "energy in frames 0, 1, 2, 3: decimal comma? write -11.60" in said(check_file(tmp_path / "a.xyz"), "error")
+    with pytest.raises(InputError, match=r"decimal comma\? write -11.60, not -11,60"):
+        read_frames(tmp_path / "a.xyz", DataConfig(train="x", forces=None))
+
+
+def test_which_frames_lack_a_label(check):
+    frames = waters(8)
+    del frames[5].info["energy"], frames[2].info["charge"]
+    frames[3].arrays["forces"][0, 0] = np.nan
+    report = check(frames)
+    assert "energy is in only 7 of 8 frames (not in frame 5)" in said(report, "warning")
+    assert "charge is in only 7 of 8 frames (not in frame 2): write charge=0" in said(report, "error")
+    assert "forces is nan in 1 frame |" in said(report, "warning") + " |"
+
+
+def test_what_only_isolated_atoms_have_is_no_group(check):
+    alone = [ase.Atoms(s, info={"energy": -1.0, "charge": 0, "config_type": "IsolatedAtom"}) for s in "HO"]
+    for atoms in alone:
+        atoms.arrays["forces"] = np.zeros((1, 3))
+    frames = [*waters(), *alone]
+    assert "group" not in check(frames).config
+    for atoms in frames[:12]:
+        atoms.info["config_type"] = "gas"
+    assert check(frames).config["group"] == "config_type"
+
+
+def test_an_atom_called_isolated_and_several_energies_of_one(check):
+    alone = [ase.Atoms("H", info={"energy": e, "charge": 0}) for e in (-13.6, -12.0)]
+    near = ase.Atoms("O", cell=[6.0] * 3, pbc=True, info={"energy": -3.0, "charge": 0, "kind": "isolated_atom"})
+    for atoms in (*alone, near):
+        atoms.arrays["forces"] = np.zeros((1, 3))
+    warning = said(check([*waters(), *alone, near]), "warning")
+    assert "isolated H has several energies: -13.6 eV (frame 12), -12 eV (frame 13)" in warning
+    assert "frame 14 is called isolated_atom, but its images are 6 Å away" in warning
+
+
+def test_forces_in_kcal(check):
+    frames = waters()
+    for atoms in frames:
+        atoms.arrays["forces"] *= 40.0
+    assert "if they are in kcal/mol/Å" in said(check(frames), "warning")

@@ -156,7 +156,7 @@ def test_single_atoms_are_named(check):
     boxed = ase.Atoms("K", cell=[12, 12, 12], pbc=True, info={"energy": -2.0, "charge": 0})
     metal = ase.Atoms("Li", cell=[3, 3, 3], pbc=True, info={"energy": -2.0, "charge": 0})
     report = check([*frames, boxed, metal])
-    assert "E0 of Na, Cl (-1), K: single atoms (3 frames)" in said(report, "note")
+    assert "E0 of Na, Cl (-1), K: isolated atoms (3 frames)" in said(report, "note")
     assert report.config["allow_missing"] == ["forces"]
 
 

@@ -168,3 +168,21 @@ def test_a_pressure_is_no_stress(check):
     report = check(crystals(lambda s, v: {"pressure_tensor": -s}))
     assert "stress" not in report.config
     assert uses(report)["pressure_tensor"] == "not proposed: a pressure, which is minus the stress"
+
+
+def test_six_numbers_in_kbar_by_name_are_vasps_habit(check):
+    report = check(crystals(lambda s, v: {"stress_kbar": s.ravel()[VASP] * 10 * GPA}))
+    assert "stress" not in report.config
+    assert "stress_unit: kbar; stress_order: vasp (xx yy zz xy yz xz) or voigt" in said(report, "warning")
+
+
+def test_nine_numbers_that_ASE_keeps_as_six_have_an_order(check):
+    report = check(crystals(lambda s, v: {"stress": s * 10 * GPA}))
+    assert "stress: stress; stress_unit: kbar (or GPa)" in said(report, "warning")
+    assert "stress_order" not in said(report, "warning")
+
+
+def test_a_stress_that_has_its_volume_in_it_still(check):
+    report = check(crystals(lambda s, v: {"dft_stress": s * v}))
+    assert "stress" not in report.config
+    assert "divide them by the volume" in said(report, "warning")

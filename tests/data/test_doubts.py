@@ -146,6 +146,7 @@ def test_periodicity_along_some_axes(tmp_path):
 
 
 def test_a_format_that_leaves_its_units_open(tmp_path):
+    np.savez(tmp_path / "a.npz", R=np.eye(2, 3)[None], z=np.array([1, 1]), E=np.zeros(1), F=np.zeros((1, 2, 3)))
     with pytest.raises(InputError, match=r"a.npz does not say in which unit.*energy_unit: kcal/mol"):
         read_frames(tmp_path / "a.npz", DataConfig(train="x"))
 

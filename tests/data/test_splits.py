@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from farfield.data.config import DataConfig
-from farfield.data.kinds import structure_of
+from farfield.data.frame_kinds import structure_of
 from farfield.data.splits import load_splits
 from farfield.errors import InputError
 from farfield.geometry.isolation import is_isolated
@@ -235,7 +235,53 @@ def test_frames_without_a_group(tmp_path):
 
 def test_torn_groups_are_said_where_groups_are_named(tmp_path):
     frames = grouped([10, 10])
-    assert "frames of 2 groups" in said(split(tmp_path, frames, group="run", valid_fraction=0.4))
+    assert "2 of 2 groups" in said(split(tmp_path, frames, group="run", valid_fraction=0.4))
     for frame in frames:
         frame.info["group"] = frame.info["run"]
     assert "split_by" not in said(split(tmp_path, frames, valid_fraction=0.4))
+
+
+def test_isolated_atoms_are_no_group(tmp_path):
+    frames = [*clusters(18), *(ase.Atoms(symbol, info={"energy": -1.0, "kind": "alone"}) for symbol in ("Na", "Cl"))]
+    assert "split_by" not in said(split(tmp_path, frames, group="kind", valid_fraction=0.3))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_isolated_atoms_stand_for_no_compound(tmp_path, seed):
+    """The only compound of an element, and the only charged molecule, train although E0 and ion are there, too."""
+    charged = clusters(1, seed=2)[0]
+    charged.info["charge"] = 1.0
+    alone = [atom(symbol) for symbol in ("Na", "K", "Cl", "Na")]
+    frames = [*clusters(16), *clusters(1, seed=1, symbols="KCl"), charged, *alone]
+    for frame in frames:
+        frame.info.setdefault("charge", 0.0)
+    frames[-1].info["charge"] = 1.0
+    splits = split(tmp_path, frames, seed=seed)
+    assert {16, 17} <= set(places(splits.train))
+    assert splits.valid
+
+
+def test_several_energies_of_one_isolated_atom(tmp_path):
+    frames = [*clusters(10), atom("Na"), atom("Cl"), atom("Na")]
+    assert "several energies" not in said(split(tmp_path, frames))
+    frames[-1].info["energy"] = -3.1
+    assert "isolated Na has several energies: -3 eV" in said(split(tmp_path, frames))
+    frames[-1].info["charge"] = 1.0
+    for frame in frames[:-1]:
+        frame.info["charge"] = 0.0
+    assert "several energies" not in said(split(tmp_path, frames))
+
+
+def test_isolated_atoms_of_other_files_only(tmp_path):
+    ase.io.write(tmp_path / "v.xyz", [*clusters(3, seed=1), atom("Na")], format="extxyz")
+    splits = split(tmp_path, [*clusters(9), atom("Cl")], valid=tmp_path / "v.xyz")
+    assert "isolated atoms of valid: alone (Na): their energies are not taken as E0" in said(splits)
+
+
+@pytest.mark.parametrize(("name", "length", "warned"), [("IsolatedAtom", 6.0, True), ("isolated_atom", 6.0, True),
+    ("IsolatedAtom", 12.0, False), ("fcc", 6.0, False)])  # fmt: skip
+def test_an_atom_called_isolated_whose_images_are_near(tmp_path, name, length, warned):
+    alone = atom("Na", cell=[length] * 3, pbc=True)
+    alone.info["config_type"] = name
+    found = said(split(tmp_path, [*clusters(10), alone]))
+    assert (f"frame 10 is called {name}, but its images are 6 Å away" in found) == warned

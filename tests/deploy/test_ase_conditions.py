@@ -30,6 +30,7 @@ NAMED = {
     "total_charge": ({"total_charge": 1}, 'info has "total_charge", 1 .* read from "charge"'),
     "net charge": ({"net_charge": -1.0}, 'info has "net_charge"'),
     "multiplicity": ({"multiplicity": 2}, 'info has "multiplicity", 2 .* read from "spin"'),
+    "another charge": ({"charge": 0, "total_charge": 1}, 'info has "total_charge", 1 .* where "charge", .* is 0'),
     "field": ({"efield": [0, 0, 0.1]}, 'info has "efield", 0 0 0.1 .* read from "external_field"'),
 }
 
@@ -68,6 +69,8 @@ def test_every_kind_is_told_even_by_a_later_structure_and_through_an_optimizer()
         {"charge": 1, "total_charge": 1},
         {"total_charge": 0},
         {"multiplicity": 1},
+        {"spin": 2, "multiplicity": 3},
+        {"efermi": 4.2},
         {"step": 3, "note": "Q"},
     ],
 )

@@ -48,7 +48,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     learned = model.training_summary.get("keys", {})  # as in the file it was trained on, unless told otherwise
     plain = overridden({"data": {**learned, "train": str(args.data)}}, args.overrides)
     config = validated(DataConfig, plain["data"], "data")
-    frames = read_frames(args.data, config, on_notice=show_notice)
+    told = set(overridden({}, args.overrides).get("data", {})) | {"energy", "forces"}
+    frames = read_frames(args.data, config, dispensable=learned.keys() - told, on_notice=show_notice)
     for frame in frames:
         model.check(frame.system, f"{frame.source}: ")
     folder = args.out or Path(f"evaluation_{args.data.stem.removeprefix('embedded:')}")
@@ -58,10 +59,13 @@ def _evaluate(args: argparse.Namespace) -> int:
         found = evaluate(model, frames, on_batch=lambda done, total: step("evaluate", done, total, {}))
     kind = model.config.paradigm.kind
     result = RunResult(
-        name=kind, kind=kind, config={"model": str(args.model), "data": plain["data"]}, history=[],
-        evaluations={"test": found}, parameters=sum(p.numel() for p in model.parameters()),
-        train_seconds=float(model.training_summary.get("seconds", 0.0)), versions=versions(), notes=[],
-    )  # fmt: skip
+        name=kind,
+        kind=kind,
+        config={"model": str(args.model), "data": plain["data"]},
+        evaluations={args.data.name: found},
+        parameters=sum(p.numel() for p in model.parameters()),
+        versions=versions(),
+    )
     found.save(folder / "predictions.npz")
     write_report(folder / REPORT, [result], title=f"{kind} on {args.data.stem}")
     show([result], folder)

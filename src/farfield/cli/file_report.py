@@ -10,6 +10,7 @@ from rich.table import Table
 from farfield.cli.notices import STYLES
 from farfield.data.check import Report
 from farfield.data.checking.keys import KeyReport
+from farfield.paradigms.registry import PARADIGMS
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -20,9 +21,12 @@ def show_report(console: Console, report: Report) -> None:
     for finding in report.findings:
         console.print(f"[{STYLES[finding.grade]}]{finding.grade:>7}[/]  {escape(finding.message)}", soft_wrap=True)
     if report.teaches and not report.failed:
-        lines = yaml.safe_dump(report.config, sort_keys=False, allow_unicode=True, width=1000)
-        console.print("\nTo train on it:\n[green]data:[/green]")
-        console.print("\n".join(f"  {escape(line)}" for line in lines.splitlines()), style="green", soft_wrap=True)
+        whole = {"data": report.config, "model": report.model}
+        lines = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=1000)
+        console.print("\nTo train on it, write this into run.yaml, and farfield train run.yaml:")
+        console.print(escape(lines.rstrip()), style="green", soft_wrap=True)
+        others = [kind for kind in PARADIGMS if kind != report.model["paradigm"]["kind"]]
+        console.print(f"Other kinds of paradigm: {', '.join(others)}; farfield compare trains several.", soft_wrap=True)
 
 
 def _show_content(console: Console, report: Report) -> None:

@@ -139,8 +139,11 @@ def _in_own_units(name: str, keys: dict[str, Any]) -> Callable[[Any], Any] | Non
 
 def overlooked_in(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
     """Conditions under other names than those that ``take_conditions`` has read, a sentence each."""
-    read = {label: keys.get(label) or name for label, name in CONDITIONS.items() if atoms.info.get(name) is None}
-    return overlooked([atoms.info], read)
+    taken = [label for label, name in CONDITIONS.items() if atoms.info.get(name) is not None]
+    sources = {keys.get(label) for label in taken} - set(CONDITIONS.values())
+    info = {key: value for key, value in atoms.info.items() if key not in sources}
+    read = {label: name if label in taken else keys.get(label) or name for label, name in CONDITIONS.items()}
+    return overlooked([info], read)
 
 
 def _without_effect(options: MDOptions) -> list[str]:

@@ -25,8 +25,9 @@ def show(results: list[RunResult], folder: Path, *, said: Collection[str] = ()) 
     for result in results:
         for note in (note for note in result.notes if note not in said):
             console.print(f"{result.name}: {note}", style="dim", markup=False)
-    spent = sum(result.train_seconds for result in results)
-    console.print(f"trained in {clock(spent)}; report: {folder / REPORT}", highlight=False)
+    spent = sum(result.train_seconds for result in results)  # nan where nothing was trained
+    trained = f"trained in {clock(spent)}; " if spent > 0 else ""
+    console.print(f"{trained}report: {folder / REPORT}", highlight=False)
 
 
 def _errors(results: list[RunResult], split: str) -> Table:

@@ -1,14 +1,18 @@
 """Whether the files hold what the configuration asks of them; if not, what they hold and what to type."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ase
 
 from farfield.data.config import ANNOTATIONS, CONDITIONS, DataConfig, Target
 from farfield.data.keys import find_value, keys_for
+from farfield.data.spellings import USUAL, preference, spells
 from farfield.errors import InputError
+from farfield.notices import Notice, OnNotice
 from farfield.quantities import PER_ATOM
 
 Files = Mapping[str, list[ase.Atoms]]
@@ -42,30 +46,55 @@ def check_keys(files: Files, config: DataConfig) -> None:
     Raises:
         InputError: naming the file, the key, what is there instead, and what to type.
     """
-    for target, keys in config.targets.items():
-        _check_target(files, target, keys, optional=target in config.allow_missing)
-    for name, usual in (CONDITIONS | ANNOTATIONS).items():
-        _check_info_key(files, name, getattr(config, name), required=getattr(config, name) != usual)
+    wrong = [
+        *(said for t, keys in config.targets.items() for said in _target(files, t, keys, t in config.allow_missing)),
+        *(
+            said
+            for name, usual in (CONDITIONS | ANNOTATIONS).items()
+            for said in _info_key(files, name, getattr(config, name), required=getattr(config, name) != usual)
+        ),
+    ]
+    if wrong:
+        raise InputError("\n".join(wrong))
 
 
-def _check_target(
-    files: Mapping[str, list[ase.Atoms]], target: Target, keys: dict[str, str], *, optional: bool
-) -> None:
-    """Every key is somewhere; one of them in every frame of every file, unless some may lack it."""
+def without_absent(files: Files, config: DataConfig, dispensable: Collection[str], on_notice: OnNotice) -> DataConfig:
+    """Configure anew without the ``dispensable`` fields whose keys no file has; ``on_notice`` hears of them."""
+    keys = {(field, key): target for target, fields in config.targets.items() for field, key in fields.items()}
+    changed: dict[str, Any] = {}
+    for (field, key), target in keys.items():
+        if field in dispensable and not _anywhere(files, target, key):
+            changed[field] = None
+    for field in set(ANNOTATIONS) & set(dispensable):
+        if not any(getattr(config, field) in atoms.info for frames in files.values() for atoms in frames):
+            changed[field] = ANNOTATIONS[field]
+    for field, key in changed.items():
+        if key is None:
+            on_notice(Notice("note", f'{field} is not compared: {", ".join(files)} has no "{getattr(config, field)}"'))
+    return replace(config, **changed) if changed else config
+
+
+def _anywhere(files: Files, target: Target, key: str) -> bool:
+    return any(_has(atoms, target, [key]) for frames in files.values() for atoms in frames)
+
+
+def _target(files: Files, target: Target, keys: dict[str, str], optional: bool) -> Iterator[str]:
+    """What is wrong unless every key is somewhere, and one of them in every frame that may not lack it."""
     first = next(iter(files))
-    for name, key in keys.items():
-        if not any(_has(atoms, target, [key]) for frames in files.values() for atoms in frames):
-            raise InputError(_no_such_key(first, files[first], target, (name, key)))
+    if absent := [(name, key) for name, key in keys.items() if not _anywhere(files, target, key)]:
+        yield from (_no_such_key(first, files[first], target, each) for each in absent)
+        return
     for file, frames in files.items():
         flags = [_has(atoms, target, keys.values()) for atoms in frames]
         if optional or all(flags):
             continue
         if not any(flags):
-            raise InputError(_no_such_key(file, frames, target, next(iter(keys.items()))))
+            yield _no_such_key(file, frames, target, next(iter(keys.items())))
+            continue
         named = " or ".join(f"{name} = {key!r}" for name, key in keys.items())
-        raise InputError(
+        yield (
             f"{file}: {named} is in {sum(flags)} of {len(flags)} frames ({_lacking(flags)}). "
-            f"Remove those, or let the training skip them: allow_missing: [{target}]"
+            f"Remove those, or let them be skipped: allow_missing: [{target}] (--data.allow_missing [{target}])"
         )
 
 
@@ -73,17 +102,15 @@ def _has(atoms: ase.Atoms, target: Target, keys: Iterable[str]) -> bool:
     return any(find_value(atoms, target, key) is not None for key in keys)
 
 
-def _check_info_key(files: Files, name: str, key: str, *, required: bool) -> None:
-    """A key of another name than the usual must be there; a condition that only some frames state is refused."""
+def _info_key(files: Files, name: str, key: str, *, required: bool) -> Iterator[str]:
+    """What is wrong unless a key of another name than the usual is there, and a condition in all frames or none."""
     for file, frames in files.items():
         flags = [key in atoms.info for atoms in frames]
         if required and not any(flags):
             present = sorted({k for atoms in frames for k in atoms.info})
-            raise InputError(
-                f"{file} has no info {key!r} for {name} ({_listed(present)}).{_nearest(name, key, present)}"
-            )
+            yield f"{file} has no info {key!r} for {name} ({_listed(present)}).{_nearest(name, key, present)}"
         if name in CONDITIONS and any(flags) and not all(flags):
-            raise InputError(
+            yield (
                 f"{file}: {name} = {key!r} is in {sum(flags)} of {len(flags)} frames ({_lacking(flags)}): "
                 f"{_absent(name, key)}"
             )
@@ -101,16 +128,19 @@ def _no_such_key(file: str, frames: list[ase.Atoms], target: Target, asked: tupl
     name, key = asked
     kind = "array" if target in PER_ATOM else "info"
     present = sorted({found for atoms in frames for found in keys_for(atoms, target)})
-    without = f" To do without: {name}: null."
+    without = f" To do without: {name}: null (--data.{name} null)."
     return f'{file} has no {kind} "{key}" ({_listed(present)}).{_nearest(name, key, present)}{without}'
 
 
 def _nearest(name: str, key: str, present: list[str]) -> str:
-    folded = {k.lower(): k for k in present}
-    near = difflib.get_close_matches(key.lower(), folded, 1, 0.5) or [k for k in folded if name in k]
-    if not near and len(present) == 1:
-        near = [present[0].lower()]
-    return f' Did you mean {name} = "{folded[near[0]]}"?' if near else ""
+    """Suggest a key: one that is called so elsewhere, or else one of a like name that is not called something else."""
+    usual = sorted((place, k) for k in present if (place := preference(k, name)) is not None)
+    free = {k.lower(): k for k in present if not any(spells(k, other) for other in USUAL if other != name)}
+    near = difflib.get_close_matches(key.lower(), free, 1, 0.5) or [k for k in free if name in k]
+    if not near and len(free) == 1:
+        near = list(free)
+    found = usual[0][1] if usual else free[near[0]] if near else None
+    return f" Did you mean {name}: {found} (--data.{name} {found})?" if found else ""
 
 
 def _listed(present: list[str]) -> str:

@@ -16,6 +16,7 @@ from farfield.data.checking.draft import Draft
 from farfield.data.checking.geometry import Closest, broken_frames, closest_pairs, geometry_findings
 from farfield.data.checking.keys import KeyReport, key_reports
 from farfield.data.checking.lone_atoms import lone_atom_findings
+from farfield.data.checking.model import proposed_model, unseen_findings
 from farfield.data.checking.outliers import energy_findings, force_findings
 from farfield.data.checking.proposal import drafted
 from farfield.data.checking.repeats import repeat_findings
@@ -43,6 +44,7 @@ class Report:
     keys: tuple[KeyReport, ...] = ()
     findings: tuple[Notice, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)  # what to write under data: to read it
+    model: dict[str, Any] = field(default_factory=dict)  # and under model: to train on it
 
     @property
     def failed(self) -> bool:
@@ -104,6 +106,7 @@ def _looked_through(path: str, frames: list[ase.Atoms], heard: list[Notice], *, 
         *electron_findings(draft),
         *response_findings(draft),
         *lone_atom_findings(draft),
+        *unseen_findings(draft),
     ]
     return _report(draft, closest, findings)
 
@@ -124,6 +127,7 @@ def _report(draft: Draft, closest: Sequence[Closest | None], findings: Sequence[
         keys=tuple(replace(key, use=draft.uses.get((key.place, key.name), "")) for key in content.keys),
         findings=tuple(sorted(dict.fromkeys(findings), key=lambda f: _GRADES.index(f.grade))),
         config=draft.config,
+        model=proposed_model(draft),
     )
 
 

@@ -40,6 +40,10 @@ POLARIZABILITY: dict[PolarizabilityUnit, float] = {
 VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
 """Components of a symmetric tensor in the order that ASE means."""
 STRESS_ORDERS = {"voigt": VOIGT, "vasp": ("xx", "yy", "zz", "xy", "yz", "xz")}
+LARGEST_STRESS = 1.0
+"""eV/Å³ = 160 GPa, more than at the bottom of the Earth's mantle; numbers in kbar exceed it at once, in GPa soon."""
+ASYMMETRY = 1e-3
+"""A stress may differ from its transpose by this part of its largest component."""
 FIELD: dict[FieldUnit, float] = {"V/angstrom": 1.0, "V/nm": 0.1, "au": HARTREE / BOHR}
 
 
@@ -71,6 +75,11 @@ def stress_components(order: str) -> tuple[str, ...]:
     if sorted(words) != sorted(VOIGT):
         raise ValueError('expected voigt, vasp, or the six components in their order such as "xx yy zz xy yz xz"')
     return words
+
+
+def spelt_out(order: str) -> str:
+    """An order of six components in words: ``"xx yy zz yz xz xy"``."""
+    return " ".join(STRESS_ORDERS[order])
 
 
 def condition_factor(name: str, energy: EnergyUnit | None, field: FieldUnit) -> float:

@@ -7,9 +7,11 @@ import ase
 import numpy as np
 
 from farfield.data.config import CONDITIONS, DataConfig
+from farfield.data.conversion import spelt_out
 from farfield.data.frame import Frame
+from farfield.data.frame_kinds import structure_of
+from farfield.data.isolated_atoms import taken_for_crystals
 from farfield.data.keys import Numbers, as_numbers, find_value, results
-from farfield.data.kinds import structure_of
 from farfield.data.spellings import is_multiplicity, overlooked
 from farfield.data.unlabelled import has_label
 from farfield.notices import Notice
@@ -24,12 +26,14 @@ _WEAK = 0.02
 
 def doubts_of_structures(structures: Sequence[ase.Atoms], config: DataConfig) -> Iterator[Notice]:
     """What the frames of one file have besides, or in another way than it is read."""
-    for said in overlooked([atoms.info for atoms in structures], {name: getattr(config, name) for name in CONDITIONS}):
+    infos, read = [atoms.info for atoms in structures], {name: getattr(config, name) for name in CONDITIONS}
+    for said in overlooked(infos, read, multiplicity=config.spin_unit == "multiplicity", configured=True):
         yield Notice("warning", said)
     if is_multiplicity(config.spin) and config.spin_unit == "unpaired":
         yield Notice(
             "warning", f'spin = "{config.spin}" is taken for 2S; if it is 2S + 1, data: spin_unit: multiplicity'
         )
+    yield from taken_for_crystals(structures, config.factors.length)
     yield from _two_energies(structures, config)
     yield from _six_numbers(structures, config)
 
@@ -68,7 +72,8 @@ def _six_numbers(structures: Sequence[ase.Atoms], config: DataConfig) -> Iterato
         if any(np.size(atoms.info.get(key)) == 6 for atoms in structures if atoms.pbc.all()):
             yield Notice(
                 "note",
-                f'six numbers of "{key}": taken as xx yy zz yz xz xy; data: stress_order: vasp is xx yy zz xy yz xz',
+                f'six numbers of "{key}": taken as {spelt_out("voigt")}; data: stress_order: vasp is '
+                f"{spelt_out('vasp')}",
             )
 
 

@@ -13,6 +13,8 @@ from farfield.quantities import PER_ATOM, QUANTITIES
 
 Numbers = NDArray[np.float64]
 
+OF_ATOMS = frozenset({"charges", "forces", "energies", "stresses", "magmoms", "born_effective_charges"})
+"""Results of ASE's calculators that are a value an atom."""
 STRUCTURE = frozenset({"numbers", "positions"})
 _RENAMED = {"charge": "charges"}
 """Columns that ASE's extxyz reader renames."""
@@ -37,7 +39,7 @@ def keys_for(atoms: ase.Atoms, target: Target) -> list[str]:
         return sorted(k for k, v in places.items() if k not in STRUCTURE and _real(v) and _fits(v, len(atoms), shapes))
     sizes = (6, 9) if target == "stress" else (math.prod(QUANTITIES[target].shape),)
     places = {**atoms.info, **results(atoms)}
-    return sorted(k for k, v in places.items() if _real(v) and np.size(v) in sizes)
+    return sorted(k for k, v in places.items() if k not in OF_ATOMS and _real(v) and np.size(v) in sizes)
 
 
 def results(atoms: ase.Atoms) -> dict[str, Any]:
@@ -64,6 +66,15 @@ def numeric(raw: Any, where: str) -> Numbers:
     if value is None:
         raise InputError(f"{where} should hold numbers, it holds {str(raw)[:40]!r}")
     return value
+
+
+def with_decimal_comma(value: Numbers) -> str:
+    """What to say of two numbers where one is expected, if they can be one with a decimal comma; empty if not."""
+    whole = value.size == 2 and np.isfinite(value).all() and (value == np.round(value)).all() and value.ravel()[1] >= 0
+    if not whole:
+        return ""
+    before, after = value.ravel()
+    return f"decimal comma? write {before:.0f}.{after:.0f}, not {before:.0f},{after:.0f}"
 
 
 def refuse_not_finite(value: Numbers, target: Target, *, optional: bool, where: str) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from farfield.data.config import DataConfig, Target
 from farfield.data.conversion import Factors
 from farfield.data.frame import Labels
-from farfield.data.keys import Numbers, find_value, numeric, refuse_not_finite
+from farfield.data.keys import Numbers, find_value, numeric, refuse_not_finite, with_decimal_comma
 from farfield.data.stress import read_stress
 from farfield.errors import InputError
 from farfield.quantities import PER_ATOM, QUANTITIES
@@ -86,7 +86,8 @@ def _shaped(raw: object, target: Target, shape: tuple[int, ...], where: str) -> 
     if same.get(target, False):
         value = value.reshape(shape)
     if value.shape != shape:
-        raise InputError(f"{where} has shape {value.shape}, expected {shape or 'one number'}")
+        comma = f" ({said})" if not shape and (said := with_decimal_comma(value)) else ""
+        raise InputError(f"{where} has shape {value.shape}, expected {shape or 'one number'}{comma}")
     return value
 
 

@@ -1,6 +1,6 @@
 """From files to frames; every mistake is said here, before the first epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from farfield import conditions
-from farfield.data.asked import check_keys, check_request
+from farfield.data.asked import check_keys, check_request, without_absent
 from farfield.data.config import DataConfig
 from farfield.data.conversion import condition_factor
 from farfield.data.doubts import doubts_of_labels, doubts_of_structures
@@ -17,7 +17,7 @@ from farfield.data.files import leaves_units_open, load_structures, refuse_other
 from farfield.data.formats.remarks import UnreadableFrame
 from farfield.data.fragments import read_fragments
 from farfield.data.frame import Frame
-from farfield.data.keys import as_numbers
+from farfield.data.keys import as_numbers, with_decimal_comma
 from farfield.data.labels import LabelReader
 from farfield.data.periodicity import with_periodicity
 from farfield.data.unlabelled import stresses_of_no_crystal, without_empty_targets
@@ -35,10 +35,12 @@ def read_frames(
     config: DataConfig,
     *,
     dtype: torch.dtype = torch.float64,
+    dispensable: Collection[str] = (),
     on_notice: OnNotice = unheard,
 ) -> list[Frame]:
     """Read the frames of a file, or of several one after the other, with the labels that ``config`` asks for.
 
+    ``dispensable`` are fields of ``config`` that are left out, and said, where no file has their keys.
     ``on_notice`` hears what stops nobody but should be known: labels left out, conditions under other names, ….
 
     Raises:
@@ -49,6 +51,7 @@ def read_frames(
     paths = [path] if isinstance(path, str | Path) else list(path)
     check_request(paths, config)
     files = {str(p): _structures(p, config, on_notice) for p in paths}
+    config = without_absent(files, config, dispensable, on_notice)
     check_keys(files, config)
     reader = LabelReader(config, dtype)
     frames = {
@@ -140,5 +143,6 @@ def _number(atoms: ase.Atoms, key: str, source: str) -> float | None:
         return None
     value = as_numbers(raw)
     if value is None or value.size != 1 or not np.isfinite(value).all():
-        raise InputError(f"{source}: info {key!r} should be one finite number, it is {str(raw)[:40]!r}")
+        comma = "" if value is None or not (said := with_decimal_comma(value)) else f" ({said})"
+        raise InputError(f"{source}: info {key!r} should be one finite number, it is {str(raw)[:40]!r}{comma}")
     return float(value.reshape(()))

@@ -8,7 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from farfield.data.frame import Frame
-from farfield.data.kinds import circumstances_of, elements_of, structure_of
+from farfield.data.frame_kinds import shown_circumstances, shown_elements, structure_of
 from farfield.geometry.isolation import is_isolated
 
 Bundle = list[int]
@@ -55,14 +55,14 @@ class Pool:
 def set_aside(pool: Pool, valid: int, test: int) -> Parts:
     """About so many frames for validation and test; the rest trains.
 
-    Training keeps every single atom and some frame with every element; with every total charge, condition and kind of
-    label, too, where that leaves enough to set aside. Where there is nothing to mend, the first frames of the
-    permutation validate, and the next are the test.
+    Training keeps every isolated atom, and of all others some frame with every element; with every total charge,
+    condition and kind of label, too, where that leaves enough to set aside. Where there is nothing to mend, the first
+    frames of the permutation validate, and the next are the test.
     """
     # what is too large to be set aside comes last, and so trains before what is small
     bundles = sorted(pool.bundles(), key=lambda bundle: len(bundle) if len(bundle) > max(valid, test) else 0)
-    elements = _last([[elements_of(pool.frames[k]) for k in bundle] for bundle in bundles])
-    others = _last([[circumstances_of(pool.frames[k]) for k in bundle] for bundle in bundles])
+    elements = _last([[shown_elements(pool.frames[k]) for k in bundle] for bundle in bundles])
+    others = _last([[shown_circumstances(pool.frames[k]) for k in bundle] for bundle in bundles])
     single = {n for n, bundle in enumerate(bundles) if any(is_isolated(pool.frames[k].system) for k in bundle)}
     parts = _dealt(bundles, single | elements | others, (valid, test))
     if (len(parts.valid), len(parts.test)) != (valid, test):

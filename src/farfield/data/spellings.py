@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 USUAL: dict[str, tuple[str, ...]] = {
     "energy": ("energy", "REF_energy", "dft_energy", "total_energy", "free_energy", "E", "energies", "tot_energy",
@@ -31,9 +32,11 @@ USUAL: dict[str, tuple[str, ...]] = {
     "polarizability": ("polarizability", "REF_polarizability", "alpha", "polarizability_tensor", "polarisability",
                        "total_polarizability"),
     "total_charge": ("charge", "total_charge", "Q", "net_charge", "tot_charge", "charge_total", "q_total", "qtot",
-                     "q_tot", "system_charge", "molecular_charge", "mol_charge", "molecule_charge"),
-    "spin": ("spin", "uhf", "total_spin", "unpaired_electrons", "n_unpaired", "spin_multiplicity", "multiplicity",
-             "mult"),
+                     "q_tot", "system_charge", "molecular_charge", "mol_charge", "molecule_charge", "chg", "tot_chg",
+                     "total_chg", "charge_state", "formal_charge"),
+    "spin": ("spin", "uhf", "total_spin", "unpaired_electrons", "n_unpaired", "n_unpaired_electrons",
+             "num_unpaired_electrons", "number_of_unpaired_electrons", "unpaired", "spin_multiplicity", "multiplicity",
+             "mult", "spin_mult"),
     "external_field": ("external_field", "efield", "electric_field", "e_field", "applied_field"),
     "displacement_field": ("displacement_field", "d_field", "dfield"),
     "electrode_potentials": ("electrode_potentials", "electrode_potential"),
@@ -109,29 +112,74 @@ def is_multiplicity(key: str) -> bool:
     return "mult" in key.lower()
 
 
-def overlooked(infos: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> list[str]:
-    """Conditions that files state under another name than the one read, and that are not what is taken instead.
+def overlooked(
+    infos: Sequence[Mapping[str, Any]],
+    keys: Mapping[str, str],
+    *,
+    multiplicity: bool | None = None,
+    configured: bool = False,
+) -> list[str]:
+    """Find conditions that files state under another name than the one read, and that are not what is taken.
 
     Args:
         infos: ``atoms.info`` of every frame.
         keys: condition → key it is read from, for instance ``{"total_charge": "charge", "spin": "spin"}``.
+        multiplicity: whether the spin that is read is 2S + 1; by its name where that is not told.
+        configured: whether a configuration can name another key, which the sentences then say.
 
     Returns:
-        A sentence for each, with values and frames; none where the key that is read is there.
+        A sentence for each, with values and frames.
     """
     said = []
     for name, key in keys.items():
-        if any(info.get(key) is not None for info in infos):
-            continue
-        for other in dict.fromkeys(k for info in infos for k in info if k != key and spells(k, name)):
-            given = [info[other] for info in infos if info.get(other) is not None]
-            if strange := [value for value in given if not _means_nothing(value, other)]:
-                taken = "none" if "field" in name or "level" in name or "potential" in name else "0"
-                said.append(
-                    f'info has "{other}", {_shown(strange[0])} in {len(strange)} of {len(infos)} frames; '
-                    f'{name} is read from "{key}", which is not there, and taken as {taken}'
-                )
+        for other in dict.fromkeys(k for info in infos for k in info if k != key and _states(str(k), name)):
+            doubled = is_multiplicity(key) if multiplicity is None else multiplicity
+            apart = [info for info in infos if _contradicts(info, name, (key, doubled), other)]
+            if apart:
+                reads = _to_type(name, other, multiplicity=multiplicity) if configured else ""
+                said.append(f"{_sentence(apart, len(infos), name, key, other)}{reads}")
     return said
+
+
+def _states(other: str, name: str) -> bool:
+    """Whether a key states a condition; Fermi levels under other names are what a calculation has found."""
+    return spells(other, name) and (name != "fermi_level" or _bare(other) == _bare(name))
+
+
+def _contradicts(info: Mapping[str, Any], name: str, read: tuple[str, bool], other: str) -> bool:
+    """Whether a frame says something else under ``other`` than what is ``read``: key, and whether it is 2S + 1."""
+    if info.get(other) is None or (name in ("total_charge", "spin") and np.size(info[other]) != 1):
+        return False
+    key, doubled = read
+    spin, absent = name == "spin", info.get(key) is None
+    stated = _numbers(info[other], less=float(spin and is_multiplicity(other)))
+    taken = np.zeros(1) if absent else _numbers(info[key], less=float(spin and doubled))
+    if stated is None or taken is None:
+        return absent
+    return not (absent or stated.shape == taken.shape) or not np.allclose(stated, taken, rtol=1e-3, atol=1e-6)
+
+
+def _numbers(value: Any, *, less: float) -> NDArray[np.float64] | None:
+    """Flat, and ``less`` by 1 where 2S + 1 is given for 2S; None where it holds no numbers."""
+    try:
+        return np.ravel(np.asarray(value, dtype=np.float64)) - less
+    except (TypeError, ValueError):
+        return None
+
+
+def _sentence(apart: Sequence[Mapping[str, Any]], frames: int, name: str, key: str, other: str) -> str:
+    """Say what ``other`` is in the frames that are ``apart``, and what is taken instead."""
+    has = f'info has "{other}", {_shown(apart[0][other])} in {len(apart)} of {frames} frames'
+    if (read := apart[0].get(key)) is not None:
+        return f'{has}, where "{key}", which is read, is {_shown(read)}'
+    taken = "none" if "field" in name or "level" in name or "potential" in name else "0"
+    return f'{has}; {name} is read from "{key}", which is not there, and taken as {taken}'
+
+
+def _to_type(name: str, other: str, *, multiplicity: bool | None) -> str:
+    unit = "multiplicity" if is_multiplicity(other) else "unpaired"
+    also = f", spin_unit: {unit}" if name == "spin" and is_multiplicity(other) != bool(multiplicity) else ""
+    return f"; to read it, data: {name}: {other}{also}"
 
 
 @cache
@@ -147,14 +195,6 @@ def _bare(key: str) -> str:
     if len(kept) > 1:
         kept = [kept[0], *(word for word in kept[1:] if word not in _UNIT_WORDS and word != "mol")]
     return "".join(kept) or "".join(found)
-
-
-def _means_nothing(value: Any, key: str) -> bool:
-    """Whether leaving it away changes nothing: no charge, no unpaired electron, no field."""
-    try:
-        return bool((np.asarray(value, dtype=np.float64) == float(is_multiplicity(key))).all())
-    except (TypeError, ValueError):
-        return False
 
 
 def _shown(value: Any) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from farfield.data.config import ANNOTATIONS, DataConfig
 from farfield.data.frame import Frame
-from farfield.data.kinds import circumstances_of, elements_of, structure_of
+from farfield.data.frame_kinds import shown_circumstances, shown_elements, structure_of
 from farfield.data.set_aside import Parts, Pool
 from farfield.geometry.isolation import is_isolated
 from farfield.notices import Notice
@@ -36,7 +36,7 @@ def _kept_back(pool: list[Frame], aside: list[int], rest: list[int], learned: li
     """Frames that would be set aside, beside the ``rest``, and are ``learned``."""
     single = [k for k in aside if is_isolated(pool[k].system)]
     kept = [f"{len(single)} single atom{'s' * (len(single) > 1)}"] if single else []
-    trained = {kind for k in (*rest, *single) for kind in _kinds(pool[k])}
+    trained = {kind for k in rest for kind in _kinds(pool[k])}
     for kind in sorted({kind for k in set(aside) & set(learned) for kind in _kinds(pool[k])} - trained):
         count = sum(kind in _kinds(pool[k]) for k in aside)
         kept.append(f"the only frame with {kind}" if count == 1 else f"one of {count} frames with {kind}")
@@ -48,7 +48,7 @@ def _kept_back(pool: list[Frame], aside: list[int], rest: list[int], learned: li
 
 
 def _kinds(frame: Frame) -> set[str]:
-    return elements_of(frame) | circumstances_of(frame)
+    return shown_elements(frame) | shown_circumstances(frame)
 
 
 def _kept_together(pool: list[Frame], order: list[int], wanted: tuple[int, int]) -> Iterator[str]:
@@ -62,17 +62,21 @@ def _kept_together(pool: list[Frame], order: list[int], wanted: tuple[int, int])
 
 
 def torn_groups(pool: list[Frame], config: DataConfig, parts: Parts) -> Iterator[Notice]:
-    """Groups on several sides, where the user has said what a group is."""
+    """Groups on several sides, where the user has said what a group is; isolated atoms are no group to be torn."""
     if config.split_by == "group" or config.group == ANNOTATIONS["group"]:
         return
-    learned, aside = ({pool[k].group for k in part} for part in (parts.train, [*parts.valid, *parts.test]))
+    learned, aside = (_groups(pool, part) for part in (parts.train, [*parts.valid, *parts.test]))
     if len(learned | aside) > 1 and (both := learned & aside):
-        groups = f"{len(both)} group{'s' * (len(both) > 1)}"
         yield Notice(
             "note",
-            f'frames of {groups} ("{config.group}") are in training and set aside, too; split_by: group keeps groups '
-            "whole",
+            f'{len(both)} of {len(learned | aside)} groups ("{config.group}") have frames both in training and in what '
+            "validates or tests: where frames of a group resemble each other, these errors flatter; split_by: group "
+            "puts every group on one side",
         )
+
+
+def _groups(pool: list[Frame], part: list[int]) -> set[str]:
+    return {pool[k].group for k in part if not is_isolated(pool[k].system)}
 
 
 def seen(train: list[Frame], given: dict[str, list[Frame]]) -> Iterator[Notice]:

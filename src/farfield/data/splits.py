@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from farfield.data.config import DataConfig, as_paths
 from farfield.data.frame import Frame
-from farfield.data.kinds import elements_of
+from farfield.data.frame_kinds import elements_of
+from farfield.data.isolated_atoms import isolated_atom_notices
 from farfield.data.read import read_frames
 from farfield.data.set_aside import Parts, Pool, set_aside
 from farfield.data.split_notices import mended, seen, torn_groups
@@ -35,7 +36,7 @@ class Splits:
 def load_splits(config: DataConfig) -> Splits:
     """Read everything the configuration names; what has no file of its own is split off ``train`` with the seed.
 
-    Single atoms, and a frame of every kind, stay in training; frames that are one structure stay together.
+    Isolated atoms, and a frame of every kind, stay in training; frames that are one structure stay together.
 
     Raises:
         InputError: as ``read_frames``; too few frames, or groups, to split; an element in ``valid`` or ``test`` only;
@@ -55,7 +56,7 @@ def load_splits(config: DataConfig) -> Splits:
     _check(splits)
     if any(wanted):
         notices += [*mended(pool, config, wanted, parts), *torn_groups(pool, config, parts)]
-    notices += seen(splits.train, given)
+    notices += [*seen(splits.train, given), *isolated_atom_notices(splits.train, given)]
     return replace(splits, notices=tuple(dict.fromkeys(notices)))
 
 

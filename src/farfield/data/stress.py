@@ -4,18 +4,14 @@ import ase
 import numpy as np
 
 from farfield.data.config import DataConfig
-from farfield.data.conversion import VOIGT, stress_components
+from farfield.data.conversion import ASYMMETRY, LARGEST_STRESS, VOIGT, spelt_out, stress_components
 from farfield.data.keys import Numbers, find_value, numeric, refuse_not_finite
 from farfield.errors import InputError
 
-_SYMMETRIC = 1e-3
-"""A stress may differ from its transpose by this part of its largest component."""
 _AGREE = 1e-3
 """A stress and a virial may differ by this part of the largest component, and by what printing has cut off besides."""
 _PRINTED = 1e-5
 """eV/Å³; three decimals of GPa, two of kbar, three of eV in a cell of 50 Å³ are nearer to the truth than this."""
-LARGEST = 1.0
-"""eV/Å³ = 160 GPa, more than at the bottom of the Earth's mantle; numbers in kbar exceed it at once, in GPa soon."""
 _GPA = 160.2176634
 """One eV/Å³ in GPa."""
 
@@ -25,7 +21,7 @@ def read_stress(atoms: ase.Atoms, config: DataConfig, where: str) -> Numbers:
 
     Raises:
         InputError: not numbers, not so many, not symmetric, not finite; a stress and a virial that disagree; or, where
-            no unit is given, more than ``LARGEST``.
+            no unit is given, more than ``LARGEST_STRESS``.
     """
     stress, by_virial = _from_stress(atoms, config, where), _from_virial(atoms, config, where)
     if stress is not None and by_virial is not None:
@@ -41,7 +37,8 @@ def _from_stress(atoms: ase.Atoms, config: DataConfig, where: str) -> Numbers | 
     stress = stress * config.factors.stress
     if config.stress_unit is None and (size := too_large(stress)):
         raise InputError(
-            f"{where} would be {size}: no unit is given. Say stress_unit: GPa or kbar (or eV/angstrom^3 if so)"
+            f"{where} would be {size}: no unit is given. Say stress_unit: GPa or kbar (or eV/angstrom^3 if so), "
+            "or divide it by the volume if it is in eV"
         )
     return stress
 
@@ -80,9 +77,9 @@ def full_tensor(value: Numbers, components: tuple[str, ...], where: str) -> Numb
         named = dict(zip(components, value.ravel()))
         return np.array([[named["".join(sorted(a + b))] for b in "xyz"] for a in "xyz"])
     if value.size != 9:
-        raise InputError(f"{where} has shape {value.shape}, expected 9, 3 × 3 or 6 numbers (xx yy zz yz xz xy)")
+        raise InputError(f"{where} has shape {value.shape}, expected 9, 3 × 3 or 6 numbers ({spelt_out('voigt')})")
     full = value.reshape(3, 3)
-    if np.abs(full - full.T).max() > _SYMMETRIC * np.abs(full).max():
+    if np.abs(full - full.T).max() > ASYMMETRY * np.abs(full).max():
         raise InputError(f"{where} is not symmetric: {full.tolist()}")
     symmetric: Numbers = (full + full.T) / 2
     return symmetric
@@ -108,4 +105,4 @@ def refuse_disagreement(stress: Numbers, by_virial: Numbers, where: str) -> None
 def too_large(stress: Numbers) -> str:
     """The size of a stress ``(3, 3)``, eV/Å³, larger than any should be, in words; empty where it is not."""
     largest = float(np.nanmax(np.abs(stress)))
-    return f"{largest:.4g} eV/Å³ = {largest * _GPA:.4g} GPa" if largest > LARGEST else ""
+    return f"{largest:.4g} eV/Å³ = {largest * _GPA:.4g} GPa" if largest > LARGEST_STRESS else ""

@@ -29,6 +29,7 @@ from farfield.train.config import RunConfig
 from farfield.train.fit import MODEL, Material, fabric_for, fit
 from farfield.train.loss import TrainingStep
 from farfield.train.record import claim_folder
+from farfield.train.spins import unseen_spins
 from farfield.versions import versions
 
 REPORT = "report.html"
@@ -65,7 +66,11 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
         )
     sample = sample_of(splits.train)
     model.prepare(statistics, sample)
-    notices = (*splits.notices, *charge_notices(model, statistics, sample))
+    notices = (
+        *splits.notices,
+        *charge_notices(model, statistics, sample),
+        *unseen_spins(config.model.backbone, splits.train),
+    )
     for frame in (*splits.train, *splits.valid, *splits.test):
         for system in (frame.system, *(part.system for part in fragments_alone(frame))):
             model.check(system, f"{frame.source}: ")

@@ -8,7 +8,9 @@ import numpy as np
 from farfield.data.checking.draft import SHAPES, Draft
 from farfield.data.checking.keys import KeyReport
 from farfield.data.checking.names import sounds_like, unfit
+from farfield.data.checking.phrases import counted_frames, listed_frames
 from farfield.data.config import ANNOTATIONS, CONDITIONS, TARGETS
+from farfield.data.keys import with_decimal_comma
 from farfield.data.spellings import spells
 from farfield.notices import Grade, Notice
 
@@ -19,6 +21,7 @@ _UNIT_KEYS = {"energy": "energy_unit", "stress": "stress_unit", "virial": "energ
 def text_findings(draft: Draft) -> Iterator[Notice]:
     """Text among numbers; numbers with a unit behind them."""
     for key in draft.content.keys:
+        yield from _decimal_commas(key)
         if not key.text:
             continue
         frame, value = next(iter(key.text.items()))
@@ -35,6 +38,16 @@ def text_findings(draft: Draft) -> Iterator[Notice]:
             yield Notice("error", f"{said}{more}")
 
 
+def _decimal_commas(key: KeyReport) -> Iterator[Notice]:
+    """Two whole numbers under the name of a single one: ``-11,68`` was meant as -11.68."""
+    single = (name for name, (place, widths) in SHAPES.items() if place == "frame" and widths == {1})
+    if key.place == "frame" and key.widths and key.widths <= {1, 2} and 2 in key.widths:
+        which = [k for k, value in enumerate(key.values) if value is not None and value.size == 2]
+        first = key.values[which[0]]
+        if first is not None and with_decimal_comma(first) and any(sounds_like(key.name, name) for name in single):
+            yield Notice("error", f"{key.name} in {listed_frames(which)}: {with_decimal_comma(first)}")
+
+
 def condition_findings(draft: Draft) -> Iterator[Notice]:
     """Conditions under the names that are read, which are not what they should be."""
     for name, usual in (CONDITIONS | {"distance": "distance"}).items():
@@ -49,7 +62,7 @@ def condition_findings(draft: Draft) -> Iterator[Notice]:
                 "error", f"{key.name} has {key.kind} in a frame: {name.replace('_', ' ')} is read from it, {wanted}"
             )
         if key.undefined or key.infinite:
-            yield Notice("error", f"{key.name} is not finite in {key.undefined + key.infinite} frames")
+            yield Notice("error", f"{key.name} is not finite in {counted_frames(key.undefined + key.infinite)}")
 
 
 def _meant(draft: Draft, key: KeyReport, name: str) -> bool:
@@ -75,11 +88,14 @@ def gap_findings(draft: Draft) -> Iterator[Notice]:
             zero = stops and conditions[key.name] in ("total_charge", "spin")
             hint = f": write {key.name}=0 in the others if that is meant" if zero else ""
             grade = "error" if stops else "note" if target is None or _nothing_lost(draft, key, target) else gap
-            yield Notice(grade, f"{key.name} is in only {key.frames} of {frames} frames{hint}")
+            lacking = [k for k, value in enumerate(key.values) if value is None and k not in key.text]
+            without = f" (not in {listed_frames(lacking)})" if target or stops else ""
+            yield Notice(grade, f"{key.name} is in only {key.frames} of {frames} frames{without}{hint}")
         if key.undefined:
-            yield Notice(gap, f"{key.name} is nan in {key.undefined} frames")
+            yield Notice(gap, f"{key.name} is nan in {counted_frames(key.undefined)}")
         if key.infinite:
-            yield Notice("note" if target is None else "error", f"{key.name} is infinite in {key.infinite} frames")
+            said = f"{key.name} is infinite in {counted_frames(key.infinite)}"
+            yield Notice("note" if target is None else "error", said)
 
 
 def _nothing_lost(draft: Draft, key: KeyReport, target: str) -> bool:

@@ -115,6 +115,13 @@ def total_charges(draft: Draft) -> Numbers:
     return np.zeros(frames) if key is None else _numbers(key, frames)
 
 
+def spins(draft: Draft) -> Numbers:
+    """Unpaired electrons of each frame ``(frames,)``; 0 where the file says none."""
+    key = draft.chosen.get("spin")
+    frames = len(draft.content.frames)
+    return np.zeros(frames) if key is None else _numbers(key, frames) - ("spin_unit" in draft.config)
+
+
 def electron_findings(draft: Draft) -> Iterator[Notice]:
     """What total charges and spins tell."""
     total = total_charges(draft)
@@ -127,12 +134,10 @@ def electron_findings(draft: Draft) -> Iterator[Notice]:
     else:
         tally = ", ".join(f"{signed(q)} ({int((total == q).sum())})" for q in np.unique(total + 0.0))
         yield Notice("note", f"total charges (frames): {tally}")
-    if (spin := draft.chosen.get("spin")) is not None:
-        unpaired = _numbers(spin, len(total)) - ("spin_unit" in draft.config)
-        if len(odd := np.flatnonzero(odd_electrons(draft.content, unpaired, total))):
-            yield Notice(
-                "warning", f"charge and spin (2S) do not fit the number of electrons in {listed_frames(odd.tolist())}"
-            )
+    if "spin" in draft.chosen and len(odd := np.flatnonzero(odd_electrons(draft.content, spins(draft), total))):
+        yield Notice(
+            "warning", f"charge and spin (2S) do not fit the number of electrons in {listed_frames(odd.tolist())}"
+        )
 
 
 def charge_sum_findings(draft: Draft) -> Iterator[Notice]:
@@ -166,7 +171,7 @@ def _sums(values: Sequence[Numbers | None]) -> Numbers:
 
 def _charge_like(name: str) -> bool:
     found = words(name)
-    return ("charge" in found or "charges" in found or "q" in found) and not {"born", "nuclear", "core"} & set(found)
+    return bool({"charge", "charges", "chg", "q"} & set(found)) and not {"born", "nuclear", "core"} & set(found)
 
 
 def _numbers(key: KeyReport, frames: int) -> Numbers:

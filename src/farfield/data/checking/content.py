@@ -15,6 +15,8 @@ from farfield.geometry.isolation import LONGEST_BOND, nearest_image
 Values = Sequence[Numbers | None] | None
 """Of one key, by frame."""
 Flags = NDArray[np.bool_]
+ROOM = 6.0
+"""Å of vacuum along every axis from which on a periodic cell is a box around a molecule."""
 
 
 @dataclass(frozen=True)

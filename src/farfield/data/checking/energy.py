@@ -1,12 +1,14 @@
 """Which key is the energy, which the forces, and in what unit."""
 
+from collections.abc import Sequence
+
+import ase
 import numpy as np
 
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
 from farfield.data.checking.names import is_free_energy, sounds_like
-from farfield.data.checking.units import all_electron_unit
-from farfield.data.conversion import ENERGY
+from farfield.data.conversion import ENERGY, EnergyUnit
 from farfield.data.keys import Numbers
 from farfield.data.spellings import unit_in_name
 
@@ -18,6 +20,12 @@ _MOVED = 1e-4
 """Å; structures further apart than this are different ones."""
 _MANY = 3
 """Frames of one number from which on it is no energy."""
+_SCALES: tuple[tuple[EnergyUnit, float, float], ...] = (
+    ("hartree", 0.85, 1.4),
+    ("eV", 23.0, 39.0),
+    ("kcal/mol", 500.0, 900.0),
+    ("kJ/mol", 2200.0, 3700.0),
+)
 
 
 def propose_forces(draft: Draft) -> None:
@@ -45,7 +53,8 @@ def propose_energy(draft: Draft) -> None:
     if "forces" in draft.chosen:
         draft.config["energy"] = None
     if not any(sounds_like(k.name, "energy") and (k.text or _left(draft, k)) for k in draft.content.keys):
-        draft.say("warning", "nothing looks like an energy: give its key, data: energy: KEY")
+        alone = ": as it stands, forces alone are learned (energy: null)" if "forces" in draft.chosen else ""
+        draft.say("warning", f"nothing looks like an energy{alone}; if a key is one, data: energy: KEY")
 
 
 def _left(draft: Draft, key: KeyReport) -> bool:
@@ -75,6 +84,16 @@ def energies(key: KeyReport) -> Numbers:
     found = np.array([np.nan if v is None else float(v.reshape(-1)[0]) for v in key.values])
     found[~np.isfinite(found)] = np.nan
     return found
+
+
+def all_electron_unit(frames: Sequence[ase.Atoms], energy: Numbers) -> EnergyUnit | None:
+    """Unit of all-electron energies ``(frames,)``; None where they are no such.
+
+    Neutral atoms have -0.7687 Z^(7/3) + Z²/2 hartree (Scott 1952).
+    """
+    scott = np.array([(-0.7687 * atoms.numbers ** (7 / 3) + 0.5 * atoms.numbers**2).sum() for atoms in frames])
+    ratio = float(np.nanmedian(energy / scott)) if np.isfinite(energy).any() else 0.0
+    return next((unit for unit, low, high in _SCALES if low < ratio < high), None)
 
 
 def _made_up(draft: Draft, key: KeyReport) -> bool:

@@ -9,12 +9,10 @@ import ase
 import numpy as np
 
 from farfield.data.checking.names import sounds_like
-from farfield.data.keys import STRUCTURE, Numbers, as_numbers, results
+from farfield.data.keys import OF_ATOMS, STRUCTURE, Numbers, as_numbers, results
 
 Place = Literal["frame", "atom"]
 _IGNORED = STRUCTURE | {"tags", "masses", "momenta"}
-_OF_ATOMS = frozenset({"charges", "forces", "energies", "stresses", "magmoms", "born_effective_charges"})
-"""Results of ASE's calculators that are a value an atom."""
 _OF_FRAMES = ("stress", "virial", "dipole", "polarization", "polarizability")
 _BEGINS_WITH_NUMBER = re.compile(r"\s*[-+]?\.?\d")
 
@@ -65,7 +63,7 @@ def key_reports(frames: Sequence[ase.Atoms]) -> Iterator[KeyReport]:
 def _per_atom(atoms: ase.Atoms, listed: frozenset[str]) -> dict[str, Any]:
     found = {name: value for name, value in atoms.arrays.items() if name not in _IGNORED}
     found |= {name: atoms.info[name] for name in listed & atoms.info.keys()}
-    return found | {name: value for name, value in results(atoms).items() if name in _OF_ATOMS}
+    return found | {name: value for name, value in results(atoms).items() if name in OF_ATOMS}
 
 
 def _listed_per_atom(frames: Sequence[ase.Atoms]) -> frozenset[str]:

@@ -2,10 +2,8 @@
 
 import numpy as np
 
+from farfield.data.checking.content import ROOM
 from farfield.data.checking.draft import Draft
-
-_ROOM = 6.0
-"""Å of vacuum along every axis from which on a periodic cell is a box around a molecule."""
 
 
 def propose_dipole(draft: Draft) -> None:
@@ -19,7 +17,7 @@ def propose_dipole(draft: Draft) -> None:
     if not periodic.any():
         draft.take_first("dipole", found)
         return
-    boxed = periodic & content.crystals & (content.vacuum >= _ROOM)
+    boxed = periodic & content.crystals & (content.vacuum >= ROOM)
     lattice = "a dipole of periodic atoms is known only modulo e × lattice vectors"
     if (boxed == periodic).all() and (boxed | ~content.periodic.any(1)).all():
         draft.take_first("dipole", found)

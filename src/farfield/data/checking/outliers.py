@@ -8,9 +8,8 @@ import torch
 from farfield.data.checking.charges import total_charges
 from farfield.data.checking.content import Content
 from farfield.data.checking.draft import Draft
-from farfield.data.checking.energy import energies
+from farfield.data.checking.energy import all_electron_unit, energies
 from farfield.data.checking.phrases import listed_frames
-from farfield.data.checking.units import all_electron_unit
 from farfield.data.conversion import ENERGY, EnergyUnit
 from farfield.data.keys import Numbers
 from farfield.data.statistics import fit_baseline
@@ -53,7 +52,9 @@ def force_findings(draft: Draft) -> Iterator[Notice]:
     )
     if far := [int(k) for k in np.flatnonzero(largest > _LARGE_FORCE)]:
         yield Notice(
-            "warning", f"forces up to {largest.max():.4g} eV/Å (above {_LARGE_FORCE:g} in {listed_frames(far)})"
+            "warning",
+            f"forces up to {largest.max():.4g} eV/Å (above {_LARGE_FORCE:g} in {listed_frames(far)})"
+            f"{_in_kcal(draft, largest)}",
         )
     net = [factor * float(np.linalg.norm(v.sum(0))) for v in values if v is not None and np.isfinite(v).all()]
     if max(net, default=0.0) > _NET_FORCE:
@@ -62,6 +63,14 @@ def force_findings(draft: Draft) -> Iterator[Notice]:
             f"the forces of a frame add up to as much as {max(net):.3g} eV/Å (median {np.median(net):.2g}): "
             "no model without an external field can learn that part",
         )
+
+
+def _in_kcal(draft: Draft, largest: Numbers) -> str:
+    """What to write if forces that are large in many frames are in the usual unit of molecules; empty if not."""
+    often = float(np.median(largest[largest > 0])) > _LARGE_FORCE / 5
+    if not often or "energy_unit" in draft.config:
+        return ""
+    return f": if they are in kcal/mol/Å ({largest.max() * ENERGY['kcal/mol']:.3g} eV/Å), energy_unit: kcal/mol"
 
 
 def _unit(draft: Draft) -> float:

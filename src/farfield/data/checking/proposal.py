@@ -7,6 +7,7 @@ from farfield.data.checking.charges import propose_charges, propose_spin, propos
 from farfield.data.checking.content import Content
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.energy import propose_energy, propose_energy_unit, propose_forces
+from farfield.data.checking.keys import KeyReport
 from farfield.data.checking.moments import propose_dipole, propose_polarization
 from farfield.data.checking.responses import propose_responses
 from farfield.data.checking.stress import propose_stress
@@ -69,9 +70,18 @@ def _propose_fields(draft: Draft) -> None:
 def _propose_annotations(draft: Draft) -> None:
     for name in ANNOTATIONS:
         keys = {key.name: key for key in draft.content.keys if key.place == "frame" and _annotates(name, key.kind)}
-        usual = next((key for key in USUAL[name] if key in keys), None)
-        if usual is not None and ("frame", usual) not in draft.uses:
+        for key in [key for key in keys.values() if _of_isolated_atoms(draft, key)]:
+            if name == "group" and key.name in USUAL[name] and ("frame", key.name) not in draft.uses:
+                draft.leave(key, "only isolated atoms have it")
+        usual = next((key for key in USUAL[name] if key in keys and ("frame", key) not in draft.uses), None)
+        if usual is not None:
             draft.take(name, keys[usual])
+
+
+def _of_isolated_atoms(draft: Draft, key: KeyReport) -> bool:
+    """Whether no other frames have it: it tells no groups apart."""
+    having = [value is not None or k in key.text for k, value in enumerate(key.values)]
+    return bool(draft.content.single[having].all())
 
 
 def _name_fragments(draft: Draft) -> None:

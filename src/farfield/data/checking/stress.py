@@ -7,19 +7,14 @@ import numpy as np
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
 from farfield.data.checking.stress_and_virial import contradiction, related
-from farfield.data.conversion import STRESS, StressUnit
+from farfield.data.conversion import ASYMMETRY, LARGEST_STRESS, STRESS, StressUnit, spelt_out
 from farfield.data.keys import Numbers
 from farfield.data.spellings import unit_in_name, words
 
-_POSSIBLE = 1.0
-"""eV/Å³ (160 GPa); a larger stress is in another unit."""
 _UNUSUAL = 0.1
 """eV/Å³ (16 GPa); data sets are seldom squeezed as hard."""
 _USUAL = 0.02
 """eV/Å³; of a rattled or strained crystal."""
-_SYMMETRIC = 1e-3
-"""A stress may differ from its transpose by this part of its largest component."""
-_WRITTEN: dict[str, str] = {"voigt": "xx yy zz yz xz xy", "vasp": "xx yy zz xy yz xz"}
 
 
 def propose_stress(draft: Draft) -> None:
@@ -45,7 +40,7 @@ def _possible(draft: Draft, key: KeyReport) -> bool:
         if v is not None and crystal and volume > 0 and np.isfinite(v).all()
     ]
     largest = max(sizes, default=0.0)
-    if largest > _POSSIBLE and "energy_unit" not in draft.config:
+    if largest > LARGEST_STRESS and "energy_unit" not in draft.config:
         draft.leave(key, "too large for a virial in eV")
         draft.say(
             "warning",
@@ -92,16 +87,16 @@ def _calculated(draft: Draft, keys: list[KeyReport]) -> Iterator[KeyReport]:
 
 
 def _skew(tensor: Numbers) -> bool:
-    return bool(np.abs(tensor - tensor.T).max() > _SYMMETRIC * np.abs(tensor).max())
+    return bool(np.abs(tensor - tensor.T).max() > ASYMMETRY * np.abs(tensor).max())
 
 
 def _certain(draft: Draft, key: KeyReport) -> bool:
     """Whether unit and order of a stress are known; otherwise it is left, with what to write."""
     unit = unit_in_name(key.name, STRESS)
     size = _size(draft, key)
-    order_open = 6 in key.widths and "virial" in words(key.name) and _sheared(key)
-    if unit is None and (size > _POSSIBLE or order_open):
-        _ask(draft, key, size)
+    order_open = _six_sheared(draft, key) and ("virial" in words(key.name) or unit == "kbar")  # habits of VASP's
+    if (unit is None and size > LARGEST_STRESS) or order_open:
+        _ask(draft, key, size, unit)
         return False
     if unit is not None and unit != "eV/angstrom^3":
         draft.config["stress_unit"] = unit
@@ -124,39 +119,60 @@ def _size(draft: Draft, key: KeyReport) -> float:
         if v is not None and crystal and np.isfinite(v).all()
     ]
     middle, most = (float(np.median(peaks)), max(peaks)) if peaks else (0.0, 0.0)
-    return most if most > _POSSIBLE else middle
+    return most if most > LARGEST_STRESS else middle
 
 
-def _sheared(key: KeyReport) -> bool:
-    return any(v is not None and v.size == 6 and np.any(v.ravel()[3:] != 0) for v in key.values)
+def _six_sheared(draft: Draft, key: KeyReport) -> bool:
+    """Whether the order of six numbers matters and is open: results of ASE's are in order, whatever the file's was."""
+    return any(
+        v is not None and v.size == 6 and np.any(v.ravel()[3:] != 0) and key.name in atoms.info
+        for v, atoms in zip(key.values, draft.content.frames)
+    )
 
 
-def _ask(draft: Draft, key: KeyReport, size: float) -> None:
+def _ask(draft: Draft, key: KeyReport, size: float, unit: str | None) -> None:
     """Say exactly what to write where unit or order of a stress are open."""
     lines = [f"stress: {key.name}"]
     reasons = []
-    if size > _POSSIBLE:
+    if unit is not None:
+        lines.append(f"stress_unit: {unit}")
+    elif size > LARGEST_STRESS:
         units: tuple[StressUnit, StressUnit] = ("kbar", "GPa")
         likely, other = sorted(units, key=lambda u: abs(np.log(size * STRESS[u] / _USUAL)))
         lines.append(f"stress_unit: {likely} (or {other})")
         reasons.append(f"{size:.3g} is too large for eV/Å³")
-    if 6 in key.widths and _sheared(key):
-        usual: tuple[str, str] = ("vasp", "voigt") if size > _POSSIBLE else ("voigt", "vasp")
-        lines.append(f"stress_order: {usual[0]} ({_WRITTEN[usual[0]]}) or {usual[1]} ({_WRITTEN[usual[1]]})")
+    if _six_sheared(draft, key):
+        usual = ("vasp", "voigt") if size > LARGEST_STRESS or unit == "kbar" else ("voigt", "vasp")
+        lines.append("stress_order: " + " or ".join(f"{order} ({spelt_out(order)})" for order in usual))
         reasons.append("the order of its six numbers is open")
     draft.leave(key, "unit and order open" if len(reasons) == 2 else reasons[0])
     draft.say(
         "warning",
         f"{key.name} looks like a stress and is not proposed: {' and '.join(reasons)}. "
-        f"To use it, write {'; '.join(lines)}",
+        f"To use it, write {'; '.join(lines)}{_by_volume(draft, key, unit)}",
+    )
+
+
+def _by_volume(draft: Draft, key: KeyReport, unit: str | None) -> str:
+    """What else a stress may be that is a usual one times the volume; empty where it is not."""
+    sizes = [
+        float(np.abs(v).max()) / volume
+        for v, volume, crystal in zip(key.values, draft.content.volumes, draft.crystals)
+        if v is not None and crystal and volume > 0 and np.isfinite(v).all()
+    ]
+    if unit is not None or not sizes or not _USUAL / 20 < float(np.median(sizes)) < _UNUSUAL:
+        return ""
+    return (
+        f"; but if its numbers are volume × stress in eV, divide them by the volume in the file, or write -{key.name} "
+        "under a name of its own and virial: that name"
     )
 
 
 def _say_order(draft: Draft, key: KeyReport, order: str) -> None:
     """Write the order down where six numbers need one, but for results of ASE's, which are in order."""
-    if any(np.size(atoms.info.get(key.name)) == 6 for atoms in draft.content.frames) and _sheared(key):
+    if _six_sheared(draft, key):
         draft.config["stress_order"] = order
-        draft.say("note", f"the six numbers of {key.name} are taken for {_WRITTEN[order]} (stress_order: {order})")
+        draft.say("note", f"the six numbers of {key.name} are taken for {spelt_out(order)} (stress_order: {order})")
 
 
 def _with_virial(draft: Draft, stresses: list[KeyReport], virials: list[KeyReport]) -> None:

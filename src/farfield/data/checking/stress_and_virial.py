@@ -7,16 +7,12 @@ import numpy as np
 
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
-from farfield.data.conversion import STRESS, StressUnit
+from farfield.data.conversion import STRESS, STRESS_ORDERS, StressUnit
 from farfield.data.keys import Numbers
+from farfield.data.stress import full_tensor
 
 _AGREE = 0.02
 """Part of its size by which a stress may miss the virial, rounding included."""
-_PLACES: dict[str, tuple[int, ...]] = {
-    "voigt": (0, 5, 4, 5, 1, 3, 4, 3, 2),
-    "vasp": (0, 3, 5, 3, 1, 4, 5, 4, 2),
-}
-"""Where the nine components stand among six numbers."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def related(draft: Draft, stress: KeyReport, virial: KeyReport) -> Relation | No
         if s is not None and v is not None and crystal and volume > 0 and np.isfinite([*s.ravel(), *v.ravel()]).all()
     ]
     found = []
-    for order, without_volume in product(_PLACES, (False, True)):
+    for order, without_volume in product(STRESS_ORDERS, (False, True)):
         pairs = [(_full(s, order), -_full(v, order) / (1 if without_volume else vol)) for s, v, vol in usable]
         if (factor := _factor(pairs)) is not None:
             found.append(Relation(factor, order, without_volume))
@@ -66,7 +62,7 @@ def related(draft: Draft, stress: KeyReport, virial: KeyReport) -> Relation | No
 
 
 def _full(value: Numbers, order: str) -> Numbers:
-    return value[list(_PLACES[order])] if value.size == 6 else value
+    return full_tensor(value, STRESS_ORDERS[order], "").ravel() if value.size == 6 else value
 
 
 def _factor(pairs: list[tuple[Numbers, Numbers]]) -> float | None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farfield.data.config import TARGETS
-from farfield.data.keys import PER_ATOM
 from farfield.data.spellings import preference
+from farfield.quantities import PER_ATOM
 
 Array = NDArray[Any]
 Place = Literal["frame", "atom"]

@@ -1,4 +1,4 @@
-"""What a frame is, as far as a split must know: which structure, of which kinds, a single atom or not."""
+"""What a frame is, as far as a split must know: which structure, and what a model learns to know from it."""
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -6,6 +6,7 @@ from ase.data import chemical_symbols
 from farfield.conditions import under
 from farfield.data.frame import Frame
 from farfield.data.unlabelled import has_label
+from farfield.geometry.isolation import is_isolated
 
 _DECIMALS = 6
 """Of Å, e, …: structures that agree in so many are one."""
@@ -37,3 +38,13 @@ def circumstances_of(frame: Frame) -> set[str]:
     found |= {f"{spin:g} unpaired electrons"} if spin == round(spin) else set()
     found |= {name.replace("_", " ") for name, value in system.conditions.items() if bool(under(name, value).any())}
     return found | {f"{target.replace('_', ' ')} labels" for target in targets if has_label(frame, target)}
+
+
+def shown_elements(frame: Frame) -> set[str]:
+    """Elements that a model sees among others there: none in an isolated atom."""
+    return set() if is_isolated(frame.system) else elements_of(frame)
+
+
+def shown_circumstances(frame: Frame) -> set[str]:
+    """Circumstances that a model sees there: none in an isolated atom, whose charge is that of no compound."""
+    return set() if is_isolated(frame.system) else circumstances_of(frame)
