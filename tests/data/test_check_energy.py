@@ -6,7 +6,6 @@ import ase.io
 import numpy as np
 import pytest
 
-import farfield.data.check
 from farfield.data.check import check_file
 
 
@@ -177,23 +176,28 @@ def test_slabs_beside_crystals_are_no_outliers(check):
     assert "off by" not in said(check(frames), "warning")
 
 
+def archived(path, frames):
+    """An npz of places, elements and energies."""
+    energies = [atoms.info["energy"] for atoms in frames]
+    np.savez(path, R=[atoms.positions for atoms in frames], z=frames[0].numbers, E=energies)
+    return path
+
+
 @pytest.mark.parametrize("factor, unit", [(1.0, "kcal/mol"), (10.0, "kcal/mol")])
-def test_a_format_that_leaves_its_unit_open(monkeypatch, factor, unit):
+def test_a_format_that_leaves_its_unit_open(tmp_path, factor, unit):
     frames = pairs()
     for atoms in frames:
         atoms.info["energy"] *= factor
-    monkeypatch.setattr(farfield.data.check, "load_structures", lambda path, **_: frames)
-    report = check_file("a.npz")
+    report = check_file(archived(tmp_path / "a.npz", frames))
     assert report.config["energy_unit"] == unit
     assert "does not say the unit of its energies" in said(report, "warning")
 
 
-def test_all_electron_energies_betray_the_unit_that_is_left_open(monkeypatch):
+def test_all_electron_energies_betray_the_unit_that_is_left_open(tmp_path):
     frames = []
     for k in range(6):
         atoms = ase.build.molecule("H2O")
         atoms.rattle(0.02, seed=k)
         atoms.info["energy"] = -76.4 + 0.001 * k
         frames.append(atoms)
-    monkeypatch.setattr(farfield.data.check, "load_structures", lambda path, **_: frames)
-    assert check_file("a.npz").config["energy_unit"] == "hartree"
+    assert check_file(archived(tmp_path / "a.npz", frames)).config["energy_unit"] == "hartree"

@@ -21,7 +21,8 @@ def counted(monkeypatch):
     """Steps of every iteration, one after the other; nothing is solved densely."""
     found = []
     for name in ("equilibrate", "induce"):
-        module = sys.modules[f"farfield.response.{name}"]
+        room = "charges" if name == "equilibrate" else "dipoles"
+        module = sys.modules[f"farfield.response.{room}.{name}"]
         monkeypatch.setattr(module, "DENSE_UP_TO", 0)
         solver = sys.modules["farfield.response.charges.iterated"] if name == "equilibrate" else module
         solve = solver.conjugate_gradient

@@ -5,9 +5,9 @@ import ase.build
 import ase.io
 import pytest
 
-from farfield.cli import label
 from farfield.cli.main import main
 from farfield.data.catalogue import embedded_sets
+from farfield.reference import run
 
 EMT = "ase:ase.calculators.emt:EMT"
 
@@ -31,7 +31,7 @@ def test_labels_of_an_embedded_set_go_here(copper, monkeypatch):
     written = []
     name = embedded_sets()[0].name
     monkeypatch.setattr(
-        label, "label_structures", lambda frames, engine, out, **_: written.append(out) or label.Outcome(1, {})
+        run, "label_structures", lambda frames, engine, out, **_: written.append(out) or run.Outcome(1, {})
     )
     assert main(["label", f"embedded:{name}", "--engine", EMT]) == 0
     assert [str(path) for path in written] == [f"{name}_labelled.xyz"]
@@ -66,7 +66,7 @@ def test_stopped(copper, monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(label, "label_structures", interrupted)
+    monkeypatch.setattr(run, "label_structures", interrupted)
     assert main(["label", str(copper), "--engine", EMT]) == 130
     assert "kept in" in (said := capsys.readouterr().out)
     assert "cu_labelled.xyz.parts" in said
@@ -76,7 +76,7 @@ def test_charges_by_another_name_are_said_before_the_first_frame(copper, capsys,
     atoms = ase.io.read(copper)
     atoms.info |= {"total_charge": 1, "spin_multiplicity": 1}
     ase.io.write(copper, atoms, format="extxyz")
-    monkeypatch.setattr(label, "label_structures", lambda *_, **__: label.Outcome(1, {}))
+    monkeypatch.setattr(run, "label_structures", lambda *_, **__: run.Outcome(1, {}))
     assert main(["label", str(copper), "--engine", EMT]) == 0
     said = capsys.readouterr().err
     assert 'cu.xyz: info has "total_charge", 1 in 1 of 1 frames' in said

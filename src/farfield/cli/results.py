@@ -15,13 +15,14 @@ from farfield.train.run import REPORT
 
 
 def show(results: list[RunResult], folder: Path, *, said: Collection[str] = ()) -> None:
-    """Print the table at the end, the notes that were not ``said`` before, and where the rest is."""
+    """Print the table at the end, warnings and notes that were not ``said`` before, and where the rest is."""
     console = Console()
     split = headline_split(results)
     if split:
         console.print(_errors(results, split))
     for warning in dict.fromkeys(warning for result in results for warning in result.warnings):
-        show_notice(Notice("warning", warning))
+        if warning not in said:
+            show_notice(Notice("warning", warning))
     for result in results:
         for note in (note for note in result.notes if note not in said):
             console.print(f"{result.name}: {note}", style="dim", markup=False)
