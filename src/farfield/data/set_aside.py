@@ -31,6 +31,7 @@ class Pool:
     frames: Sequence[Frame]
     seed: int
     by_group: bool
+    part_repeats: bool = False  # whether frames of one structure may stand on both sides
 
     def permuted(self) -> list[int]:
         """All places in the pool, in the order of the seed."""
@@ -38,6 +39,8 @@ class Pool:
 
     def bundles(self) -> list[Bundle]:
         """What is one structure, or one group, in the order of the seed."""
+        if self.part_repeats:
+            return [[k] for k in self.permuted()]
         names: list[list[Hashable]] = [[structure_of(frame) for frame in self.frames]]
         if self.by_group:
             names.append([frame.group for frame in self.frames])

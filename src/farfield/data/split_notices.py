@@ -61,6 +61,16 @@ def _kept_together(pool: list[Frame], order: list[int], wanted: tuple[int, int])
         yield f"{torn} frames that are another's structure again stay on one side with it"
 
 
+def parted_repeats(pool: list[Frame], parts: Parts) -> list[Notice]:
+    """Warn where structures that are trained on are set aside, too, as there are too few others."""
+    learned = {structure_of(pool[k]) for k in parts.train}
+    again = sum(structure_of(pool[k]) in learned for k in (*parts.valid, *parts.test))
+    if not again:
+        return []
+    said = f"{again} frames set aside are structures that training has, too, for there are too few others"
+    return [Notice("warning", f"{said}: errors on them say nothing of what the model has not seen")]
+
+
 def torn_groups(pool: list[Frame], config: DataConfig, parts: Parts) -> Iterator[Notice]:
     """Groups on several sides, where the user has said what a group is; isolated atoms are no group to be torn."""
     if config.split_by == "group" or config.group == ANNOTATIONS["group"]:

@@ -8,7 +8,7 @@ from farfield.data.frame_kinds import elements_of
 from farfield.data.isolated_atoms import isolated_atom_notices
 from farfield.data.read import read_frames
 from farfield.data.set_aside import Parts, Pool, set_aside
-from farfield.data.split_notices import mended, seen, torn_groups
+from farfield.data.split_notices import mended, parted_repeats, seen, torn_groups
 from farfield.data.unlabelled import has_label
 from farfield.errors import InputError
 from farfield.geometry.isolation import is_isolated
@@ -56,6 +56,7 @@ def load_splits(config: DataConfig) -> Splits:
     _check(splits)
     if any(wanted):
         notices += [*mended(pool, config, wanted, parts), *torn_groups(pool, config, parts)]
+        notices += parted_repeats(pool, parts)
     notices += [*seen(splits.train, given), *isolated_atom_notices(splits.train, given)]
     return replace(splits, notices=tuple(dict.fromkeys(notices)))
 
@@ -83,10 +84,12 @@ def _parts(pool: list[Frame], config: DataConfig, wanted: tuple[int, int]) -> Pa
             f"({len({frame.group for frame in pool})}; those with single atoms, or alone with an element, train, and "
             "those with a structure in common are one): give files for valid: and test:, or split_by: frame"
         )
+    if wanted[0] and not parts.valid and not by_group:  # repetitions of one structure
+        parts = set_aside(Pool(pool, config.seed, by_group, part_repeats=True), *wanted)
     if wanted[0] and not parts.valid:
         raise InputError(
-            f"none of the {len(pool)} frames in {_files(config)} can be set aside for validation: single atoms, the "
-            "only frames with an element and repetitions of those stay in training. Give more, or a file for valid:"
+            f"none of the {len(pool)} frames in {_files(config)} can be set aside for validation: single atoms and the "
+            "only frames with an element stay in training. Give more, or a file for valid:"
         )
     return parts
 
