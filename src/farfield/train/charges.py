@@ -9,10 +9,8 @@ from farfield.data.statistics import Statistics
 from farfield.evaluation import Evaluation
 from farfield.model import Model
 from farfield.notices import Notice
+from farfield.probe.uncharged import NOTHING
 from farfield.system import System
-
-NOTHING = 1e-3
-"""e; charges below this make no electrostatics."""
 
 
 def charge_notices(model: Model, statistics: Statistics, sample: System) -> list[Notice]:

@@ -25,6 +25,7 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicEnergy, AtomicScalar
 from farfield.chemistry import ElementCharges, formal_charges, likely_charges, only_total, share_of_elements
 from farfield.coulomb import Coulomb
+from farfield.coulomb.functions.gaussians import gaussian_self_hardness
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
 from farfield.field import along_lattice, dipole_of_charges, dipole_of_transfers, field_across, field_energy
@@ -39,7 +40,6 @@ from farfield.response.charges.functional import ChargeFunctional
 from farfield.response.charges.groups import ChargeGroups
 from farfield.response.charges.split_charge import DENSE_UP_TO, split_charges
 from farfield.system import System, per_atom, per_system
-from farfield.units import COULOMB
 
 TOLERANCE = 1e-8
 """V, of solves by iteration."""
@@ -180,7 +180,7 @@ class QEq(Paradigm):
         hardness = self.log_hardness[system.numbers].exp()
         if self.config.hardness_from == "environment":
             hardness = hardness * (2 * torch.tanh(0.5 * self.hardening(features))).exp()
-        return hardness, hardness + COULOMB / (math.sqrt(math.pi) * self.widths[system.numbers])
+        return hardness, hardness + gaussian_self_hardness(self.widths[system.numbers])
 
     def _with_charges(self, features: Features, charges: Tensor) -> Features:
         """Scalars and the charge beside them, of as much weight as all of them together; alone, the preferred one."""
@@ -221,7 +221,7 @@ class QEq(Paradigm):
         with torch.no_grad():
             pair = [one, two]
             widths, hardness = self.widths[pair], self.log_hardness[pair].exp()
-            stiffness = hardness + COULOMB / (math.sqrt(math.pi) * widths)
+            stiffness = hardness + gaussian_self_hardness(widths)
             return float(charges_apart(-stiffness * self.element_preference[pair], hardness, widths)[0])
 
     def _check(self, system: System) -> None:
