@@ -12,8 +12,8 @@ import farfield
 SRC = Path(farfield.__file__).parent
 MODULES = sorted(SRC.rglob("*.py"))
 MOST_MODULES = 18
-WIDE = {"probe/laws", "probe", "data"}
-"""A law is a file, however many there are; ``probe`` and ``data`` have folders to come."""
+WIDE = {"probe/laws"}
+"""A law is a file, however many there are."""
 
 SHARED = {"Curve", "Fragment"}
 """Names of two classes each, in rooms that do not know each other."""

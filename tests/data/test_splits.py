@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from farfield.data.config import DataConfig
-from farfield.data.frame_kinds import structure_of
 from farfield.data.splits import load_splits
+from farfield.data.splitting.frame_kinds import structure_of
 from farfield.errors import InputError
 from farfield.geometry.isolation import is_isolated
 from farfield.system import System

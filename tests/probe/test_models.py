@@ -111,7 +111,7 @@ def test_a_model_that_refuses_is_skipped_with_its_reason():
 
 
 def test_steps_are_told_from_steep_places():
-    from farfield.probe.smooth import largest_steps
+    from farfield.probe.measures.smooth import largest_steps
 
     def function(x):
         return [np.exp(-8 * x) + 1e-4 * (x > 0.503), np.exp(-8 * x)]

@@ -10,17 +10,17 @@ import ase
 import numpy as np
 
 from farfield.data.checking.bad_values import condition_findings, gap_findings, text_findings
-from farfield.data.checking.charges import charge_sum_findings, electron_findings
 from farfield.data.checking.content import Content
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.geometry import Closest, broken_frames, closest_pairs, geometry_findings
 from farfield.data.checking.keys import KeyReport, key_reports
+from farfield.data.checking.labels.charges import charge_sum_findings, electron_findings
+from farfield.data.checking.labels.responses import response_findings
 from farfield.data.checking.lone_atoms import lone_atom_findings
 from farfield.data.checking.model import proposed_model, unseen_findings
 from farfield.data.checking.outliers import energy_findings, force_findings
 from farfield.data.checking.proposal import drafted
 from farfield.data.checking.repeats import repeat_findings
-from farfield.data.checking.responses import response_findings
 from farfield.data.config import TARGETS
 from farfield.data.files import load_structures
 from farfield.errors import InputError

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 
 from farfield import conditions
-from farfield.data.asked import check_keys, check_request, without_absent
 from farfield.data.config import DataConfig
 from farfield.data.conversion import condition_factor
-from farfield.data.doubts import doubts_of_labels, doubts_of_structures
 from farfield.data.files import leaves_units_open, load_structures, refuse_other_units
 from farfield.data.formats.remarks import UnreadableFrame
-from farfield.data.fragments import read_fragments
 from farfield.data.frame import Frame
 from farfield.data.keys import as_numbers, with_decimal_comma
-from farfield.data.labels import LabelReader
-from farfield.data.periodicity import with_periodicity
-from farfield.data.unlabelled import stresses_of_no_crystal, without_empty_targets
+from farfield.data.reading.asked import check_keys, check_request, without_absent
+from farfield.data.reading.doubts import doubts_of_labels, doubts_of_structures
+from farfield.data.reading.fragments import read_fragments
+from farfield.data.reading.labels import LabelReader
+from farfield.data.reading.periodicity import with_periodicity
+from farfield.data.reading.unlabelled import stresses_of_no_crystal, without_empty_targets
 from farfield.errors import InputError
 from farfield.geometry.neighbors import find_neighbors
 from farfield.notices import OnNotice, unheard

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 from farfield.data.config import DataConfig, as_paths
 from farfield.data.frame import Frame
-from farfield.data.frame_kinds import elements_of
-from farfield.data.isolated_atoms import isolated_atom_notices
 from farfield.data.read import read_frames
-from farfield.data.set_aside import Parts, Pool, set_aside
-from farfield.data.split_notices import mended, parted_repeats, seen, torn_groups
-from farfield.data.unlabelled import has_label
+from farfield.data.reading.isolated_atoms import isolated_atom_notices
+from farfield.data.reading.unlabelled import has_label
+from farfield.data.splitting.frame_kinds import elements_of
+from farfield.data.splitting.notices import mended, parted_repeats, seen, torn_groups
+from farfield.data.splitting.set_aside import Parts, Pool, set_aside
 from farfield.errors import InputError
 from farfield.geometry.isolation import is_isolated
 from farfield.notices import Notice

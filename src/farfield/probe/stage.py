@@ -8,10 +8,10 @@ import ase
 import numpy as np
 
 from farfield.conditions import CONDITIONS
-from farfield.probe import invented
 from farfield.probe.finding import NotApplicable
-from farfield.probe.noise import noise
-from farfield.probe.salt import Salt, find_salt
+from farfield.probe.measures.noise import noise
+from farfield.probe.structures import invented
+from farfield.probe.structures.salt import Salt, find_salt
 from farfield.probe.subject import Floats, Refused, Seen, Subject, Unphysical, given
 
 LARGEST = 400

@@ -11,10 +11,10 @@ import ase
 from farfield.errors import ConvergenceError
 from farfield.probe.finding import Finding, NotApplicable, Status, finding_of
 from farfield.probe.law import Law
+from farfield.probe.measures.uncharged import uncharged
 from farfield.probe.registry import chosen_laws
 from farfield.probe.stage import Stage, set_free
 from farfield.probe.subject import Refused, Subject, Unphysical
-from farfield.probe.uncharged import uncharged
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from farfield.data.statistics import Statistics
 from farfield.evaluation import Evaluation
 from farfield.model import Model
 from farfield.notices import Notice
-from farfield.probe.uncharged import NOTHING
+from farfield.probe.measures.uncharged import NOTHING
 from farfield.system import System
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from farfield.data.checking.charges import total_charges
 from farfield.data.checking.draft import Draft
-from farfield.data.checking.energy import energies
+from farfield.data.checking.labels.charges import total_charges
+from farfield.data.checking.labels.energy import energies
 from farfield.data.checking.phrases import signed
 from farfield.data.conversion import ENERGY, LENGTH
-from farfield.data.isolated_atoms import several_energies, taken_for_crystals
+from farfield.data.reading.isolated_atoms import several_energies, taken_for_crystals
 from farfield.notices import Notice
 
 

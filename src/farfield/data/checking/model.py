@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from farfield.chemistry import formal_charges
-from farfield.data.checking.charges import spins, total_charges
 from farfield.data.checking.content import ROOM
 from farfield.data.checking.draft import Draft
+from farfield.data.checking.labels.charges import spins, total_charges
 from farfield.errors import InputError
 from farfield.notices import Notice
 

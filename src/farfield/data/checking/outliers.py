@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from farfield.data.checking.charges import total_charges
 from farfield.data.checking.content import Content
 from farfield.data.checking.draft import Draft
-from farfield.data.checking.energy import all_electron_unit, energies
+from farfield.data.checking.labels.charges import total_charges
+from farfield.data.checking.labels.energy import all_electron_unit, energies
 from farfield.data.checking.phrases import listed_frames
 from farfield.data.conversion import ENERGY, EnergyUnit
 from farfield.data.keys import Numbers

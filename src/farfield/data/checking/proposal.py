@@ -3,14 +3,14 @@
 import re
 from typing import Any
 
-from farfield.data.checking.charges import propose_charges, propose_spin, propose_total_charge
 from farfield.data.checking.content import Content
 from farfield.data.checking.draft import Draft
-from farfield.data.checking.energy import propose_energy, propose_energy_unit, propose_forces
 from farfield.data.checking.keys import KeyReport
-from farfield.data.checking.moments import propose_dipole, propose_polarization
-from farfield.data.checking.responses import propose_responses
-from farfield.data.checking.stress import propose_stress
+from farfield.data.checking.labels.charges import propose_charges, propose_spin, propose_total_charge
+from farfield.data.checking.labels.energy import propose_energy, propose_energy_unit, propose_forces
+from farfield.data.checking.labels.moments import propose_dipole, propose_polarization
+from farfield.data.checking.labels.responses import propose_responses
+from farfield.data.checking.labels.stress import propose_stress
 from farfield.data.config import ANNOTATIONS, CONDITIONS, TARGETS, DataConfig
 from farfield.data.files import leaves_units_open
 from farfield.data.spellings import USUAL

@@ -3,9 +3,9 @@
 import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
-from farfield.probe.invariance import CHARGE, ENERGY, FORCE
 from farfield.probe.law import CONSISTENCY, Law
-from farfield.probe.samples import taken
+from farfield.probe.measures.invariance import CHARGE, ENERGY, FORCE
+from farfield.probe.measures.samples import taken
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
 from farfield.probe.law import SMOOTHNESS, Law
-from farfield.probe.smooth import largest_steps
+from farfield.probe.measures.smooth import largest_steps
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats
 

@@ -1,10 +1,10 @@
 """Two ions far apart: E = K q₁q₂/R."""
 
-from farfield.probe.asymptotics import judged, tail
 from farfield.probe.finding import Verdict
-from farfield.probe.fragments import Dimer, ions
 from farfield.probe.law import RANGE, Law
+from farfield.probe.measures.asymptotics import judged, tail
 from farfield.probe.stage import Stage
+from farfield.probe.structures.fragments import Dimer, ions
 
 
 def judge(stage: Stage) -> Verdict:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from farfield.probe.asymptotics import judged, tail
 from farfield.probe.finding import Verdict
-from farfield.probe.fragments import Dimer, ions, polar
 from farfield.probe.law import RANGE, Law
+from farfield.probe.measures.asymptotics import judged, tail
 from farfield.probe.stage import Stage
+from farfield.probe.structures.fragments import Dimer, ions, polar
 
 ABOUT = np.diag([-1.0, -1.0, 1.0])
 """Half a turn: the dipole along x turns round."""

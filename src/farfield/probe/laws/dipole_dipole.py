@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from farfield.probe.asymptotics import judged, tail
 from farfield.probe.finding import Verdict
-from farfield.probe.fragments import Dimer, polar
 from farfield.probe.law import RANGE, Law
+from farfield.probe.measures.asymptotics import judged, tail
 from farfield.probe.stage import Stage
+from farfield.probe.structures.fragments import Dimer, polar
 from farfield.probe.subject import Floats
 
 _ONTO_Y = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])

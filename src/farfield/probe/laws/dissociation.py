@@ -5,9 +5,9 @@ from contextlib import suppress
 import numpy as np
 
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
-from farfield.probe.fragments import Dimer, ions, polar
 from farfield.probe.law import RANGE, Law
 from farfield.probe.stage import Stage
+from farfield.probe.structures.fragments import Dimer, ions, polar
 from farfield.probe.subject import given
 
 TOLERANCE = 0.05

@@ -7,8 +7,8 @@ import numpy as np
 
 from farfield.probe.finding import Check, Curve, Plot, Verdict
 from farfield.probe.law import CONSISTENCY, Law
-from farfield.probe.samples import each_sample
-from farfield.probe.slopes import nearest_slopes
+from farfield.probe.measures.samples import each_sample
+from farfield.probe.measures.slopes import nearest_slopes
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
 

@@ -7,8 +7,8 @@ from scipy.optimize import minimize_scalar
 from farfield.coulomb import Coulomb, Sources
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
 from farfield.probe.law import RESPONSE, Law
-from farfield.probe.metal import Surface, surface
 from farfield.probe.stage import Stage
+from farfield.probe.structures.metal import Surface, surface
 from farfield.probe.subject import Floats, given
 from farfield.system import System
 

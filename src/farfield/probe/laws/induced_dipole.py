@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from farfield.probe.asymptotics import judged, tail
 from farfield.probe.finding import NotApplicable, Verdict
-from farfield.probe.fragments import Dimer, ions, symmetric
 from farfield.probe.law import RANGE, Law
+from farfield.probe.measures.asymptotics import judged, tail
 from farfield.probe.stage import Stage
+from farfield.probe.structures.fragments import Dimer, ions, symmetric
 from farfield.probe.subject import given
 from farfield.units import COULOMB
 

@@ -13,8 +13,8 @@ from ase.data import atomic_masses
 
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
 from farfield.probe.law import RANGE, Law
-from farfield.probe.salt import Salt
 from farfield.probe.stage import Stage
+from farfield.probe.structures.salt import Salt
 from farfield.probe.subject import Floats, Refused, Seen, given
 from farfield.units import COULOMB
 

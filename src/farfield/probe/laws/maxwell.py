@@ -5,7 +5,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
 from farfield.probe.law import RESPONSE, Law
-from farfield.probe.samples import each_sample
+from farfield.probe.measures.samples import each_sample
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
 

@@ -2,8 +2,8 @@
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
 from farfield.probe.law import RESPONSE, Law
-from farfield.probe.metal import surface
 from farfield.probe.stage import Stage
+from farfield.probe.structures.metal import surface
 from farfield.probe.subject import given
 
 EXPECTED, TOLERANCE = 0.25, 0.75

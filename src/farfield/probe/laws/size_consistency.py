@@ -4,9 +4,9 @@ import ase
 import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
-from farfield.probe.fragments import polar
 from farfield.probe.law import SMOOTHNESS, Law
 from farfield.probe.stage import Stage
+from farfield.probe.structures.fragments import polar
 from farfield.probe.subject import given
 from farfield.units import COULOMB
 

@@ -8,8 +8,8 @@ from ase.data import covalent_radii
 
 from farfield.probe.finding import Check, Curve, Plot, Verdict
 from farfield.probe.law import SMOOTHNESS, Law
-from farfield.probe.samples import each_sample
-from farfield.probe.smooth import Step, largest_steps
+from farfield.probe.measures.samples import each_sample
+from farfield.probe.measures.smooth import Step, largest_steps
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, Refused, given
 

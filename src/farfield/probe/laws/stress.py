@@ -7,7 +7,7 @@ import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
 from farfield.probe.law import CONSISTENCY, Law
-from farfield.probe.slopes import nearest_slopes
+from farfield.probe.measures.slopes import nearest_slopes
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Floats, given
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from farfield.probe.finding import Check, NotApplicable, Verdict
-from farfield.probe.invariance import Transformed, unchanged
 from farfield.probe.law import SMOOTHNESS, Law
+from farfield.probe.measures.invariance import Transformed, unchanged
 from farfield.probe.stage import Stage
 
 

@@ -4,7 +4,7 @@ import ase
 
 from farfield.probe.finding import Check, Verdict
 from farfield.probe.law import CONSISTENCY, Law
-from farfield.probe.samples import each_sample
+from farfield.probe.measures.samples import each_sample
 from farfield.probe.stage import Stage
 from farfield.probe.subject import Refused, given
 

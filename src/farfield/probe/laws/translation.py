@@ -4,9 +4,9 @@ import ase
 import numpy as np
 
 from farfield.probe.finding import Check, Verdict
-from farfield.probe.invariance import FORCE, Transformed, unchanged
 from farfield.probe.law import CONSISTENCY, Law
-from farfield.probe.samples import each_sample
+from farfield.probe.measures.invariance import FORCE, Transformed, unchanged
+from farfield.probe.measures.samples import each_sample
 from farfield.probe.stage import Stage
 from farfield.probe.subject import given
 

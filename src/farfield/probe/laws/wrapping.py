@@ -3,8 +3,8 @@
 import numpy as np
 
 from farfield.probe.finding import NotApplicable, Verdict
-from farfield.probe.invariance import Transformed, unchanged
 from farfield.probe.law import CONSISTENCY, Law
+from farfield.probe.measures.invariance import Transformed, unchanged
 from farfield.probe.stage import Stage
 
 

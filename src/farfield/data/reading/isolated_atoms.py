@@ -7,7 +7,7 @@ import ase
 import numpy as np
 
 from farfield.data.frame import Frame
-from farfield.data.frame_kinds import elements_of
+from farfield.data.splitting.frame_kinds import elements_of
 from farfield.geometry.isolation import LONGEST_BOND, is_isolated, nearest_image
 from farfield.notices import Notice
 

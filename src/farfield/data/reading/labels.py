@@ -11,7 +11,7 @@ from farfield.data.config import DataConfig, Target
 from farfield.data.conversion import Factors
 from farfield.data.frame import Labels
 from farfield.data.keys import Numbers, find_value, numeric, refuse_not_finite, with_decimal_comma
-from farfield.data.stress import read_stress
+from farfield.data.reading.stress import read_stress
 from farfield.errors import InputError
 from farfield.quantities import PER_ATOM, QUANTITIES
 

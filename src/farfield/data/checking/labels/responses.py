@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from farfield.data.checking.charges import total_charges
 from farfield.data.checking.draft import Draft
+from farfield.data.checking.labels.charges import total_charges
 from farfield.data.keys import Numbers
 from farfield.notices import Notice
 

@@ -6,7 +6,7 @@ import ase
 import numpy as np
 from ase.data import covalent_radii
 
-from farfield.probe.salt import Salt
+from farfield.probe.structures.salt import Salt
 from farfield.probe.subject import Floats
 
 

@@ -8,7 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from farfield.data.frame import Frame
-from farfield.data.frame_kinds import shown_circumstances, shown_elements, structure_of
+from farfield.data.splitting.frame_kinds import shown_circumstances, shown_elements, structure_of
 from farfield.geometry.isolation import is_isolated
 
 Bundle = list[int]

@@ -5,7 +5,7 @@ from ase.data import chemical_symbols
 
 from farfield.conditions import under
 from farfield.data.frame import Frame
-from farfield.data.unlabelled import has_label
+from farfield.data.reading.unlabelled import has_label
 from farfield.geometry.isolation import is_isolated
 
 _DECIMALS = 6

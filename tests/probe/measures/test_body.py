@@ -6,8 +6,8 @@ import pytest
 from ase.build import molecule
 
 from farfield.probe import CalculatorSubject, scorecard
-from farfield.probe.body import between, body
-from farfield.probe.fragments import Fragment
+from farfield.probe.measures.body import between, body
+from farfield.probe.structures.fragments import Fragment
 from farfield.units import COULOMB
 
 DIPOLE = np.array([0.4, 0.0, 0.0])  # e·Å

@@ -9,7 +9,7 @@ from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
 from farfield.data.conversion import STRESS, STRESS_ORDERS, StressUnit
 from farfield.data.keys import Numbers
-from farfield.data.stress import full_tensor
+from farfield.data.reading.stress import full_tensor
 
 _AGREE = 0.02
 """Part of its size by which a stress may miss the virial, rounding included."""

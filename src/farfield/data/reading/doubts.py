@@ -9,11 +9,11 @@ import numpy as np
 from farfield.data.config import CONDITIONS, DataConfig
 from farfield.data.conversion import spelt_out
 from farfield.data.frame import Frame
-from farfield.data.frame_kinds import structure_of
-from farfield.data.isolated_atoms import taken_for_crystals
 from farfield.data.keys import Numbers, as_numbers, find_value, results
+from farfield.data.reading.isolated_atoms import taken_for_crystals
+from farfield.data.reading.unlabelled import has_label
 from farfield.data.spellings import is_multiplicity, overlooked
-from farfield.data.unlabelled import has_label
+from farfield.data.splitting.frame_kinds import structure_of
 from farfield.notices import Notice
 
 _SAME = 1e-6

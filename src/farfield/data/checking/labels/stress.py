@@ -6,7 +6,7 @@ import numpy as np
 
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
-from farfield.data.checking.stress_and_virial import contradiction, related
+from farfield.data.checking.labels.stress_and_virial import contradiction, related
 from farfield.data.conversion import ASYMMETRY, LARGEST_STRESS, STRESS, StressUnit, spelt_out
 from farfield.data.keys import Numbers
 from farfield.data.spellings import unit_in_name, words

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from farfield.probe.fragments import Fragment
 from farfield.probe.stage import Stage
+from farfield.probe.structures.fragments import Fragment
 from farfield.probe.subject import Floats, Refused, given
 from farfield.units import COULOMB
 

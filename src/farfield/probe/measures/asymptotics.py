@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from farfield.probe.body import between, body, spare_dipole
 from farfield.probe.finding import Check, Curve, NotApplicable, Plot, Verdict
-from farfield.probe.fragments import Dimer
+from farfield.probe.measures.body import between, body, spare_dipole
 from farfield.probe.stage import Stage
+from farfield.probe.structures.fragments import Dimer
 from farfield.probe.subject import Floats, given
 from farfield.units import COULOMB
 

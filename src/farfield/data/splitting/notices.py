@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from farfield.data.config import ANNOTATIONS, DataConfig
 from farfield.data.frame import Frame
-from farfield.data.frame_kinds import shown_circumstances, shown_elements, structure_of
-from farfield.data.set_aside import Parts, Pool
+from farfield.data.splitting.frame_kinds import shown_circumstances, shown_elements, structure_of
+from farfield.data.splitting.set_aside import Parts, Pool
 from farfield.geometry.isolation import is_isolated
 from farfield.notices import Notice
 

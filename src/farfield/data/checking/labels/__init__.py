@@ -1,0 +1,1 @@
+"""What each label of a file is recognised to be: its key, its unit, its sign."""
