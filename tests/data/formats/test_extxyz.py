@@ -226,6 +226,11 @@ def test_nine_numbers_stay_nine_or_become_a_result(load, key):
     assert (key in atoms.info) != (key in results(atoms))
 
 
+def test_infinite_stress_is_kept_whole(load):
+    ((atoms,), _) = load(FRAME.replace("energy", 'stress="inf 6 5 6 2 4 5 4 3" energy'))
+    assert results(atoms)["stress"].T.tolist() == [[np.inf, 6, 5], [6, 2, 4], [5, 4, 3]]
+
+
 def test_asymmetric_stress_is_not_cut_to_six(load):
     ((atoms,), _) = load(FRAME.replace("energy", 'stress="1 6 5 0 2 4 0 0 3" energy'))
     assert results(atoms)["stress"].T.tolist() == [[1, 6, 5], [0, 2, 4], [0, 0, 3]]

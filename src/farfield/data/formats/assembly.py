@@ -80,7 +80,7 @@ def _is_result(name: str, value: Any) -> bool:
 
 def _voigt(full: Any) -> Any:
     """Xx yy zz yz xz xy, as ASE keeps it, if nothing is lost by that."""
-    if np.abs(full - full.T).max() > _SYMMETRIC * np.abs(full).max():
+    if not np.isfinite(full).all() or np.abs(full - full.T).max() > _SYMMETRIC * np.abs(full).max():
         return full
     return full[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
 
