@@ -1,13 +1,11 @@
-"""Configuration: frozen dataclasses checked by pydantic, YAML or TOML in, one line per mistake out."""
+"""Configuration: frozen dataclasses checked by pydantic, one line per mistake out."""
 
 import difflib
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BeforeValidator, ConfigDict, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
@@ -15,11 +13,6 @@ from pydantic_core import PydanticCustomError
 from farfield.backbone.config import PRESETS, BackboneConfig, expanded
 from farfield.errors import InputError
 from farfield.paradigms.registry import PARADIGMS, config_of
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 def _of_its_kind(plain: Any) -> Any:
@@ -83,52 +76,6 @@ def to_plain(config: Any) -> dict[str, Any]:
 
     out: dict[str, Any] = plain(asdict(config))
     return out
-
-
-def read_config(path: Path, overrides: Sequence[str] = (), *, single: Sequence[str] = ()) -> dict[str, Any]:
-    """A YAML or TOML file with ``--key.sub value`` (or ``--key.sub=value``) from the command line on top.
-
-    Raises:
-        InputError: no such file, not YAML or TOML, or an override without a value.
-    """
-    try:
-        text = path.read_text()
-    except OSError as failure:
-        hint = "; the configuration comes before --section.key value" if overrides else ""
-        raise InputError(f"cannot read the configuration {path}: {failure.strerror}{hint}") from failure
-    except UnicodeDecodeError as failure:
-        raise InputError(f"{path} is not a text file: a configuration is YAML or TOML") from failure
-    try:
-        found = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as failure:
-        raise InputError(f"{path} is not valid {path.suffix.lstrip('.') or 'YAML'}: {failure}") from failure
-    if not isinstance(found, dict):
-        raise InputError(f"{path} should hold sections such as data: and model:, it holds {type(found).__name__}")
-    return overridden(found, overrides, single=single)
-
-
-def overridden(plain: dict[str, Any], overrides: Sequence[str], *, single: Sequence[str] = ()) -> dict[str, Any]:
-    """``plain`` with ``["--train.epochs", "50"]`` put in its place; values are read as YAML.
-
-    ``single`` are the keys outside any section.
-    """
-    words = [part for word in overrides for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
-        raise InputError(f"expected --section.key value, got {' '.join(overrides)}")
-    for key, value in zip(words[::2], words[1::2]):
-        place, *rest = key.removeprefix("--").split(".")
-        if not rest and place not in single:
-            raise InputError(f"{key} names no key of the configuration: write --section.key, e.g. --train.epochs 50")
-        at, path = plain, [place, *rest]
-        for step in path[:-1]:
-            at = at.setdefault(step, {})
-            if not isinstance(at, dict):
-                raise InputError(f"{key}: {step} is a value, not a section")
-        try:
-            at[path[-1]] = yaml.safe_load(value)
-        except yaml.YAMLError as failure:
-            raise InputError(f"{key}: {value!r} cannot be read as a value") from failure
-    return plain
 
 
 def reference(cls: Any, prefix: str = "") -> list[tuple[str, str, str]]:

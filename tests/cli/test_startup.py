@@ -32,6 +32,12 @@ QUESTIONS = [
     (["evaluate", "--help"], "--out"),
     (["probe", "--help"], "--structure"),
     (["label", "--help"], "--engine"),
+    (["md", "--help"], "--ensemble"),
+    (["data", "--help"], "a look into any file"),
+    (["data", "list"], "charged_pairs_far"),
+    (["data", "get", "--help"], "--out"),
+    (["data", "check", "--help"], "embedded:NAME"),
+    (["data", "convert", "--help"], "--length-unit"),
 ]
 REFUSALS = [
     (["train", "nowhere.yaml"], "cannot read the configuration nowhere.yaml"),
@@ -39,19 +45,33 @@ REFUSALS = [
     (["train", "run.yaml", "--model.paradigm.widht", "1"], "did you mean width?"),
     (["train", "run.yaml", "--model.paradigm.kind", "latnet"], "did you mean latent?"),
     (["train", "run.yaml", "--wrong"], "--section.key value"),
+    (["train", "run.yaml", "--data.train", "sme.xyz"], "Did you mean some.xyz?"),
+    (["train", "run.yaml", "--train.epochs", "0"], "greater than or equal to 1"),
     (["compare", "run.yaml", "--paradigms", "latent,magic"], "no paradigm magic"),
     (["compare", "run.yaml", "--workers", "0"], "--workers must be at least 1"),
     (["evaluate", "nowhere.pt", "some.xyz"], "no model at nowhere.pt"),
     (["evaluate", "run.yaml", "some.xyz", "--train.epochs", "1"], "--data.KEY only"),
     (["probe", "nowhere.pt"], "no model at nowhere.pt"),
     (["probe", "run.yaml", "--laws", "gravity"], "no law gravity"),
+    (["evaluate", "run.yaml", "sme.xyz"], "Did you mean some.xyz?"),
     (["probe"], "give a model.pt, or --ase"),
+    (["probe", "run.yaml", "--structure", "sme.xyz"], "Did you mean some.xyz?"),
+    (["label", "sme.xyz", "--engine", "pyscf"], "Did you mean some.xyz?"),
+    (["md", "nowhere.pt", "some.xyz"], "no model at nowhere.pt"),
+    (["md", "run.yaml", "sme.xyz"], "Did you mean some.xyz?"),
+    (["md", "run.yaml", "some.xyz", "--timestep", "-1"], "timestep must be positive, not -1.0"),
+    (["md", "run.yaml", "some.xyz", "--ensemble", "nvx"], "invalid choice: 'nvx'"),
+    (["data", "get", "dissociation"], "Did you mean dissociation_"),
+    (["data", "check", "some.xyz", "sme.xyz"], "Did you mean some.xyz?"),
+    (["data", "convert", "sme.xyz", "out.xyz"], "Did you mean some.xyz?"),
+    (["data", "convert", "some.xyz", "out.xyz", "--rename", "e"], "expected OLD=NEW"),
     (["trian", "run.yaml"], "invalid choice: 'trian'"),
 ]
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(QUESTIONS, 0), (REFUSALS, 2)], ids=["help", "refusals"])
 def test_nothing_heavy_is_imported(tmp_path, asked, expected):
+    (tmp_path / "some.xyz").touch()
     (tmp_path / "run.yaml").write_text("data: {train: some.xyz}\nmodel: {paradigm: {kind: latent}}\n")
     command = [sys.executable, "-c", ASK, json.dumps([arguments for arguments, _ in asked])]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)

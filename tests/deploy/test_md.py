@@ -7,7 +7,8 @@ from ase.md.verlet import VelocityVerlet
 
 import farfield as ff
 from farfield.deploy.ase import FarfieldCalculator
-from farfield.deploy.md import MDOptions, run_md
+from farfield.deploy.md import run_md
+from farfield.deploy.md_options import MDOptions
 from farfield.errors import ConvergenceError, InputError
 
 

@@ -6,8 +6,8 @@ import torch
 from ase.constraints import FixAtoms
 
 import farfield as ff
+from farfield.cli.conditions import take_conditions
 from farfield.cli.main import main
-from farfield.cli.md import take_conditions
 from farfield.deploy.velocities import unread_velocities
 from farfield.model import save
 

@@ -19,7 +19,8 @@ from ase.constraints import (
     MirrorForce,
 )
 
-from farfield.deploy.md import MDOptions, run_md
+from farfield.deploy.md import run_md
+from farfield.deploy.md_options import MDOptions
 from farfield.deploy.velocities import temperature_of
 from farfield.errors import InputError
 

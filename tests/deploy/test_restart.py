@@ -14,7 +14,8 @@ import pytest
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 
-from farfield.deploy.md import NPT_RESTART, MDOptions, run_md
+from farfield.deploy.md import NPT_RESTART, run_md
+from farfield.deploy.md_options import MDOptions
 from farfield.deploy.restart import whole_frames
 from farfield.errors import InputError
 
@@ -185,7 +186,8 @@ KILLED = """
 from pathlib import Path
 import ase
 from ase.calculators.lj import LennardJones
-from farfield.deploy.md import MDOptions, run_md
+from farfield.deploy.md import run_md
+from farfield.deploy.md_options import MDOptions
 atoms = ase.Atoms("Ar2", [[0, 0, 0], [0, 0, 3.9]])
 options = MDOptions(steps=10**7, timestep=2.0, temperature=40.0, every=1, seed=3)
 run_md(atoms, LennardJones(sigma=3.4, epsilon=0.0104, rc=12.0), Path("md.traj"), options)

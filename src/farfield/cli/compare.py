@@ -6,7 +6,6 @@ from typing import Any
 
 from farfield.cli.configuration import add_parser_with_keys, configured, run_folder
 from farfield.errors import InputError
-from farfield.train.runs import runs_of
 
 
 def add_parser(verbs: Any) -> None:
@@ -23,11 +22,13 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train all, report once."""
+    if args.workers < 1:
+        raise InputError(f"--workers must be at least 1, not {args.workers}")
     config = configured(args)
     folder = run_folder(args, config, "_compared")
     kinds = [kind.strip() for kind in args.paradigms.split(",")] if args.paradigms else []
-    if args.workers < 1:
-        raise InputError(f"--workers must be at least 1, not {args.workers}")
+    from farfield.train.runs import runs_of
+
     runs = runs_of(config, kinds)
     from farfield.cli.notices import show_notice
     from farfield.cli.progress import ProgressDisplay

@@ -2,16 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from rich.console import Console
-from rich.markup import escape
-
-from farfield.cli.notices import show_notice
-from farfield.cli.progress import ProgressDisplay
 from farfield.data.conversion import EnergyUnit, LengthUnit
-from farfield.data.convert import Conversion, Written, convert
+from farfield.data.paths import existing
 from farfield.errors import InputError
+
+if TYPE_CHECKING:
+    from farfield.data.convert import Written
 
 
 def add_parser(verbs: Any) -> None:
@@ -40,14 +38,20 @@ def run(args: argparse.Namespace) -> int:
     """Convert, and say what was written in which units."""
     if args.target.exists() and not args.force:
         raise InputError(f"{args.target} exists already: --force overwrites it")
-    conversion = Conversion(args.energy_unit, args.length_unit, _renamed(args.rename), args.skip_unreadable)
+    existing(args.source)
+    renamed = _renamed(args.rename)
+    from farfield.cli.notices import show_notice
+    from farfield.cli.progress import ProgressDisplay
+    from farfield.data.convert import Conversion, convert
+
+    conversion = Conversion(args.energy_unit, args.length_unit, renamed, args.skip_unreadable)
     with ProgressDisplay() as display:
         step = display.job("convert")
         written = convert(
             args.source, args.target, conversion, on_notice=show_notice,
             on_progress=lambda done, total: step("bytes read", done, total, {}),
         )  # fmt: skip
-    _say(Console(highlight=False, soft_wrap=True), args.target, written)
+    _say(args.target, written)
     return 0
 
 
@@ -61,7 +65,11 @@ def _renamed(pairs: list[str]) -> dict[str, str]:
     return renamed
 
 
-def _say(console: Console, target: Path, written: Written) -> None:
+def _say(target: Path, written: "Written") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"wrote {written.frames} frames to {escape(str(target))}: positions and cells in Å")
     for key, unit in written.keys.items():
         given = "as it was: farfield does not know its unit" if unit == "as given" else unit

@@ -3,16 +3,14 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from farfield.cli import convert
-from farfield.cli.file_report import show_report
 from farfield.data.catalogue import PREFIX, copy_embedded, embedded_sets
-from farfield.data.check import check_file
+from farfield.data.paths import existing
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def add_parser(subparsers: Any) -> None:
@@ -41,6 +39,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List, copy or check."""
+    from rich.console import Console
+
     console = Console()
     if args.verb == "list":
         return _list(console)
@@ -49,7 +49,10 @@ def run(args: argparse.Namespace) -> int:
     return _check(console, args.files)
 
 
-def _list(console: Console) -> int:
+def _list(console: "Console") -> int:
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=f"Use as {PREFIX}NAME")
     for column in ("name", "frames", "what", "method", "licence"):
         table.add_column(
@@ -61,13 +64,22 @@ def _list(console: Console) -> int:
     return 0
 
 
-def _get(console: Console, name: str, out: Path) -> int:
+def _get(console: "Console", name: str, out: Path) -> int:
+    from rich.markup import escape
+
     written = copy_embedded(name.removeprefix(PREFIX), out)
     console.print(f"wrote {escape(str(written))}")
     return 0
 
 
-def _check(console: Console, files: Sequence[str]) -> int:
+def _check(console: "Console", files: Sequence[str]) -> int:
+    for file in files:
+        existing(file)
+    from rich.markup import escape
+
+    from farfield.cli.file_report import show_report
+    from farfield.data.check import check_file
+
     reports = []
     for file in files:
         with console.status(f"reading {escape(file)}"):

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from farfield.cli.configuration import overridden
+from farfield.data.paths import existing
 from farfield.errors import InputError
 from farfield.model_file import existing_model
 
@@ -24,10 +26,9 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and show."""
     existing_model(args.model)
-    from farfield.config import overridden
-
     if strange := sorted(set(overridden({}, args.overrides)) - {"data"}):
         raise InputError(f"evaluate takes --data.KEY only, not {', '.join(strange)}")
+    existing(args.data)
     return _evaluate(args)
 
 
@@ -35,7 +36,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from farfield.cli.notices import show_notice
     from farfield.cli.progress import ProgressDisplay
     from farfield.cli.results import show
-    from farfield.config import overridden, validated
+    from farfield.config import validated
     from farfield.data.config import DataConfig
     from farfield.data.read import read_frames
     from farfield.evaluation import evaluate

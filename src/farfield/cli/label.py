@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farfield.data.catalogue import PREFIX
+from farfield.data.paths import existing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +33,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Label, and say what failed; exit code 1 if any frame did."""
+    existing(args.structures)
     from rich.console import Console
 
     from farfield.cli.notices import show_notice

@@ -3,27 +3,20 @@
 import argparse
 import csv
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ase
-import numpy as np
-from rich.console import Console
-
-from farfield.cli.notices import show_notice
-from farfield.cli.progress import ProgressDisplay
-from farfield.data.config import CONDITIONS
-from farfield.data.conversion import condition_factor
-from farfield.data.files import load_structures
-from farfield.data.spellings import overlooked
-from farfield.deploy.ase import FarfieldCalculator
-from farfield.deploy.constraints import check_constraints
-from farfield.deploy.md import MDOptions, run_md
-from farfield.deploy.restart import log_of
-from farfield.deploy.velocities import temperature_of, unread_velocities
+from farfield.data.paths import existing
+from farfield.deploy.md_options import MDOptions
 from farfield.errors import FarfieldWarning, InputError
+from farfield.model_file import existing_model
 from farfield.notices import Notice
+
+if TYPE_CHECKING:
+    import ase
+
+    from farfield.deploy.ase import FarfieldCalculator
 
 
 def add_parser(verbs: Any) -> None:
@@ -68,17 +61,44 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run and say how it went."""
+    existing_model(args.model)
+    existing(args.structure)
     given = {name: getattr(args, name) for name in MDOptions.__dataclass_fields__}
-    options = MDOptions(**{name: value for name, value in given.items() if value is not None})
+    return _run(args, MDOptions(**{name: value for name, value in given.items() if value is not None}))
+
+
+def _run(args: argparse.Namespace, options: MDOptions) -> int:
+    from farfield.cli.notices import show_notice
+    from farfield.deploy.ase import FarfieldCalculator
+    from farfield.deploy.constraints import check_constraints
+
+    atoms = _structure(args)
+    calculator = FarfieldCalculator(args.model, device=args.device, dtype=args.dtype)
+    check_constraints(atoms, options.ensemble)
+    for notice in _notices(atoms, calculator, options, args):
+        show_notice(notice)
+    _summary(_rows(atoms, calculator, options, args.out), args.out, options.ensemble)
+    return 0
+
+
+def _structure(args: argparse.Namespace) -> "ase.Atoms":
+    from farfield.data.files import load_structures
+
     frames = load_structures(args.structure)
     if not -len(frames) <= args.frame < len(frames):
         raise InputError(f"{args.structure} has {len(frames)} frames; there is no frame {args.frame}")
-    calculator = FarfieldCalculator(args.model, device=args.device, dtype=args.dtype)
-    atoms = frames[args.frame]
-    check_constraints(atoms, options.ensemble)
-    notes = _without_effect(options) + _velocities(atoms, options, args.temperature)
+    return frames[args.frame]
+
+
+def _notices(
+    atoms: "ase.Atoms", calculator: "FarfieldCalculator", options: MDOptions, args: argparse.Namespace
+) -> Iterator[Notice]:
+    """What to know before the run begins; the structure takes its conditions on the way."""
+    from farfield.cli.conditions import overlooked_in, take_conditions
+    from farfield.deploy.velocities import unread_velocities
+
     keys = calculator.model.training_summary.get("keys", {})
-    notes += take_conditions(atoms, keys)
+    notes = [*_without_effect(options), *_velocities(atoms, options, args.temperature), *take_conditions(atoms, keys)]
     if args.external_field is not None:
         atoms.info["external_field"] = args.external_field  # so that every stored frame says in which field it was
     if atoms.pbc.any() and atoms.info.get("external_field") is not None and calculator.model.charge_flows:
@@ -86,64 +106,30 @@ def run(args: argparse.Namespace) -> int:
             "this model has no polarization of one value in a crystal: in a field along its lattice vectors the total "
             "energy is not conserved. Train with conservation: bond where it should be"
         )
-    for said in notes:
-        show_notice(Notice("note", said))
-    for said in (*overlooked_in(atoms, keys), *filter(None, [unread_velocities(atoms)])):
-        show_notice(Notice("warning", said))
+    yield from (Notice("note", said) for said in notes)
+    warned = [*overlooked_in(atoms, keys), *filter(None, [unread_velocities(atoms)])]
+    yield from (Notice("warning", said) for said in warned)
+
+
+def _rows(
+    atoms: "ase.Atoms", calculator: "FarfieldCalculator", options: MDOptions, out: Path
+) -> list[dict[str, float]]:
+    """Run, and return what the log gained."""
+    from farfield.cli.notices import show_notice
+    from farfield.cli.progress import ProgressDisplay
+    from farfield.deploy.md import run_md
+
     rows: list[dict[str, float]] = []
-    with ProgressDisplay() as display:
+    with ProgressDisplay() as display, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FarfieldWarning)  # said before the run
         step = display.job(options.ensemble)
 
         def keep(done: int, total: int, latest: dict[str, float]) -> None:
             rows.append(latest)
             step("md", done, total, {})
 
-        def note(said: str) -> None:
-            show_notice(Notice("note", said))
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FarfieldWarning)  # said above
-            run_md(atoms, calculator, args.out, options, on_step=keep, on_note=note)
-    _summary(rows, args.out, options.ensemble)
-    return 0
-
-
-def take_conditions(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
-    """Total charge, spin, field, … from where the training data had them into ``info``; what was done, in words.
-
-    ``keys`` is what the model was trained with, for instance ``{"total_charge": "Q", "spin_unit": "multiplicity"}``.
-    """
-    said = []
-    for label, name in CONDITIONS.items():
-        key, own = keys.get(label), _in_own_units(name, keys)
-        if key is None or (key == name and (own is None or name not in atoms.info)):
-            continue
-        if key in atoms.info:
-            atoms.info[name] = atoms.info[key] if own is None else own(np.asarray(atoms.info[key]))
-            said.append(f'{label} = {atoms.info[name]}, from "{key}" as in training')
-        else:
-            said.append(
-                f'{label} = {atoms.info.get(name, 0)}; the model was trained with {label} = "{key}", '
-                "which this structure does not have"
-            )
-    return said
-
-
-def _in_own_units(name: str, keys: dict[str, Any]) -> Callable[[Any], Any] | None:
-    """What makes a condition of the training data's one in farfield's units; None where they are the same."""
-    if name == "spin":
-        return (lambda multiplicity: multiplicity - 1) if keys.get("spin_unit") == "multiplicity" else None
-    factor = condition_factor(name, keys.get("energy_unit"), keys.get("field_unit", "V/angstrom"))
-    return None if factor == 1 else lambda value: factor * value
-
-
-def overlooked_in(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
-    """Conditions under other names than those that ``take_conditions`` has read, a sentence each."""
-    taken = [label for label, name in CONDITIONS.items() if atoms.info.get(name) is not None]
-    sources = {keys.get(label) for label in taken} - set(CONDITIONS.values())
-    info = {key: value for key, value in atoms.info.items() if key not in sources}
-    read = {label: name if label in taken else keys.get(label) or name for label, name in CONDITIONS.items()}
-    return overlooked([info], read)
+        run_md(atoms, calculator, out, options, on_step=keep, on_note=lambda said: show_notice(Notice("note", said)))
+    return rows
 
 
 def _without_effect(options: MDOptions) -> list[str]:
@@ -156,10 +142,12 @@ def _without_effect(options: MDOptions) -> list[str]:
     ]
 
 
-def _velocities(atoms: ase.Atoms, options: MDOptions, asked: float | None) -> list[str]:
+def _velocities(atoms: "ase.Atoms", options: MDOptions, asked: float | None) -> list[str]:
     """Whose velocities the run begins with, where the file has some; ``asked`` is the temperature on the line, K."""
     if not atoms.get_momenta().any():
         return []
+    from farfield.deploy.velocities import temperature_of
+
     said = f"the first velocities of the run are those of the file ({temperature_of(atoms):.0f} K)"
     if options.ensemble != "nve":
         return [f"{said}; --temperature {options.temperature:g} is the thermostat's"]
@@ -167,6 +155,10 @@ def _velocities(atoms: ase.Atoms, options: MDOptions, asked: float | None) -> li
 
 
 def _summary(rows: list[dict[str, float]], out: Path, ensemble: str) -> None:
+    from rich.console import Console
+
+    from farfield.deploy.restart import log_of
+
     console = Console(highlight=False, soft_wrap=True)
     if not rows:
         console.print(f"{out} has all its steps already; ask for more with --steps")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farfield.conditions import CONDITIONS
+from farfield.data.paths import existing
 from farfield.errors import InputError
 from farfield.model_file import existing_model
 from farfield.probe.registry import check_laws
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--elements and --reach are for --ase: a model knows its own")
     if args.model is not None:
         existing_model(args.model)
+    for path in filter(None, (args.structure, args.fragments)):
+        existing(path)
     return _judge(args, laws)
 
 
@@ -64,8 +67,8 @@ def _judge(args: argparse.Namespace, laws: list[str]) -> int:
     from rich.console import Console
 
     from farfield.atomic_write import write_atomically
+    from farfield.cli.conditions import take_conditions
     from farfield.cli.laws import show_scorecard
-    from farfield.cli.md import take_conditions
     from farfield.cli.on_trial import structures_to_judge_on, subject_of
     from farfield.cli.progress import ProgressDisplay
     from farfield.data.files import load_structures

@@ -14,12 +14,13 @@ import numpy as np
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
 
 from farfield.data.conversion import ENERGY, LENGTH, EnergyUnit, LengthUnit
-from farfield.data.files import existing, iter_structures, leaves_units_open, refuse_other_units
+from farfield.data.files import iter_structures, leaves_units_open, refuse_other_units
 from farfield.data.formats.assembly import hang, spread
 from farfield.data.formats.kinds import DATABASES, has_xyz_name, kind_of
 from farfield.data.formats.remarks import UnreadableFrame
 from farfield.data.formats.writing import extxyz_text
 from farfield.data.keys import as_numbers
+from farfield.data.paths import existing
 from farfield.data.unit_of import unit_of
 from farfield.errors import InputError
 from farfield.notices import Notice, OnNotice, unheard

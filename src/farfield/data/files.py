@@ -1,18 +1,17 @@
 """From a path to structures, with everything the file says and nothing lost on the way."""
 
-import difflib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import ase
 
-from farfield.data.catalogue import PREFIX, find_embedded
 from farfield.data.conversion import EnergyUnit, LengthUnit
 from farfield.data.formats import database, dpdata, extxyz, lammps, npz
 from farfield.data.formats.kinds import DATABASES, kind_of
 from farfield.data.formats.other import read_by_ase
 from farfield.data.formats.remarks import Remarks
 from farfield.data.formats.text import lines_of
+from farfield.data.paths import existing
 from farfield.errors import InputError
 from farfield.notices import OnNotice, unheard
 
@@ -93,24 +92,6 @@ def refuse_other_units(path: Path | str, energy: EnergyUnit | None, length: Leng
 
 def _is_archive(path: Path | str) -> bool:
     return Path(path).suffix.lower() == ".npz"
-
-
-def existing(path: Path | str) -> Path:
-    """Where the file or folder is; ``embedded:NAME`` is resolved.
-
-    Raises:
-        InputError: no such file; the nearest names in its folder are suggested.
-    """
-    if str(path).startswith(PREFIX):
-        return find_embedded(str(path).removeprefix(PREFIX)).path
-    path = Path(path)
-    if path.is_file() or path.is_dir():
-        return path
-    if not path.parent.is_dir():
-        raise InputError(f"{path} does not exist, nor does its folder {path.parent}")
-    near = difflib.get_close_matches(path.name, [f.name for f in path.parent.iterdir() if f.is_file()], 3, 0.65)
-    hint = f"Did you mean {' or '.join(str(path.parent / name) for name in near)}?" if near else ""
-    raise InputError(f"{path} does not exist. {hint}".rstrip())
 
 
 def _frames(path: Path, kind: str, remarks: Remarks, on_progress: OnProgress) -> Iterator[ase.Atoms]:

@@ -1,9 +1,9 @@
 """Molecular dynamics with ASE's integrators: trajectory, log, restart."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ase
 import ase.units
@@ -15,36 +15,10 @@ from ase.md.verlet import VelocityVerlet
 
 from farfield.atomic_write import write_atomically
 from farfield.deploy.constraints import check_constraints, hold
+from farfield.deploy.md_options import MDOptions
 from farfield.deploy.restart import check_claim, claim, fingerprint, log_of, whole_frames
 from farfield.deploy.velocities import give_velocities
 from farfield.errors import ConvergenceError, InputError
-
-Ensemble = Literal["nve", "nvt", "npt"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MDOptions:
-    """What to run."""
-
-    ensemble: Ensemble = "nve"
-    steps: int = 1000
-    timestep: float = 0.5  # fs
-    temperature: float = 300.0  # K, of the first velocities and of the thermostat
-    pressure: float = 0.0  # GPa, npt
-    friction: float = 0.01  # 1/fs, nvt
-    every: int = 10  # steps between stored frames
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "timestep", "every"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("temperature", "friction"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must not be negative, not {getattr(self, name)}")
-        if self.ensemble not in ("nve", "nvt", "npt"):
-            raise InputError(f"there is no ensemble {self.ensemble!r}: nve, nvt or npt")
-
 
 COLUMNS = ("step", "time_ps", "temperature_K", "potential_eV", "total_eV", "volume_A3")
 _READ_BY = {"pressure": ("npt",), "friction": ("nvt",)}
