@@ -48,6 +48,7 @@ class PointCharges:
             charges=q,
             dipole=per_system(q[:, None] * system.positions, system),
             charge_residual=torch.full((system.n_systems,), 0.25, dtype=torch.float64),
+            energy_coulomb=energy + 3.0 * system.atoms_per_system.double(),
         )
 
 
@@ -177,12 +178,24 @@ def test_batches_do_not_change_the_numbers_and_progress_reaches_its_end():
     assert (two.charge_residual == 0.25).all()
 
 
+BESIDES = ("charge_residual", "energy_coulomb")
+
+
+def test_the_electrostatic_part_of_the_energy():
+    """Of two charges of one electron is K/r, whatever fragments alone have."""
+    found = evaluate(PointCharges(), [salt(4.0), salt(5.0)], batch_size=1)
+    pairs = np.array([-COULOMB / 4, -COULOMB / 5])
+    np.testing.assert_allclose(found.energy_coulomb, pairs, rtol=1e-12)
+    assert found.coulomb_per_atom == pytest.approx((pairs.mean() / 2, abs(pairs[0] - pairs[1]) / 4), rel=1e-12)
+    assert replace(found, energy_coulomb=np.full(2, np.nan)).coulomb_per_atom is None
+
+
 def test_saved_and_loaded(tmp_path):
     before = evaluate(PointCharges(), [salt(4.0), hydrogen()])
     before.save(tmp_path / "test.npz")
     after = Evaluation.load(tmp_path / "test.npz")
     assert errors(after) == errors(before)
-    for name in ("n_atoms", "numbers", "group", "source", "distance", "frame", "fragment", "charge_residual"):
+    for name in ("n_atoms", "numbers", "group", "source", "distance", "frame", "fragment", *BESIDES):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     assert after.seconds_per_atom == before.seconds_per_atom
     assert [path.name for path in tmp_path.iterdir()] == ["test.npz"]

@@ -68,6 +68,22 @@ def test_train_evaluate_md(place, capsys):
     assert len(ase.io.read(place / "md.traj", ":")) == 3
 
 
+def test_the_electrostatic_part_of_the_energy_reaches_the_user(place, capsys):
+    """By evaluate in words, numbers and frame by frame; by md in a column."""
+    assert main(["train", "run.yaml", "--model.paradigm.kind", "latent", "--train.epochs", "1"]) == 0
+    assert main(["evaluate", "runs/run/model.pt", "argon.xyz", "--out", "judged"]) == 0
+    assert "the electrostatic part of the energy is" in capsys.readouterr().out.replace("\n", " ")
+    whole = json.loads((place / "judged/errors.json").read_text())
+    per_atom = np.load(place / "judged/predictions.npz")["energy_coulomb"] / 4
+    assert whole["energy_coulomb"]["mean"] == pytest.approx(per_atom.mean())
+    assert whole["energy_coulomb"]["standard_deviation"] == pytest.approx(per_atom.std())
+    assert {row["measure"] for row in whole["errors"]} >= {"energy_per_atom", "forces"}
+    assert main(["md", "runs/run/model.pt", "argon.xyz", "--steps", "2", "--every", "1", "--timestep", "0.1"]) == 0
+    log = np.genfromtxt(place / "md.csv", delimiter=",", names=True)["energy_coulomb_eV"]
+    frames = ase.io.read(place / "md.traj", ":")
+    np.testing.assert_allclose(log, [frame.info["energy_coulomb"] for frame in frames], rtol=1e-9)
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_compare(place, capsys, workers):
     assert (

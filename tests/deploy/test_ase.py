@@ -14,6 +14,7 @@ from farfield.deploy.ase import FarfieldCalculator
 from farfield.errors import InputError
 from farfield.model import load, save
 from farfield.system import System
+from farfield.units import COULOMB
 
 
 def calculator(kind="latent", **options):
@@ -84,6 +85,29 @@ def test_ase_names():
     double.calc = calculator(dtype="float64")
     np.testing.assert_allclose(single.get_forces(), double.get_forces(), atol=2e-4)
     assert "charges" not in calculator("short_range").implemented_properties
+
+
+@pytest.mark.parametrize("kind", ["latent", "qeq", "polarizable", "scf"])
+def test_the_electrostatic_part_of_the_energy_is_a_result(kind):
+    """Ions out of each other's sight: what their distance changes of it is what it changes of the energy."""
+    found = []
+    for distance in (20.0, 40.0):
+        pair = ase.Atoms("NaCl", [[0, 0, 0], [0, 0, distance]])
+        pair.calc = calculator(kind)
+        found.append((pair.get_potential_energy(), pair.calc.results["energy_coulomb"]))
+        assert "charges" in pair.calc.export_properties()  # ASE's own names alone
+    (near, coulomb_near), (far, coulomb_far) = found
+    assert near - far == pytest.approx(coulomb_near - coulomb_far, abs=1e-8)
+    if kind == "latent":
+        first, second = pair.get_charges()
+        assert near - far == pytest.approx(COULOMB * first * second * (1 / 20 - 1 / 40), rel=1e-5)
+
+
+def test_a_model_without_electrostatics_says_nothing_of_it():
+    pair = ase.Atoms("NaCl", [[0, 0, 0], [0, 0, 2.4]])
+    pair.calc = calculator("short_range")
+    pair.get_potential_energy()
+    assert "energy_coulomb" not in pair.calc.results
 
 
 @pytest.mark.parametrize(

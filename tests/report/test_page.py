@@ -206,6 +206,7 @@ def test_hundreds_of_thousands_of_points_stay_small(tmp_path):
         fragment=np.tile(np.arange(atoms) // 50, frames),
         fragment_charge=np.zeros(frames),
         charge_residual=np.full(frames, np.nan),
+        energy_coulomb=np.full(frames, np.nan),
         seconds_per_atom=1e-5,
         compared={
             "energy": Compared(energy, energy + 0.1 * rng.normal(size=frames)),

@@ -1,13 +1,19 @@
 """``farfield evaluate MODEL DATA``: errors of a trained model on a file."""
 
 import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from farfield.cli.configuration import overridden
 from farfield.data.paths import existing
 from farfield.errors import InputError
 from farfield.model_file import existing_model
+
+if TYPE_CHECKING:
+    from farfield.evaluation import Evaluation
 
 
 def add_parser(verbs: Any) -> None:
@@ -19,7 +25,11 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("model", type=Path, help="model.pt as training wrote it")
     parser.add_argument("data", type=Path, help="extxyz, ASE database, or embedded:NAME")
-    parser.add_argument("--out", type=Path, help="folder of the report (evaluation_ and the data's name)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder of report.html, errors.json and predictions.npz (evaluation_ and the data's name)",
+    )
     parser.set_defaults(run=run, takes_overrides=True)
 
 
@@ -33,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    from farfield.atomic_write import write_atomically
     from farfield.cli.notices import show_notice
     from farfield.cli.progress import ProgressDisplay
     from farfield.cli.results import show
@@ -66,8 +77,30 @@ def _evaluate(args: argparse.Namespace) -> int:
         evaluations={args.data.name: found},
         parameters=sum(p.numel() for p in model.parameters()),
         versions=versions(),
+        notes=list(_coulomb(found)),
     )
+    write_atomically(folder / "errors.json", _in_json(found).encode())
     found.save(folder / "predictions.npz")
     write_report(folder / REPORT, [result], title=f"{kind} on {args.data.stem}")
     show([result], folder)
     return 0
+
+
+def _coulomb(found: "Evaluation") -> Iterator[str]:
+    """How much of the energy is electrostatic, where a part of it is."""
+    if (part := found.coulomb_per_atom) is not None:
+        mean, spread = part
+        yield (
+            f"the electrostatic part of the energy is {mean:.5g} ± {spread:.3g} eV per atom (mean and standard "
+            f"deviation over {found.n_frames} structures); of each: energy_coulomb in predictions.npz"
+        )
+
+
+def _in_json(found: "Evaluation") -> str:
+    """Every row of the tables of errors, and the electrostatic part of the energy in eV per atom."""
+    from farfield.evaluation import errors
+
+    part = found.coulomb_per_atom
+    coulomb = None if part is None else {"mean": part[0], "standard_deviation": part[1], "unit": "eV/atom"}
+    rows = [asdict(row) for row in errors(found)]
+    return json.dumps({"errors": rows, "energy_coulomb": coulomb}, indent=1, ensure_ascii=False)

@@ -12,6 +12,7 @@ import ase
 import numpy as np
 import torch
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.outputs import Properties, all_outputs
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from farfield.conditions import check_conditions
@@ -29,13 +30,16 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
     """A trained model with ASE's names and units: energy, forces, stress (crystals), charges, dipole (molecules).
 
     Also ``polarization`` (crystals, e/Å², one branch of it), ``dielectric_tensor`` (crystals, at fixed atoms) and, only
-    when asked for, ``born_effective_charges`` [atom, dipole axis, displacement axis]. Total charge, spin and whatever
-    else a system can be under are read from ``atoms.info``: ``charge`` (e), ``spin`` (2S), ``external_field`` (V/Å), …
-    whatever the training data called them: of another name there (``total_charge``, ``Q``) a ``FarfieldWarning`` tells,
-    once of every kind. In a field the
-    energy is F = E(R) - dipole·E; forces and stress are its slopes, at fixed voltage along the lattice vectors, but
-    where charge flows through a whole crystal (``conservation: shift``, ``qeq``): forces along its lattice are then
-    Born charges times the field, which conserve no energy, and stress in a field is refused.
+    when asked for, ``born_effective_charges`` [atom, dipole axis, displacement axis]; ``results["energy_coulomb"]`` is
+    the electrostatic part of the energy, eV, of models that have one.
+
+    Total charge, spin and whatever else a system can be under are read from ``atoms.info``: ``charge`` (e), ``spin``
+    (2S), ``external_field`` (V/Å), … whatever the training data called them: of another name there (``total_charge``,
+    ``Q``) a ``FarfieldWarning`` tells, once of every kind. In a field the energy is F = E(R) - dipole·E; forces and
+    stress are its slopes, at fixed voltage along the lattice vectors, but where charge flows through a whole crystal
+    (``conservation: shift``, ``qeq``): forces along its lattice are then Born charges times the field, which conserve
+    no energy, and stress in a field is refused.
+
     Neighbours are searched with a skin and reused until atoms or cell have moved too far. Where a model iterates on
     charges or dipoles (``qeq`` of many atoms, ``polarizable``), it starts from what the last steps foresee: results are
     the same to the tolerance of the iteration, in fewer steps.
@@ -109,6 +113,8 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
             self.results["stress"] = full_3x3_to_voigt_6_stress(_numpy(found.stress[0]))
         if found.charges is not None:
             self.results["charges"] = _numpy(found.charges)
+        if found.energy_coulomb is not None:
+            self.results["energy_coulomb"] = float(found.energy_coulomb[0])
         if found.dipole is not None and not self.atoms.pbc.any():
             self.results["dipole"] = _numpy(found.dipole[0])
         if found.polarization is not None and self.atoms.pbc.all():
@@ -120,6 +126,10 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
             self.results["dielectric_tensor"] = _numpy(dielectric_tensor(found.polarizability, system)[0])
         elif "dielectric_tensor" in self.implemented_properties and self.atoms.pbc.all():
             self.results["dielectric_tensor"] = np.eye(3)  # nothing but atoms answers to a field
+
+    def export_properties(self) -> Properties:
+        """Results that ASE has a name for: all but ``energy_coulomb``."""
+        return Properties({name: value for name, value in self.results.items() if name in all_outputs})
 
     def check_state(self, atoms: ase.Atoms, tol: float = 1e-15) -> list[str]:
         """ASE does not look at ``info``; a changed total charge, spin or other condition is another system."""

@@ -14,13 +14,13 @@ from ase.md.nose_hoover_chain import IsotropicMTKNPT
 from ase.md.verlet import VelocityVerlet
 
 from farfield.atomic_write import write_atomically
+from farfield.deploy import md_log
 from farfield.deploy.constraints import check_constraints, hold
 from farfield.deploy.md_options import MDOptions
 from farfield.deploy.restart import check_claim, claim, fingerprint, log_of, whole_frames
 from farfield.deploy.velocities import give_velocities
 from farfield.errors import ConvergenceError, InputError
 
-COLUMNS = ("step", "time_ps", "temperature_K", "potential_eV", "total_eV", "volume_A3")
 _READ_BY = {"pressure": ("npt",), "friction": ("nvt",)}
 NPT_RESTART = (
     "npt goes on from the stored positions, velocities and cell; its thermostat and barostat start anew from rest, "
@@ -58,11 +58,12 @@ def run_md(
     check_claim(out, run)
     start, frames = _start(atoms, out, options)
     start.calc = calculator
-    done = start.info["step"]
+    done = int(start.info["step"])
     if frames and options.ensemble == "npt" and done < options.steps and on_note is not None:
         on_note(NPT_RESTART)
-    if not frames:
+    if not frames or done < options.steps:
         start.get_forces()  # whatever is wrong with structure or model is said before a file is made
+        md_log.keep_coulomb(start)
     dynamics = _integrator(start, options)
     with _Writer(start, out, options, run) as writer:
         if not frames:
@@ -98,7 +99,7 @@ def _start(atoms: ase.Atoms, out: Path, options: MDOptions) -> tuple[ase.Atoms, 
         start.set_cell(last.cell, apply_constraint=False)
         start.positions[:] = last.positions
         start.set_momenta(last.get_momenta(), apply_constraint=False)
-        start.info["step"] = int(last.info["step"])
+        start.info |= {name: last.info[name] for name in ("step", md_log.COULOMB) if name in last.info}
     elif not start.get_momenta().any():
         give_velocities(start, options.temperature, options.seed)
     elif start.constraints:
@@ -126,51 +127,20 @@ def _integrator(atoms: ase.Atoms, options: MDOptions) -> Any:
     )  # fmt: skip
 
 
-def _row(atoms: ase.Atoms, timestep: float) -> dict[str, float]:
-    """What the log says of a frame with its energy."""
-    step, potential = int(atoms.info["step"]), float(atoms.get_potential_energy())
-    volume = atoms.get_volume() if atoms.cell.rank == 3 else float("nan")
-    total = potential + float(atoms.get_kinetic_energy())
-    return dict(zip(COLUMNS, (step, 1e-3 * step * timestep, atoms.get_temperature(), potential, total, float(volume))))
-
-
-def _line(row: dict[str, float]) -> str:
-    step, *values = row.values()
-    return ",".join([str(step), *(f"{value:.10g}" for value in values)]) + "\n"
-
-
-def _whole_lines(log: Path) -> list[str]:
-    """Rows of a log up to the first that is torn."""
-    lines = log.read_text(errors="replace").splitlines(keepends=True)[1:] if log.exists() else []
-    torn = (k for k, line in enumerate(lines) if line.count(",") != len(COLUMNS) - 1 or not line.endswith("\n"))
-    return lines[: next(torn, len(lines))]
-
-
-def _mended_log(out: Path, timestep: float) -> str:
-    """One row for every stored frame; those that the log lost are told from the frames."""
-    lines = _whole_lines(log_of(out))
-    with Trajectory(str(out)) as frames:
-        lines = lines[: len(frames)]
-        if lines and lines[-1].split(",")[0] != str(frames[len(lines) - 1].info["step"]):
-            lines = []
-        lines += [_line(_row(frames[k], timestep)) for k in range(len(lines), len(frames))]
-    return "".join([",".join(COLUMNS) + "\n", *lines])
-
-
 class _Writer:
     """Frames and log rows, flushed as they come; a restart goes on below."""
 
     def __init__(self, atoms: ase.Atoms, out: Path, options: MDOptions, run: dict[str, Any]) -> None:
         self.atoms, self.timestep = atoms, options.timestep
-        self.log = log_of(out)
+        self.log, self.columns = log_of(out), md_log.columns(atoms)
         self.limit = max(10 * options.temperature, 10_000.0)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             continued = whole_frames(out) > 0
-            header = _mended_log(out, options.timestep) if continued else ",".join(COLUMNS) + "\n"
             if not continued:
                 claim(out, run)
-            write_atomically(self.log, header.encode())
+            log = md_log.mended(out, options.timestep, self.columns) if continued else ",".join(self.columns) + "\n"
+            write_atomically(self.log, log.encode())
             self.trajectory = Trajectory(str(out), "a" if continued else "w", atoms)
         except OSError as failure:
             raise InputError(f"cannot write {out}: {failure.strerror}") from failure
@@ -184,7 +154,8 @@ class _Writer:
     def write(self, step: int) -> dict[str, float]:
         """Store the present frame."""
         self.atoms.info["step"] = step
-        row = _row(self.atoms, self.timestep)
+        md_log.keep_coulomb(self.atoms)
+        row = md_log.row(self.atoms, self.timestep)
         potential, temperature = row["potential_eV"], row["temperature_K"]
         if not np.isfinite(potential) or temperature > self.limit:
             raise ConvergenceError(
@@ -193,5 +164,5 @@ class _Writer:
             )
         self.trajectory.write()
         with self.log.open("a") as file:
-            file.write(_line(row))
-        return {key: float(value) for key, value in row.items()}
+            file.write(md_log.line(row, self.columns))
+        return row

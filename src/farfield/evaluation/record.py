@@ -47,6 +47,7 @@ class Evaluation:
     fragment: Integers  # (atoms,) the fragment an atom belongs to, -1 where the frame has none
     fragment_charge: Floats  # (frames,) e, given total charge of the first fragment, nan where the frame has none
     charge_residual: Floats  # (frames,) e, what conservation had to shift away, nan where the model has none
+    energy_coulomb: Floats  # (frames,) eV, the electrostatic part of the predicted energy, nan where there is none
     seconds_per_atom: float  # of all predictions of the whole frames, median over batches
     compared: Mapping[str, Compared]
 
@@ -54,6 +55,13 @@ class Evaluation:
     def n_frames(self) -> int:
         """Frames evaluated."""
         return len(self.n_atoms)
+
+    @property
+    def coulomb_per_atom(self) -> tuple[float, float] | None:
+        """Mean and standard deviation over frames of the electrostatic energy, eV per atom; None without one."""
+        known = np.isfinite(self.energy_coulomb)
+        per_atom = self.energy_coulomb[known] / self.n_atoms[known]
+        return (float(per_atom.mean()), float(per_atom.std())) if len(per_atom) else None
 
     def first_fragment_charge(self, charges: Floats) -> Floats:
         """Sum of atomic charges ``(atoms,)`` over the first fragment of every frame ``(frames,)``, nan if none."""

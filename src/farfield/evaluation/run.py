@@ -17,7 +17,8 @@ from farfield.prediction import Prediction
 from farfield.quantities import PER_ATOM, QUANTITIES
 from farfield.system import System, concatenate
 
-_RESIDUAL = "charge_residual"
+_BESIDES = ("charge_residual", "energy_coulomb")
+"""What a model tells of systems unasked, if it has it."""
 
 
 class Predicts(Protocol):
@@ -117,7 +118,7 @@ class _Sweep:
                 per_atom = name in PER_ATOM
                 shape = (
                     int(ends[-1]) if per_atom else len(frames),
-                    *(() if name == _RESIDUAL else QUANTITIES[name].shape),
+                    *(() if name in _BESIDES else QUANTITIES[name].shape),
                 )
                 rows = slice(ends[start], ends[stop]) if per_atom else slice(start, stop)
                 out.setdefault(name, np.full(shape, np.nan))[rows] = found
@@ -132,7 +133,7 @@ class _Sweep:
         prediction = self.model(concatenate([f.system for f in frames]).to(self.device), want=want)
         if missing := [name for name in want if getattr(prediction, name) is None]:
             raise InputError(f"the model says it gives {', '.join(sorted(missing))}, was asked, and gave none")
-        found = {name: getattr(prediction, name) for name in want | {_RESIDUAL}}
+        found = {name: getattr(prediction, name) for name in (*want, *_BESIDES)}
         return {k: v.detach().to("cpu", torch.float64).numpy() for k, v in found.items() if v is not None}
 
 
@@ -185,7 +186,7 @@ def _assemble(
         frame=np.repeat(np.arange(len(frames)), n_atoms),
         fragment=np.concatenate(index),
         fragment_charge=np.array([np.nan if f.fragments is None else float(f.fragments.charges[0]) for f in frames]),
-        charge_residual=values.get(_RESIDUAL, np.full(len(frames), np.nan)),
+        **{name: values.get(name, np.full(len(frames), np.nan)) for name in _BESIDES},
         seconds_per_atom=seconds,
         compared=compared,
     )
