@@ -13,4 +13,4 @@ class Charges(LocalCharges):
     """Charges of physical meaning, fixed or fitted to labels, and their Coulomb energy."""
 
     Config: ClassVar = ChargesConfig
-    reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarization"})
+    reads: ClassVar = frozenset({"charges", "dipole", "quadrupole", "born_charges", "polarization"})
