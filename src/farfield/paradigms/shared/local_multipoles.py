@@ -1,4 +1,4 @@
-"""What rooms whose multipoles are local have in common: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], Gaussians, no self-energy."""
+"""What rooms with local multipoles have in common: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], Gaussians, no self-energy."""
 
 from torch import Tensor
 
