@@ -18,7 +18,7 @@ from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics, fit_baseline
 from farfield.derive import with_derivatives
 from farfield.errors import InputError
-from farfield.field import field_energy, polarization_of, refuse_stress
+from farfield.field import field_energy, polarization_of, quadrupole_of, refuse_stress
 from farfield.geometry.home import Home
 from farfield.geometry.isolation import isolated_systems
 from farfield.model_file import existing_model
@@ -125,7 +125,11 @@ class Model(nn.Module):
             cells_polarize=self.paradigm.cells_polarize,
             create_graph=graph,
         )
-        return _where_they_are(prediction, system, home)
+        prediction = _where_they_are(prediction, system, home)
+        if "quadrupole" in wanted and prediction.charges is not None:
+            quadrupole = quadrupole_of(system, prediction.charges, prediction.dipoles, prediction.quadrupoles)
+            prediction = replace(prediction, quadrupole=quadrupole)
+        return prediction
 
     def _predict(self, system: System) -> Prediction:
         features = self.backbone(system)

@@ -1,9 +1,11 @@
 """Everything that can be predicted, labelled, trained on and plotted: one table that all of them read.
 
-A new one is a row here, a field each of ``Prediction``, ``Labels``, ``LossWeights`` and ``DataConfig`` (key and unit),
-and its usual names in ``data.spellings``; a test holds them to the table.
+A new one is a row here, a field each of ``Prediction``, ``Labels``, ``LossWeights`` and ``DataConfig``, and its usual
+names in ``data.spellings``; a test holds them to the table. One in a unit that no other has needs that, too:
+``DataConfig`` and ``data.conversion.Factors``.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +29,13 @@ class Quantity:
     atoms_power: float = 0.0  # the loss counts errors over atoms^power,
     by_volume: bool = False  # times the volume,
     by_forces: bool = False  # and over the scale of the data's forces
+    measured_as: str = ""  # the one whose unit files have it in, where that is another
+    symmetric: bool = False  # a tensor of which files may have six numbers
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """How many numbers a row of it may be in a file."""
+        return frozenset({math.prod(self.shape), *([6] if self.symmetric else [])})
 
 
 _ROWS = (
@@ -34,10 +43,18 @@ _ROWS = (
     Quantity("forces", "Forces", True, (3,), "eV/Å", "meV/Å", 1e3, by_forces=True),
     Quantity(
         "stress", "Stress", False, (3, 3), "eV/Å³", "meV/Å³", 1e3, "crystals", atoms_power=1, by_volume=True,
-        by_forces=True,
+        by_forces=True, symmetric=True,
     ),
     Quantity("charges", "Charges", True, (), "e", "me", 1e3),
+    Quantity("dipoles", "Dipoles of atoms", True, (3,), "e·Å", "me·Å", 1e3, measured_as="dipole"),
+    Quantity(
+        "quadrupoles", "Quadrupoles of atoms", True, (3, 3), "e·Å²", "me·Å²", 1e3, measured_as="quadrupole",
+        symmetric=True,
+    ),
     Quantity("dipole", "Dipole", False, (3,), "e·Å", "me·Å", 1e3, "molecules", atoms_power=0.5),
+    Quantity(
+        "quadrupole", "Quadrupole", False, (3, 3), "e·Å²", "me·Å²", 1e3, "molecules", atoms_power=1, symmetric=True
+    ),
     Quantity(
         "polarization", "Polarization", False, (3,), "e/Å²", "me/Å²", 1e3, "crystals", atoms_power=0.5, by_volume=True
     ),

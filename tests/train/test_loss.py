@@ -123,9 +123,10 @@ def test_polarizations_differ_modulo_the_quantum():
 @pytest.mark.parametrize(
     ("paradigm", "expected"),
     [
-        ({"kind": "charges"}, {"born_charges"}),
-        ({"kind": "charges", "conservation": "bond"}, {"born_charges", "polarization"}),
-        ({"kind": "qeq"}, {"born_charges", "polarizability"}),
+        ({"kind": "charges"}, {"quadrupole", "born_charges"}),
+        ({"kind": "charges", "conservation": "bond"}, {"quadrupole", "born_charges", "polarization"}),
+        ({"kind": "polarizable"}, {"dipoles", "quadrupole", "born_charges", "polarizability"}),
+        ({"kind": "qeq"}, {"quadrupole", "born_charges", "polarizability"}),
         ({"kind": "latent"}, set()),
         ({"kind": "short_range"}, set()),
     ],
@@ -139,6 +140,9 @@ def test_targets_of_the_response_reach_the_weights(paradigm, expected):
         polarization=torch.tensor([[0.01, 0, 0.02], [NAN] * 3]),
         born_charges=torch.eye(3).expand(4, 3, 3) * torch.tensor([1.1, -1.1, 1.0, -1.0])[:, None, None],
         polarizability=0.1 * torch.eye(3).expand(2, 3, 3),
+        dipoles=torch.tensor([[0.0, 0.0, 0.1]]).repeat(4, 1),
+        quadrupoles=torch.diag(torch.tensor([0.1, 0.1, -0.2])).repeat(4, 1, 1),
+        quadrupole=torch.diag(torch.tensor([1.0, 1.0, -2.0])).repeat(2, 1, 1),
     )
     model = new_model(paradigm, species=["Na", "Cl"], backbone={"channels": 4}, dtype=torch.float32).train()
     step = TrainingStep(model, LossWeights(), 1.0, None)
@@ -169,3 +173,14 @@ def test_dipoles_and_polarizabilities_count_by_the_spread_of_their_labels():
     alike = weighed(LossWeights(), frames[:1])
     assert alike.dipole == pytest.approx(1 / float((frames[0].labels.dipole / 2).square().mean()))
     assert weighed(LossWeights(), [Frame(system, Labels())]).polarizability == 1.0
+
+
+def test_dipoles_of_atoms_count_by_their_spread_over_all_atoms():
+    rng = np.random.default_rng(3)
+    frames = []
+    for atoms in (3, 4) * 300:
+        dipoles = torch.tensor(0.1 + rng.normal(scale=0.02, size=(atoms, 3)))
+        if atoms == 4:
+            dipoles[0] = torch.nan  # of that atom nothing is known
+        frames.append(Frame(System.from_ase(ase.Atoms(f"Ar{atoms}", np.eye(4, 3)[:atoms])), Labels(dipoles=dipoles)))
+    assert weighed(LossWeights(), frames).dipoles == pytest.approx(0.02**-2, rel=0.1)

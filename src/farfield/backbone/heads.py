@@ -65,7 +65,10 @@ class AtomicTensor(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         """``(atoms, 3, 3)``."""
-        return _mixed(self, features.scalars, features.tensors.flatten(2)).reshape(-1, 3, 3)
+        tensors = _mixed(self, features.scalars, features.tensors.flatten(2)).reshape(-1, 3, 3)
+        trace = tensors.diagonal(dim1=1, dim2=2).sum(1)  # where channels cancel, their rounding is all there is
+        eye = torch.eye(3, dtype=tensors.dtype, device=tensors.device)
+        return 0.5 * (tensors + tensors.transpose(1, 2)) - trace[:, None, None] / 3 * eye
 
 
 def _mixed(head: AtomicVector | AtomicTensor, scalars: Tensor, features: Tensor) -> Tensor:

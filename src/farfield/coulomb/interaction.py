@@ -10,7 +10,7 @@ With s = (q, μ) of every source the energy is ½ s·W·s; what is applied here 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +18,6 @@ from torch import Tensor
 from farfield.compiled import has_loops, numbers
 from farfield.coulomb import scaling
 from farfield.coulomb.functions.pair_tensors import pair_blocks
-from farfield.coulomb.functions.radial import pair_rate
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.methods import Part, join
 from farfield.coulomb.plan.plan import Plan
@@ -28,7 +27,7 @@ from farfield.coulomb.sums import boundary, mesh
 from farfield.coulomb.sums.dipole_pairs import Blocks, DipolePairs, of_pairs
 from farfield.coulomb.sums.ewald import neutralising, plane_waves, wave_vectors, wave_weights
 from farfield.coulomb.sums.pairs import HalfPairs, all_pairs, bare_kernels, half_pairs, refuse_coincident
-from farfield.coulomb.sums.real_space import pair_kernels
+from farfield.coulomb.sums.real_space import blocks_of, pair_rates
 from farfield.coulomb.sums.structure_factors import gather, spread
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -131,12 +130,7 @@ def _periodic(placed: PlacedSources, plan: Plan) -> LinearMap:
     pair_part = None
     if plan.reach > 0:
         pairs = half_pairs(placed, plan.cutoff)
-
-        def blocks(vector: Tensor) -> Tensor:
-            there = replace(pairs, vector=vector, squared=torch.linalg.vecdot(vector, vector))
-            return pair_blocks(vector, pair_kernels(placed, plan, there, 2))
-
-        pair_part = _of_pairs(placed, pairs, split[pairs.i], blocks)
+        pair_part = _of_pairs(placed, pairs, split[pairs.i], blocks_of(placed, plan, pairs))
 
     def apply(columns: Tensor) -> Tensor:
         total = wave_part(columns) - self_term * columns
@@ -158,11 +152,7 @@ def _of_pairs(placed: PlacedSources, pairs: HalfPairs, split: Tensor, blocks: Bl
     i, j, widths = pairs.i, pairs.j, placed.widths
     if not has_loops(pairs.vector):
         return _written(i, j, blocks(pairs.vector))
-    rate = torch.full_like(split, torch.inf)
-    if widths is not None:
-        variance = widths.square()
-        rate = pair_rate(variance.index_select(0, i), variance.index_select(0, j))
-    found = DipolePairs.of(i, j, pairs.vector, rate, split, blocks)
+    found = DipolePairs.of(i, j, pairs.vector, pair_rates(placed, i, j), split, blocks)
     if widths is None or not widths.requires_grad:
         return LinearMap(
             lambda columns: found.potentials(pairs.vector, columns),

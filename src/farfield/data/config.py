@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from farfield import conditions
@@ -14,6 +14,7 @@ from farfield.data.conversion import (
     LENGTH,
     POLARIZABILITY,
     POLARIZATION,
+    QUADRUPOLE,
     STRESS,
     DipoleUnit,
     EnergyUnit,
@@ -22,19 +23,28 @@ from farfield.data.conversion import (
     LengthUnit,
     PolarizabilityUnit,
     PolarizationUnit,
+    QuadrupoleForm,
+    QuadrupoleUnit,
     SpinUnit,
     StressUnit,
-    stress_components,
+    tensor_components,
 )
+from farfield.quantities import QUANTITIES
 
-Target = Literal[
-    "energy", "forces", "stress", "charges", "dipole", "polarization", "born_charges", "polarizability",
-]  # fmt: skip
-TARGETS: tuple[Target, ...] = get_args(Target)
+TARGETS = tuple(QUANTITIES)
 CONDITIONS = {"total_charge": "charge", "spin": "spin"} | {name: name for name in conditions.CONDITIONS}
 """Field → its default key; in all frames of a file or in none."""
 ANNOTATIONS = {"group": "group", "distance": "distance"}
 """Field → its default key; any frame may lack it."""
+
+
+def _target(value: str) -> str:
+    if value in QUANTITIES:
+        return value
+    raise ValueError(f"expected one of {', '.join(QUANTITIES)}")
+
+
+Target = Annotated[str, AfterValidator(_target)]
 
 
 def _files_only(value: Any) -> Any:
@@ -59,12 +69,12 @@ def _axes(value: Any) -> Any:
 def _order(value: Any) -> Any:
     """Complain of an order of components that is none, before any file is read."""
     if isinstance(value, str):
-        stress_components(value)
+        tensor_components(value)
     return value
 
 
 Periodicity = Annotated[tuple[bool, bool, bool], BeforeValidator(_axes)]
-StressOrder = Annotated[str, BeforeValidator(_order)]
+ComponentOrder = Annotated[str, BeforeValidator(_order)]
 Key = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -93,8 +103,14 @@ class DataConfig:
     """Key of the virial -dE/dstrain = -volume x stress, in energy_unit: 9, 3 x 3 or 6 numbers; becomes the stress."""
     charges: Key | None = None
     """Key of the atomic charges, e."""
+    dipoles: Key | None = None
+    """Key of the dipoles of atoms (dipole_unit), beside what their charges make: 3 numbers an atom."""
+    quadrupoles: Key | None = None
+    """Key of the quadrupoles of atoms (quadrupole_unit, _form, _order), beside both: 9 or 6 numbers an atom."""
     dipole: Key | None = None
     """Key of the molecular dipole, about the origin."""
+    quadrupole: Key | None = None
+    """Key of the molecular quadrupole about the origin (quadrupole_unit, _form, _order): 9, 3 x 3 or 6 numbers."""
     polarization: Key | None = None
     """Key of the polarization of crystals, whichever branch of it (errors count modulo e a/V)."""
     born_charges: Key | None = None
@@ -123,13 +139,19 @@ class DataConfig:
     """Of positions, cells, distances and, under energy_unit, of forces."""
     stress_unit: StressUnit | None = None
     """Of the stress; eV/angstrom^3 where absent, and then no stress may be larger than any in that unit could be."""
-    stress_order: StressOrder | None = None
+    stress_order: ComponentOrder | None = None
     """Of six numbers of a stress or virial: voigt is xx yy zz yz xz xy (ASE), taken where absent, and said; vasp is
     xx yy zz xy yz xz; any other is spelt out like these."""
     spin_unit: SpinUnit = "unpaired"
     """Of the spin: the number of unpaired electrons 2S, or the multiplicity 2S + 1."""
     dipole_unit: DipoleUnit = "e*angstrom"
-    """Of the dipole."""
+    """Of the dipole, and of dipoles of atoms."""
+    quadrupole_unit: QuadrupoleUnit = "e*angstrom^2"
+    """Of the quadrupole, and of quadrupoles of atoms, as are the next two."""
+    quadrupole_form: QuadrupoleForm = "buckingham"
+    """buckingham: ½ Σ q (3 rr - r²), traceless; jackson: twice that; second_moment: Σ q rr, its trace is left out."""
+    quadrupole_order: ComponentOrder | None = None
+    """Of six numbers of a quadrupole: spelt out, e.g. xx xy xz yy yz zz; it has to be said, as files do not agree."""
     polarization_unit: PolarizationUnit = "e/angstrom^2"
     """Of the polarization; e*angstrom if it is the dipole of the cell."""
     polarizability_unit: PolarizabilityUnit = "e^2*angstrom^2/V"
@@ -171,6 +193,7 @@ class DataConfig:
             length=LENGTH[self.length_unit],
             stress=STRESS[self.stress_unit or "eV/angstrom^3"],
             dipole=DIPOLE[self.dipole_unit],
+            quadrupole=QUADRUPOLE[self.quadrupole_unit],
             polarization=POLARIZATION[self.polarization_unit],
             polarizability=POLARIZABILITY[self.polarizability_unit],
         )

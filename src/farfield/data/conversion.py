@@ -9,6 +9,8 @@ EnergyUnit = Literal["eV", "meV", "hartree", "rydberg", "kcal/mol", "kJ/mol"]
 LengthUnit = Literal["angstrom", "bohr", "nm"]
 StressUnit = Literal["eV/angstrom^3", "GPa", "kbar"]
 DipoleUnit = Literal["e*angstrom", "debye", "au"]
+QuadrupoleUnit = Literal["e*angstrom^2", "debye*angstrom", "au"]
+QuadrupoleForm = Literal["buckingham", "jackson", "second_moment"]
 PolarizationUnit = Literal["e/angstrom^2", "C/m^2", "e*angstrom"]
 PolarizabilityUnit = Literal["e^2*angstrom^2/V", "angstrom^3", "au"]
 SpinUnit = Literal["unpaired", "multiplicity"]
@@ -30,6 +32,7 @@ ENERGY: dict[EnergyUnit, float] = {
 LENGTH: dict[LengthUnit, float] = {"angstrom": 1.0, "bohr": BOHR, "nm": 10.0}
 STRESS: dict[StressUnit, float] = {"eV/angstrom^3": 1.0, "GPa": _GPA, "kbar": 0.1 * _GPA}
 DIPOLE: dict[DipoleUnit, float] = {"e*angstrom": 1.0, "debye": DEBYE, "au": BOHR}
+QUADRUPOLE: dict[QuadrupoleUnit, float] = {"e*angstrom^2": 1.0, "debye*angstrom": DEBYE, "au": BOHR**2}
 POLARIZATION: dict[PolarizationUnit, float] = {"e/angstrom^2": 1.0, "C/m^2": 1 / 16.02176634, "e*angstrom": 1.0}
 """The last is the dipole of the cell, whose volume comes in besides."""
 POLARIZABILITY: dict[PolarizabilityUnit, float] = {
@@ -55,6 +58,7 @@ class Factors:
     length: float  # Å
     stress: float  # eV/Å³
     dipole: float  # e·Å
+    quadrupole: float  # e·Å²
     polarization: float  # e/Å², or e·Å
     polarizability: float  # e²·Å²/V
 
@@ -64,7 +68,7 @@ class Factors:
         return self.energy / self.length
 
 
-def stress_components(order: str) -> tuple[str, ...]:
+def tensor_components(order: str) -> tuple[str, ...]:
     """Which components six numbers are: of a name in ``STRESS_ORDERS``, or spelt out, ``"xx yy zz xy xz yz"``.
 
     Raises:

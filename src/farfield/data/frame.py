@@ -20,6 +20,9 @@ class Labels:
     polarization: Tensor | None = None  # (systems, 3) e/Å², known modulo e a/V
     born_charges: Tensor | None = None  # (atoms, 3, 3) e, [i, a, b] = ∂d_a/∂R_ib
     polarizability: Tensor | None = None  # (systems, 3, 3) e²·Å²/V
+    dipoles: Tensor | None = None  # (atoms, 3) e·Å, beside what the charges make
+    quadrupoles: Tensor | None = None  # (atoms, 3, 3) e·Å², beside both; ½ Σ q (3 r⊗r - r²)
+    quadrupole: Tensor | None = None  # (systems, 3, 3) e·Å², ½ Σ q (3 r⊗r - r²) about the origin
 
     @property
     def targets(self) -> frozenset[str]:

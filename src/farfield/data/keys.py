@@ -1,6 +1,5 @@
 """Where ASE put what the file says: ``info``, ``arrays``, or the results of a calculator."""
 
-import math
 from typing import Any
 
 import ase
@@ -34,11 +33,10 @@ def keys_for(atoms: ase.Atoms, target: Target) -> list[str]:
     """Keys of this frame that could be meant for a target, by kind and size."""
     if target in PER_ATOM:
         shape = QUANTITIES[target].shape
-        shapes = [shape] if len(shape) < 2 else [shape, (math.prod(shape),)]
+        shapes = [shape] if len(shape) < 2 else [shape, *((n,) for n in QUANTITIES[target].numbers)]
         places = {**atoms.info, **results(atoms), **atoms.arrays}
         return sorted(k for k, v in places.items() if k not in STRUCTURE and _real(v) and _fits(v, len(atoms), shapes))
-    sizes = (6, 9) if target == "stress" else (math.prod(QUANTITIES[target].shape),)
-    places = {**atoms.info, **results(atoms)}
+    places, sizes = {**atoms.info, **results(atoms)}, QUANTITIES[target].numbers
     return sorted(k for k, v in places.items() if k not in OF_ATOMS and _real(v) and np.size(v) in sizes)
 
 

@@ -32,10 +32,9 @@ class Compared:
 class Evaluation:
     """One model on one set of frames.
 
-    ``compared`` holds energy (frames,) eV, forces (atoms, 3) eV/Å, stress (frames, 3, 3) eV/Å³, charges (atoms,) e,
-    dipole (frames, 3) e·Å, polarization (frames, 3) e/Å² on the branch nearest to the reference, born_charges
-    (atoms, 3, 3) e, polarizability (frames, 3, 3) e²·Å²/V and binding (frames,) eV, the energy less that of every
-    fragment alone: whatever the model predicted, its reference all nan where the data has no label.
+    ``compared`` holds, by name, whatever of ``QUANTITIES`` the model predicted, in their units, rows of frames or of
+    atoms, polarization on the branch nearest to the reference; and binding (frames,) eV, the energy less that of every
+    fragment alone. The reference is all nan where the data has no label.
     """
 
     n_atoms: Integers  # (frames,)

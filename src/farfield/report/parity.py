@@ -123,7 +123,7 @@ def _draw_points(axes: Axes, x: Floats, y: Floats, *, look: Look, limits: tuple[
 
 
 def _count(parity: Parity, count: int) -> str:
-    what = "atoms" if parity.target == "charges" else "components" if parity.target in PER_ATOM else "frames"
-    tensors = ("stress", "dipole", "polarization", "polarizability")
-    what = "components" if parity.target in tensors else what
+    quantity = QUANTITIES.get(parity.target)
+    components = quantity is not None and quantity.shape != ()
+    what = "components" if components else "atoms" if parity.target in PER_ATOM else "frames"
     return f"{count:,} {what}".replace(",", " ")

@@ -17,8 +17,8 @@ Weight = Annotated[float, Field(ge=0)]
 class LossWeights:
     """How much each target counts; energies, forces, stress are made dimensionless with the data's force scale first.
 
-    Where no weight is given for dipoles and polarizabilities, it is one over the variance of their labels: an error as
-    large as their spread counts as much as forces that are nowhere right.
+    Where no weight is given for multipoles and polarizabilities, it is one over the variance of their labels: an error
+    as large as their spread counts as much as forces that are nowhere right.
     """
 
     energy: Weight = 1.0
@@ -29,8 +29,14 @@ class LossWeights:
     """Squared error of volume × stress, per atom."""
     charges: Weight = 1.0
     """Squared error of an atomic charge, in e²."""
+    dipoles: Weight | None = None
+    """Squared error of a component of an atom's dipole, in (e·Å)²; one over the labels' variance where absent."""
+    quadrupoles: Weight | None = None
+    """Squared error of a component of an atom's quadrupole, in (e·Å²)²; one over the labels' variance where absent."""
     dipole: Weight | None = None
     """Squared error of the dipole per √atoms, in (e·Å)²; one over the labels' variance where absent."""
+    quadrupole: Weight | None = None
+    """Squared error of the quadrupole per atom, in (e·Å²)²; one over the labels' variance where absent."""
     polarization: Weight = 1.0
     """Squared error of volume × polarization per √atoms, modulo e × lattice vectors, in (e·Å)²."""
     born_charges: Weight = 10.0

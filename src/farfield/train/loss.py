@@ -80,8 +80,11 @@ def weighed(weights: LossWeights, frames: Sequence[Frame]) -> LossWeights:
 def _spread(frames: Sequence[Frame], target: str, power: float) -> float:
     """Standard deviation of a label's components over atoms^power; their size where all are alike, 1 where none."""
     labels = [(getattr(frame.labels, target), frame.system.n_atoms) for frame in frames]
-    rows = [label.double().flatten() / atoms**power for label, atoms in labels if label is not None]
-    known = torch.stack([row for row in rows if row.isfinite().all()] or [torch.zeros(1, dtype=torch.float64)])
+    rows = [label.double().reshape(len(label), -1) / atoms**power for label, atoms in labels if label is not None]
+    known = torch.cat(rows or [torch.zeros(0, 1, dtype=torch.float64)])
+    known = known[known.isfinite().all(1)]
+    if not len(known):
+        return 1.0
     deviation, size = (float(x.square().mean().sqrt()) for x in (known - known.mean(0), known))
     return deviation if deviation > 1e-3 * size else size or 1.0
 

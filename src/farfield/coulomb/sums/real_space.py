@@ -1,8 +1,9 @@
 """The real-space half of Ewald and mesh sums, E = ½ Σ' q_i q_j erfc(αr)/r in e²/Å, closed under differentiation.
 
 Gaussians replace erfc(αr)/r by (erf(ar) - erf(αr))/r, a = 1/√(2(σ₁²+σ₂²)). On a processor energies, first and second
-derivatives are compiled sums over the list; what lies beyond (third derivatives, derivatives by widths, multipoles,
-other devices) is autograd over plain torch, which is also what the compiled sums are tested against.
+derivatives of charges and dipoles are compiled sums over the list; what lies beyond (third derivatives, derivatives by
+widths, quadrupoles, other devices) is autograd over plain torch, which is also what the compiled sums are tested
+against.
 """
 
 from collections.abc import Callable
@@ -15,20 +16,21 @@ import torch
 from torch import Tensor
 
 from farfield.compiled import Array, has_loops, numbers
-from farfield.coulomb.functions.pair_tensors import pair_energies
+from farfield.coulomb.functions.pair_tensors import pair_blocks, pair_energies
 from farfield.coulomb.functions.radial import pair_rate, screened, screened_orders, smeared, smeared_orders
 from farfield.coulomb.kernels.numba import pair_matrix, pair_sums
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.box import summed_cell
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sources import PlacedSources
+from farfield.coulomb.sums.dipole_pairs import Blocks, DipolePairs
 from farfield.coulomb.sums.pairs import HalfPairs, half_pairs, pair_list
 from farfield.coulomb.sums.third_derivatives import hessian_vector
 from farfield.geometry import listed_rows
 from farfield.geometry.half_list import RowsNeighborList
 from farfield.geometry.neighbors import CLOSEST, search_rows
 from farfield.geometry.rows import NeighborRows
-from farfield.system import NeighborList
+from farfield.system import NeighborList, per_system
 from farfield.units import COULOMB
 
 
@@ -41,8 +43,10 @@ def energy(placed: PlacedSources, plan: Plan) -> Tensor:
     system, charges = placed.system, placed.charges
     if plan.reach == 0:
         return charges.new_zeros(system.n_systems, charges.shape[1])
-    if not _compiled(placed):
+    if not has_loops(charges) or _by_widths(placed) or placed.moments.rank > 1:
         return energy_reference(placed, plan)
+    if placed.moments.rank == 1:
+        return _dipole_energy(placed, plan)
     pairs = RealSpace(placed, plan)
     total: Tensor = _RealSpaceEnergy.apply(system.positions, system.cell, charges, pairs)  # type: ignore[no-untyped-call]
     return total
@@ -94,6 +98,33 @@ def operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
         return total.index_add(0, pairs.j, kernel * charges.index_select(0, pairs.i))
 
     return potential
+
+
+def _dipole_energy(placed: PlacedSources, plan: Plan) -> Tensor:
+    """Sum ``energy`` of charges and dipoles by the loops that iterations on dipoles run through."""
+    pairs, columns = half_pairs(placed, plan.cutoff), placed.moments.columns()
+    i, j, vector = pairs.i, pairs.j, pairs.vector
+    split = plan.splitting[placed.system.system_index].index_select(0, i)
+    prepared = DipolePairs.of(i, j, vector, pair_rates(placed, i, j), split, blocks_of(placed, plan, pairs))
+    return 0.5 * per_system((columns * prepared.potentials(vector, columns)).sum(1), placed.system)
+
+
+def blocks_of(placed: PlacedSources, plan: Plan, pairs: HalfPairs) -> Blocks:
+    """Prepare the blocks W of charges and dipoles in plain torch."""
+
+    def blocks(vector: Tensor) -> Tensor:
+        there = replace(pairs, vector=vector, squared=torch.linalg.vecdot(vector, vector))
+        return pair_blocks(vector, pair_kernels(placed, plan, there, 2))
+
+    return blocks
+
+
+def pair_rates(placed: PlacedSources, i: Tensor, j: Tensor) -> Tensor:
+    """Rates a ``(pairs,)`` in 1/Å of Gaussians with each other, infinite for points."""
+    if placed.widths is None:
+        return torch.full(i.shape, torch.inf, dtype=placed.charges.dtype, device=i.device)
+    variance = placed.widths.square()
+    return pair_rate(variance.index_select(0, i), variance.index_select(0, j))
 
 
 def energy_reference(placed: PlacedSources, plan: Plan) -> Tensor:
@@ -273,8 +304,11 @@ class _Product(torch.autograd.Function):
 
 
 def _compiled(placed: PlacedSources) -> bool:
-    by_widths = placed.widths is not None and placed.widths.requires_grad
-    return has_loops(placed.charges) and not by_widths and placed.moments.rank == 0
+    return has_loops(placed.charges) and not _by_widths(placed) and placed.moments.rank == 0
+
+
+def _by_widths(placed: PlacedSources) -> bool:
+    return placed.widths is not None and placed.widths.requires_grad
 
 
 def _potential_and_field_reference(placed: PlacedSources, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:

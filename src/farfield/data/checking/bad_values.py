@@ -15,7 +15,8 @@ from farfield.data.spellings import spells
 from farfield.notices import Grade, Notice
 
 _NUMBER_AND_UNIT = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*((?![dDeE][-+]?\d)[A-Za-zÅ].*)")
-_UNIT_KEYS = {"energy": "energy_unit", "stress": "stress_unit", "virial": "energy_unit", "dipole": "dipole_unit"}
+_UNIT_KEYS = {"energy": "energy_unit", "stress": "stress_unit", "virial": "energy_unit", "dipole": "dipole_unit",
+              "quadrupole": "quadrupole_unit"}  # fmt: skip
 
 
 def text_findings(draft: Draft) -> Iterator[Notice]:
@@ -103,6 +104,6 @@ def _nothing_lost(draft: Draft, key: KeyReport, target: str) -> bool:
     lacking = np.array([value is None for value in key.values])
     if target in ("stress", "virial", "polarization"):
         return not (lacking & draft.crystals).any()
-    if target == "dipole":
+    if target in ("dipole", "quadrupole"):
         return not (lacking & ~draft.content.periodic.any(1)).any()
     return target == "forces" and not (lacking & (draft.content.sizes > 1)).any()

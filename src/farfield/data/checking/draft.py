@@ -12,18 +12,12 @@ from farfield.data.checking.names import sounds_like, unfit
 from farfield.data.config import ANNOTATIONS, CONDITIONS
 from farfield.data.spellings import preference
 from farfield.notices import Grade, Notice
+from farfield.quantities import PER_ATOM, QUANTITIES
 
 _DEFAULTS = CONDITIONS | ANNOTATIONS
 SHAPES: dict[str, tuple[Place, frozenset[int]]] = {
-    "energy": ("frame", frozenset({1})),
-    "forces": ("atom", frozenset({3})),
-    "stress": ("frame", frozenset({6, 9})),
-    "virial": ("frame", frozenset({6, 9})),
-    "charges": ("atom", frozenset({1})),
-    "dipole": ("frame", frozenset({3})),
-    "polarization": ("frame", frozenset({3})),
-    "born_charges": ("atom", frozenset({9})),
-    "polarizability": ("frame", frozenset({9})),
+    **{name: ("atom" if name in PER_ATOM else "frame", quantity.numbers) for name, quantity in QUANTITIES.items()},
+    "virial": ("frame", QUANTITIES["stress"].numbers),
     "total_charge": ("frame", frozenset({1})),
     "spin": ("frame", frozenset({1})),
     "external_field": ("frame", frozenset({3})),

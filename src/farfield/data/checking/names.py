@@ -69,8 +69,8 @@ def sounds_like(key: str, target: str) -> bool:
     """Whether the name has a word of the target in it, or is one of its usual names."""
     if preference(key, target) is not None:
         return True
-    pattern = _SOUNDS.get(target)
-    return pattern is not None and any(re.fullmatch(pattern, word) for word in words(key))
+    pattern = _SOUNDS.get(target, rf"{target.removesuffix('s')}s?")
+    return any(re.fullmatch(pattern, word) for word in words(key))
 
 
 def is_free_energy(key: str) -> bool:

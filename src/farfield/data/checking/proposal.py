@@ -8,7 +8,7 @@ from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
 from farfield.data.checking.labels.charges import propose_charges, propose_spin, propose_total_charge
 from farfield.data.checking.labels.energy import propose_energy, propose_energy_unit, propose_forces
-from farfield.data.checking.labels.moments import propose_dipole, propose_polarization
+from farfield.data.checking.labels.moments import propose_dipole, propose_multipoles, propose_polarization
 from farfield.data.checking.labels.responses import propose_responses
 from farfield.data.checking.labels.stress import propose_stress
 from farfield.data.config import ANNOTATIONS, CONDITIONS, TARGETS, DataConfig
@@ -36,6 +36,7 @@ def drafted(content: Content, *, skip_unreadable: bool) -> Draft:
     propose_energy(draft)
     propose_energy_unit(draft, left_open=leaves_units_open(content.path))
     propose_dipole(draft)
+    propose_multipoles(draft)
     propose_stress(draft)
     propose_charges(draft)
     propose_polarization(draft)

@@ -1,5 +1,6 @@
 """The labels of one frame, checked and in farfield's units."""
 
+import math
 from dataclasses import dataclass
 
 import ase
@@ -11,6 +12,7 @@ from farfield.data.config import DataConfig, Target
 from farfield.data.conversion import Factors
 from farfield.data.frame import Labels
 from farfield.data.keys import Numbers, find_value, numeric, refuse_not_finite, with_decimal_comma
+from farfield.data.reading.quadrupoles import buckingham
 from farfield.data.reading.stress import read_stress
 from farfield.errors import InputError
 from farfield.quantities import PER_ATOM, QUANTITIES
@@ -27,8 +29,8 @@ class LabelReader:
         """Labels of one frame; nan where it lacks a target in ``allow_missing``, or is no crystal and has no stress.
 
         Raises:
-            InputError: as ``read_stress``; a wrong shape, not numbers, nan or infinite, a dipole of periodic atoms, or
-                a polarization of what is no crystal.
+            InputError: as ``read_stress`` and ``buckingham``; a wrong shape, not numbers, nan or infinite, a dipole or
+                quadrupole of periodic atoms, or a polarization of what is no crystal.
         """
         found = {
             target: read_stress(atoms, self.config, where) if target == "stress" else self._value(atoms, target, where)
@@ -46,8 +48,11 @@ class LabelReader:
             raise InputError(f"{where}: {meaningless}")
         if raw is None:  # the reader has made sure that it may be
             return np.full(shape, np.nan)
-        value = _shaped(raw, target, shape, f"{where}: {target} = {key!r}")
-        refuse_not_finite(value, target, optional=optional, where=f"{where}: {target} = {key!r}")
+        where = f"{where}: {target} = {key!r}"
+        value = _shaped(raw, target, shape, where)
+        refuse_not_finite(value, target, optional=optional, where=where)
+        if QUANTITIES[target].measured_as == "quadrupole" or target == "quadrupole":
+            value = buckingham(value, self.config, where)
         if target == "polarization" and self.config.polarization_unit == "e*angstrom":
             value = value / (atoms.get_volume() * self.config.factors.length**3)
         return value * _factor(self.config.factors, target)
@@ -60,10 +65,11 @@ class LabelReader:
 
 def _meaningless(target: Target, atoms: ase.Atoms) -> str:
     """Why there can be no such label; empty where there can."""
-    if target == "dipole" and atoms.pbc.any():
+    if target in ("dipole", "quadrupole") and atoms.pbc.any():
+        known = "is known only modulo e × lattice vectors" if target == "dipole" else "depends on the choice of a cell"
         return (
-            "the dipole of periodic atoms is known only modulo e × lattice vectors. If these are molecules in a box, "
-            'data: pbc: "F F F" says so; if not, dipole: null'
+            f"the {target} of periodic atoms {known}. If these are molecules in a box, "
+            f'data: pbc: "F F F" says so; if not, {target}: null'
         )
     if target == "polarization" and not atoms.pbc.all():
         return "only crystals, periodic along three axes, have a polarization: polarization: null"
@@ -76,20 +82,18 @@ def _shape(target: Target, atoms: int) -> tuple[int, ...]:
 
 
 def _shaped(raw: object, target: Target, shape: tuple[int, ...], where: str) -> Numbers:
-    value = numeric(raw, where)
-    same = {
-        "energy": value.size == 1,
-        "charges": value.shape == (*shape, 1),
-        "polarizability": value.shape == (9,),
-        "born_charges": value.shape == (*shape[:1], 9),
-    }
-    if same.get(target, False):
+    """The numbers in the shape ``(…)`` that a target has, or with six in a row where it is symmetric."""
+    value, row = numeric(raw, where), QUANTITIES[target].shape
+    lead = shape[: len(shape) - len(row)]
+    if value.shape == (*lead, math.prod(row)) or (not shape and value.size == 1):
         value = value.reshape(shape)
-    if value.shape != shape:
+    six = QUANTITIES[target].symmetric and value.shape == (*lead, 6)
+    if value.shape != shape and not six:
         comma = f" ({said})" if not shape and (said := with_decimal_comma(value)) else ""
         raise InputError(f"{where} has shape {value.shape}, expected {shape or 'one number'}{comma}")
     return value
 
 
 def _factor(factors: Factors, target: Target) -> float:
-    return float(getattr(factors, target, 1.0))  # charges and Born charges are in e everywhere
+    # charges and Born charges are in e everywhere
+    return float(getattr(factors, QUANTITIES[target].measured_as or target, 1.0))

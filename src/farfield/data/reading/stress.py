@@ -4,7 +4,7 @@ import ase
 import numpy as np
 
 from farfield.data.config import DataConfig
-from farfield.data.conversion import ASYMMETRY, LARGEST_STRESS, VOIGT, spelt_out, stress_components
+from farfield.data.conversion import ASYMMETRY, LARGEST_STRESS, VOIGT, spelt_out, tensor_components
 from farfield.data.keys import Numbers, find_value, numeric, refuse_not_finite
 from farfield.errors import InputError
 
@@ -61,7 +61,7 @@ def _tensor(atoms: ase.Atoms, key: str | None, config: DataConfig, where: str) -
     if key is None or not atoms.pbc.all() or (raw := find_value(atoms, "stress", key)) is None:
         return None
     # what ASE keeps as the result of a calculation is in its own order, whatever the file's was
-    order = stress_components(config.stress_order or "voigt") if key in atoms.info else VOIGT
+    order = tensor_components(config.stress_order or "voigt") if key in atoms.info else VOIGT
     value = full_tensor(numeric(raw, where), order, where)
     refuse_not_finite(value, "stress", optional="stress" in config.allow_missing, where=where)
     return value if np.isfinite(value).any() else None

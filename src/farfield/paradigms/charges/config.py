@@ -5,11 +5,11 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from farfield.paradigms.shared.config import LocalChargesConfig
+from farfield.paradigms.shared.config import LocalMultipolesConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class ChargesConfig(LocalChargesConfig):
+class ChargesConfig(LocalMultipolesConfig):
     """Atomic charges, formal or learned from labels, with their Coulomb energy."""
 
     kind: Literal["charges"] = "charges"

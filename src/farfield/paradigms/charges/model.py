@@ -6,11 +6,11 @@
 from typing import ClassVar
 
 from farfield.paradigms.charges.config import ChargesConfig
-from farfield.paradigms.shared.local_charges import LocalCharges
+from farfield.paradigms.shared.local_multipoles import LocalMultipoles
 
 
-class Charges(LocalCharges):
+class Charges(LocalMultipoles):
     """Charges of physical meaning, fixed or fitted to labels, and their Coulomb energy."""
 
     Config: ClassVar = ChargesConfig
-    reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarization"})
+    reads: ClassVar = frozenset({"charges", "dipole", "quadrupole", "born_charges", "polarization"})

@@ -5,11 +5,11 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from farfield.paradigms.shared.config import LocalChargesConfig
+from farfield.paradigms.shared.config import LocalMultipolesConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class LatentConfig(LocalChargesConfig):
+class LatentConfig(LocalMultipolesConfig):
     """Charges that nobody labelled, learned from energies and forces."""
 
     kind: Literal["latent"] = "latent"

@@ -6,10 +6,10 @@ Cheng, npj Comput. Mater. 11, 80 (2025); King et al., Nat. Commun. 16, 8763 (202
 from typing import ClassVar
 
 from farfield.paradigms.latent.config import LatentConfig
-from farfield.paradigms.shared.local_charges import LocalCharges
+from farfield.paradigms.shared.local_multipoles import LocalMultipoles
 
 
-class Latent(LocalCharges):
+class Latent(LocalMultipoles):
     """Charges learned from the energies and forces they cause."""
 
     Config: ClassVar = LatentConfig

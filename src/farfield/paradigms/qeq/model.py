@@ -61,14 +61,14 @@ class QEq(Paradigm):
     takes = frozenset({"external_field", "fermi_level"})
     equilibrates: ClassVar = True
     answers: ClassVar = "charges"
-    reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability", "polarization"})
+    reads: ClassVar = frozenset({"charges", "dipole", "quadrupole", "born_charges", "polarizability", "polarization"})
     widths: Tensor
 
     def __init__(self, config: QEqConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
         self.config, self.species = config, species
         self.split, self.reads_charges = config.transfer == "split_charge", config.scheme == "4g"
-        self.gives = Paradigm.gives | {"charges", "dipole", "born_charges"}
+        self.gives = Paradigm.gives | {"charges", "dipole", "quadrupole", "born_charges"}
         self.gives |= {"polarization"} if self.split else set()
         self.gives |= set() if self.reads_charges else {"polarizability"}
         self.coulomb = Coulomb(error=config.coulomb_error)

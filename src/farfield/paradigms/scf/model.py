@@ -46,7 +46,7 @@ class Scf(Paradigm):
 
     Config: ClassVar = ScfConfig
     takes = frozenset({"external_field", "fermi_level"})
-    reads: ClassVar = frozenset({"charges", "dipole", "born_charges", "polarizability"})
+    reads: ClassVar = frozenset({"charges", "dipoles", "dipole", "quadrupole", "born_charges", "polarizability"})
     highest_order: ClassVar = 1
     equilibrates: ClassVar = True
     widths: Tensor
@@ -55,7 +55,7 @@ class Scf(Paradigm):
         super().__init__(config, widths=widths, species=species)
         self.config, self.species = config, species
         self.read_out = config.scheme == "readout"
-        self.gives = Paradigm.gives | {"charges", "dipoles", "dipole"}
+        self.gives = Paradigm.gives | {"charges", "dipoles", "dipole", "quadrupole"}
         if config.steps is None:
             self.gives |= {"born_charges", "polarizability"}
         self.coulomb = Coulomb(error=config.coulomb_error)

@@ -21,7 +21,7 @@ class Conserving(Paradigm):
     def __init__(self, config: ConservingConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
         self.conserving = config
-        self.gives = Paradigm.gives | {"charges", "dipole", "born_charges"}
+        self.gives = Paradigm.gives | {"charges", "dipole", "quadrupole", "born_charges"}
         if config.conservation != "shift":  # charge moves along bonds: there is a polarization
             self.gives |= {"polarization"}
         self.atomic_energy = AtomicEnergy(widths)

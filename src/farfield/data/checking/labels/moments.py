@@ -1,9 +1,11 @@
-"""Dipoles and polarizations: of what they can be labels, and in which cell."""
+"""Dipoles, quadrupoles and polarizations: of what they can be labels, in which cell and form."""
 
 import numpy as np
 
 from farfield.data.checking.content import ROOM
 from farfield.data.checking.draft import Draft
+from farfield.data.checking.keys import KeyReport
+from farfield.data.reading.quadrupoles import has_trace
 
 
 def propose_dipole(draft: Draft) -> None:
@@ -39,6 +41,39 @@ def propose_dipole(draft: Draft) -> None:
         "warning",
         f'{key.name} is not proposed: {lattice}. If these are molecules in a box: dipole: {key.name}, pbc: "F F F"',
     )
+
+
+def propose_multipoles(draft: Draft) -> None:
+    """Take dipoles and quadrupoles of atoms, and the quadrupole of molecules (after ``propose_dipole``)."""
+    draft.take_first("dipoles", draft.sound("dipoles"))
+    for name in ("quadrupoles", "quadrupole"):
+        _propose_quadrupole(draft, name, draft.sound(name))
+
+
+def _propose_quadrupole(draft: Draft, name: str, found: list[KeyReport]) -> None:
+    """Take nine numbers, with a trace as second moments; leave six, whose order nobody tells."""
+    boxed = "pbc" in draft.config
+    for key in list(found):
+        has = np.array([value is not None for value in key.values])
+        if key.widths != {9}:
+            why = "six numbers: say quadrupole_order"
+        elif name == "quadrupole" and not boxed and (has & draft.content.periodic.any(1)).any():
+            why = "quadrupole of periodic atoms"
+        else:
+            continue
+        draft.leave(key, why)
+        found.remove(key)
+    if not found:
+        return
+    traced = any(v is not None and has_trace(v.reshape(-1, 3, 3)) for v in found[0].values)
+    form = "second_moment" if traced else "buckingham"
+    if draft.chosen.keys() & {"quadrupoles"} and form != draft.config.get("quadrupole_form", "buckingham"):
+        draft.leave(found[0], f"in another form than {draft.chosen['quadrupoles'].name}")
+        return
+    draft.take_first(name, found)
+    if traced:
+        draft.config["quadrupole_form"] = form
+        draft.say("note", f"{found[0].name} has a trace: taken for Σ q r⊗r, whose traceless part is learned")
 
 
 def propose_polarization(draft: Draft) -> None:

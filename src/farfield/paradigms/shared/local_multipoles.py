@@ -1,0 +1,57 @@
+"""What rooms with local multipoles have in common: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], Gaussians, no self-energy."""
+
+from torch import Tensor
+
+from farfield.backbone.contract import Features, Widths
+from farfield.backbone.heads import CHARGE_START, AtomicTensor, AtomicVector
+from farfield.errors import InputError
+from farfield.field import field_energy
+from farfield.paradigms.contract import Prediction
+from farfield.paradigms.shared.config import LocalMultipolesConfig
+from farfield.paradigms.shared.conserving import Conserving
+from farfield.system import System, per_system
+
+
+class LocalMultipoles(Conserving):
+    """Short-range energy plus the Coulomb energy of multipoles; a room adds its name and what it reads."""
+
+    def __init__(self, config: LocalMultipolesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
+        super().__init__(config, widths=widths, species=species)
+        self.config = config
+        if config.order > 1 and not widths.tensors:
+            raise InputError("order: 2 needs features of l = 2: give backbone.l_max: 2")
+        self.dipoles = AtomicVector(widths, start=CHARGE_START) if config.order > 0 else None
+        self.quadrupoles = AtomicTensor(widths, start=CHARGE_START) if config.order > 1 else None
+        self.gives |= {"dipoles"} if config.order > 0 else set()
+        self.gives |= {"quadrupoles"} if config.order > 1 else set()
+
+    @classmethod
+    def order_of(cls, config: LocalMultipolesConfig) -> int:
+        """Vectors make dipoles, tensors quadrupoles."""
+        return config.order
+
+    def reach(self, system: System) -> float:
+        """Cutoff of the real-space Coulomb sum."""
+        return self.coulomb.reach(system, self.config.width or None, rank=self.config.order)
+
+    def forward(self, system: System, features: Features) -> Prediction:
+        """Charges, dipoles and quadrupoles of every atom and energies of every system."""
+        found = self.charges(system, features)
+        dipoles = None if self.dipoles is None else self.dipoles(features)
+        quadrupoles = None if self.quadrupoles is None else self.quadrupoles(features)
+        coulomb: Tensor = self.coulomb.energy(
+            system, charges=found.charges, dipoles=dipoles, quadrupoles=quadrupoles, widths=self.config.width or None,
+            self_energy=False,
+        )  # fmt: skip
+        short_range = per_system(self.atomic_energy(system, features), system)
+        dipole = found.dipole if dipoles is None else found.dipole + per_system(dipoles, system)
+        return Prediction(
+            energy=short_range + coulomb + field_energy(dipole, system.external_field),
+            charges=found.charges,
+            ion_charges=found.ions,
+            dipole=dipole,
+            dipoles=dipoles,
+            quadrupoles=quadrupoles,
+            energy_coulomb=coulomb,
+            charge_residual=found.residual,
+        )
