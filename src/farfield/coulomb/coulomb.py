@@ -19,8 +19,7 @@ from farfield.coulomb.plan.box import refuse_outside
 from farfield.coulomb.plan.methods import Method, Part, join, parts
 from farfield.coulomb.plan.plan import Plan, join_plans, make_mesh_plan, make_plan
 from farfield.coulomb.scaling import PairScaling
-from farfield.coulomb.sources import PlacedSources, Sources, elsewhere, on_atoms, place
-from farfield.coulomb.sources import part as subset
+from farfield.coulomb.sources import PlacedSources, Sources, elsewhere, on_atoms
 from farfield.coulomb.sums import boundary, direct, ewald
 from farfield.coulomb.sums.second_derivatives import SecondDerivatives
 from farfield.errors import InputError
@@ -147,14 +146,14 @@ class Coulomb:
         index = _point_index(system, points, point_system_index)
         step = max(POINT_BLOCK // max(len(sources.positions), 1), 1)
         placed, _ = elsewhere(system, sources)
-        everywhere, _ = place(system, points, index)
+        everywhere, _ = system.with_sites(points, index)
         planned = [(part, self._plan_of(part, None, everywhere)) for part in parts(placed, self.method)]
         blocks = [slice(first, first + step) for first in range(0, max(len(points), 1), step)]
         values = torch.cat(
-            [potential_at.potential(planned, *place(system, points[rows], index[rows])) for rows in blocks]
+            [potential_at.potential(planned, *system.with_sites(points[rows], index[rows])) for rows in blocks]
         )
         if self.boundary == "vacuum":
-            there, order = place(system, points, index)
+            there, order = system.with_sites(points, index)
             values = values.index_add(0, order, boundary.potential(placed, there))
         return values if _has_channels((None, None, None), sources) else values.squeeze(1)
 
@@ -298,7 +297,7 @@ class Coulomb:
             refuse_outside(part.placed.system, own.wave_cell, own.extent_allowed)
             return own
         make = make_mesh_plan if part.kind == "mesh" else make_plan
-        some = None if points is None else subset(points, part.systems)[0]
+        some = None if points is None else points.select(part.systems)[0]
         return make(part.placed, self._reachable(part.placed), some)
 
     def _reachable(self, placed: PlacedSources) -> float:

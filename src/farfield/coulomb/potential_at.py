@@ -8,7 +8,7 @@ from farfield.coulomb.functions.radial import bare_orders, pair_rate, screened_o
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.methods import Part
 from farfield.coulomb.plan.plan import Plan
-from farfield.coulomb.sources import PlacedSources, part
+from farfield.coulomb.sources import PlacedSources
 from farfield.coulomb.sums import ewald, mesh
 from farfield.coulomb.sums.pairs import cross_pairs
 from farfield.coulomb.sums.structure_factors import PlaneWaves, gather
@@ -23,7 +23,7 @@ def potential(planned: list[tuple[Part, Plan | None]], points: System, order: Te
     channels = planned[0][0].placed.charges.shape[1]
     values = points.positions.new_zeros(points.n_atoms, channels)
     for sources, plan in planned:
-        some, places = part(points, sources.systems)
+        some, places = points.select(sources.systems)
         placed = sources.placed
         here = open_potential(placed, some) if plan is None else periodic_potential(placed, plan, some)
         values = values.index_copy(0, order[places], here)

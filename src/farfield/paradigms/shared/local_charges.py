@@ -1,7 +1,7 @@
 """What rooms with local charges alone have in common: E = Σ ε(h) + E_C[q(h)], Gaussian charges, self-energy removed."""
 
 from farfield.backbone.contract import Features, Widths
-from farfield.field import field_energy
+from farfield.field import energy_in_external_charges, external_potential, field_energy
 from farfield.paradigms.contract import Prediction
 from farfield.paradigms.shared.config import LocalChargesConfig
 from farfield.paradigms.shared.conserving import Conserving
@@ -22,9 +22,10 @@ class LocalCharges(Conserving):
     def forward(self, system: System, features: Features) -> Prediction:
         """Charges of every atom and energies of every system."""
         found = self.charges(system, features)
-        coulomb = self.coulomb.energy(
-            system, charges=found.charges, widths=self.config.width or None, self_energy=False
-        )
+        width = self.config.width or None
+        coulomb = self.coulomb.energy(system, charges=found.charges, widths=width, self_energy=False)
+        outside = external_potential(system, self.coulomb, width)
+        coulomb = coulomb + energy_in_external_charges(found.charges, outside, system)
         short_range = per_system(self.atomic_energy(system, features), system)
         return Prediction(
             energy=short_range + coulomb + field_energy(found.dipole, system.external_field),
