@@ -7,7 +7,8 @@ import pytest
 from ase.calculators.qmmm import EIQMMM, LJInteractions
 from ase.calculators.tip3p import TIP3P, epsilon0, sigma0
 
-from farfield import FarfieldCalculator, new_model
+from farfield import new_model
+from farfield.deploy.ase import FarfieldCalculator
 from farfield.errors import InputError
 
 

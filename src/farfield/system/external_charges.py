@@ -81,7 +81,7 @@ def external_charges_of(infos: Sequence[dict[str, Any]], dtype: torch.dtype) -> 
         return None
     table = torch.from_numpy(np.concatenate(rows)).to(dtype)
     index = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(part) for part in rows]))
-    widths = table[:, 4] if bool((table[:, 4] > 0).any()) else None
+    widths = table[:, 4] if bool((table[:, 4] != 0).any()) else None
     return ExternalCharges(table[:, :3], table[:, 3], index, widths)
 
 
