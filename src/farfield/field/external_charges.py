@@ -29,10 +29,12 @@ def external_potential_and_gradient(
         return None
     with_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        positions = system.positions if with_graph and system.positions.requires_grad else _leaf(system.positions)
-        potential = external_potential(system.with_positions(positions), coulomb, widths)
+        # a node of its own: widths that depend on the positions are not moved along
+        points = system.positions.view_as(system.positions) if with_graph else system.positions.detach()
+        points.requires_grad_(True)
+        potential = external_potential(system.with_positions(points), coulomb, widths)
         assert potential is not None
-        (gradient,) = torch.autograd.grad(potential.sum(), positions, create_graph=with_graph, retain_graph=True)
+        (gradient,) = torch.autograd.grad(potential.sum(), points, create_graph=with_graph, retain_graph=True)
     return (potential, gradient) if with_graph else (potential.detach(), gradient)
 
 
@@ -40,7 +42,3 @@ def energy_in_external_charges(charges: Tensor, potential: Tensor | None, system
     """Σ q V ``(systems,)`` in eV of charges ``(atoms,)`` in e; 0 without external charges."""
     energy = charges.new_zeros(system.n_systems) if potential is None else per_system(charges * potential, system)
     return torch.as_tensor(energy)
-
-
-def _leaf(tensor: Tensor) -> Tensor:
-    return tensor.detach().requires_grad_()
