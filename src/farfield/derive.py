@@ -19,7 +19,7 @@ from farfield.geometry.images import NearestImages
 from farfield.prediction import Prediction
 from farfield.system import System
 
-DERIVED = frozenset({"forces", "stress", "born_charges", "polarizability"})
+DERIVED = frozenset({"forces", "external_charge_forces", "stress", "born_charges", "polarizability"})
 
 
 def with_derivatives(
@@ -65,17 +65,21 @@ class _Variables:
     positions: Tensor
     strain: Tensor | None
     field: Tensor | None
+    external: Tensor | None  # positions of external charges
 
     @classmethod
     def of(cls, system: System, want: frozenset[str]) -> "_Variables":
         positions, strain, field = _leaf(system.positions), None, system.external_field
         if "polarizability" in want:
             field = _leaf(torch.zeros_like(system.cell[:, 0]) if field is None else field)
-        moved = replace(system, positions=positions, external_field=field)
+        moved, external = replace(system, positions=positions, external_field=field), None
+        if system.external_charges is not None and "external_charge_forces" in want:
+            external = _leaf(system.external_charges.positions)
+            moved = replace(moved, external_charges=system.external_charges.with_positions(external))
         if "stress" in want:
             strain = torch.zeros_like(system.cell).requires_grad_()
             moved = moved.strained(strain)
-        return cls(system, moved, positions, strain, field)
+        return cls(system, moved, positions, strain, field, external)
 
 
 def _leaf(tensor: Tensor) -> Tensor:
@@ -86,15 +90,15 @@ def _of_energy(
     prediction: Prediction, at: _Variables, want: frozenset[str], between: Tensor | None, create_graph: bool
 ) -> dict[str, Tensor]:
     """Forces and stress."""
-    wanted = {"forces": at.positions, "stress": at.strain}
+    wanted = {"forces": at.positions, "external_charge_forces": at.external, "stress": at.strain}
     wrt = {name: variable for name, variable in wanted.items() if name in want and variable is not None}
     if not wrt:
         return {}
     found = dict(zip(wrt, _slopes(prediction.energy, list(wrt.values()), create_graph)))
-    if "forces" in found:
-        found["forces"] = -found["forces"]
-        if between is not None and at.field is not None:
-            found["forces"] = found["forces"] + torch.einsum("iab,ia->ib", between, at.field[at.system.system_index])
+    for name in found.keys() - {"stress"}:
+        found[name] = -found[name]
+    if "forces" in found and between is not None and at.field is not None:
+        found["forces"] = found["forces"] + torch.einsum("iab,ia->ib", between, at.field[at.system.system_index])
     if "stress" in found:
         found["stress"] = _stress(found["stress"], at.system)
     return found

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor, nn
 
 from farfield.atomic_write import write_atomically
+from farfield.backbone.contract import Features
 from farfield.backbone.network import DensityNetwork, typical_surroundings
 from farfield.backbone.repulsion import Repulsion
 from farfield.conditions import under
@@ -48,14 +50,17 @@ class Model(nn.Module):
         self.isolated = [False] * len(self.species)  # whether the baseline is the energy of the isolated neutral atom
         self.training_summary: dict[str, Any] = {}
         room = PARADIGMS[config.paradigm.kind]
-        self.backbone = DensityNetwork(config.backbone, self.species, room.order_of(config.paradigm))
+        order, mixed = room.order_of(config.paradigm), room.mixing_order
+        self.backbone = DensityNetwork(config.backbone, self.species, order, mixed or 0)
         self.repulsion = Repulsion(config.backbone.cutoff) if config.backbone.repulsion == "zbl" else None
         self.paradigm = room(config.paradigm, widths=self.backbone.widths, species=self.species)
 
     @property
     def gives(self) -> frozenset[str]:
         """What it can be asked for."""
-        return self.paradigm.gives
+        if "external_charges" not in self.paradigm.takes:
+            return self.paradigm.gives
+        return self.paradigm.gives | {"external_charge_forces"}
 
     @property
     def charge_flows(self) -> bool:
@@ -98,8 +103,10 @@ class Model(nn.Module):
         rounded = system if system.positions.dtype == self.dtype else system.to(dtype=self.dtype)
         return max(self.backbone.cutoff, self.paradigm.reach(rounded))
 
-    def forward(self, system: System, want: Iterable[str] = ("energy", "forces")) -> Prediction:
-        """Predict what ``want`` names of a batch.
+    def forward(
+        self, system: System, want: Iterable[str] = ("energy", "forces"), start: Tensor | None = None
+    ) -> Prediction:
+        """Predict what ``want`` names of a batch; ``start`` is where the paradigm's iteration begins, if it has one.
 
         What is derived stays differentiable in training mode or where positions or field require a gradient.
 
@@ -115,10 +122,12 @@ class Model(nn.Module):
         if "stress" in wanted and not single_valued:
             refuse_stress(system)
         variables = [system.positions, *system.conditions.values()]
+        if system.external_charges is not None:
+            variables += [system.external_charges.positions, system.external_charges.charges]
         graph = torch.is_grad_enabled() and (self.training or any(x.requires_grad for x in variables))
         home = Home.of(system, self.dtype, keep_origin=bool(wanted & {"born_charges", "polarizability"}))
         prediction = with_derivatives(
-            self._predict,
+            partial(self._predict, start=start),
             home.system,
             wanted,
             single_valued=single_valued,
@@ -131,9 +140,10 @@ class Model(nn.Module):
             prediction = replace(prediction, quadrupole=quadrupole)
         return prediction
 
-    def _predict(self, system: System) -> Prediction:
-        features = self.backbone(system)
-        prediction: Prediction = self.paradigm(system, features)
+    def _predict(self, system: System, start: Tensor | None = None) -> Prediction:
+        features = self._features(system)
+        begin = {} if start is None else {"start": start.to(self.dtype)}
+        prediction: Prediction = self.paradigm(system, features, **begin)
         energy = prediction.energy.double() + self._constants_of(system)
         if self.repulsion is not None:
             energy = energy + self.repulsion(system, features.pairs)
@@ -141,6 +151,11 @@ class Model(nn.Module):
         if len(atoms):
             prediction, energy = self._as_isolated(system, atoms, prediction, energy)
         return replace(prediction, energy=energy)
+
+    def _features(self, system: System) -> Features:
+        mix = None if self.paradigm.mixing_order is None else self.paradigm.mix
+        features: Features = self.backbone(system, mix)
+        return features
 
     def _isolated_atoms(self, system: System) -> Tensor:
         """Find the systems that are one neutral atom apart from all others, of an element known as such."""
@@ -155,20 +170,20 @@ class Model(nn.Module):
     def _as_isolated(
         self, system: System, which: Tensor, prediction: Prediction, energy: Tensor
     ) -> tuple[Prediction, Tensor]:
-        """Give isolated atoms the energy of the baseline, exactly, and in a field what the field adds to it besides.
+        """Give isolated atoms the energy of the baseline, exactly, and what a field or charges outside add to it.
 
         What conservation shifts in them says nothing of charges in compounds.
         """
         atom = (system.atoms_per_system.cumsum(0) - 1)[which]
         baseline = torch.tensor(self.baseline, dtype=torch.float64, device=atom.device)
         alone = baseline[self.backbone.element_of[system.numbers[atom]]]
-        if system.external_field is not None:
+        if system.external_field is not None or system.external_charges is not None:
             without = System(
                 numbers=system.numbers[atom], positions=system.positions[atom], cell=system.cell[which],
                 periodic=system.periodic[which], system_index=torch.arange(len(which), device=atom.device),
                 charge=system.charge[which], spin=system.spin[which],
             )  # fmt: skip
-            own = self.paradigm(without, self.backbone(without)).energy.double() + self._constants_of(without)
+            own = self.paradigm(without, self._features(without)).energy.double() + self._constants_of(without)
             alone = alone + energy[which] - own
         energy = energy.index_copy(0, which, alone)
         if prediction.charge_residual is not None:
@@ -202,9 +217,12 @@ class Model(nn.Module):
             )
 
     def check_conditions(self, system: System, where: str = "") -> None:
-        """Complain of conditions the paradigm does not take."""
-        for name, values in system.conditions.items():
-            if name not in self.paradigm.takes and bool(under(name, values).any()):
+        """Complain of conditions and external charges that the paradigm does not take."""
+        given = [name for name, values in system.conditions.items() if bool(under(name, values).any())]
+        if system.external_charges is not None:
+            given.append("external_charges")
+        for name in given:
+            if name not in self.paradigm.takes:
                 raise InputError(
                     f"{where}{self.config.paradigm.kind} takes no {name}; leave info[{name!r}] away, or choose a "
                     f"paradigm that takes one ({_takers(name)})"

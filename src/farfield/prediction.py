@@ -11,6 +11,7 @@ class Prediction:
 
     energy: Tensor  # (systems,) eV, float64 with the baseline; in a field F = E - d·E, at a Fermi level Ω = E + E_F Σq
     forces: Tensor | None = None  # (atoms, 3) eV/Å
+    external_charge_forces: Tensor | None = None  # (sources, 3) eV/Å, on charges that are no atoms
     stress: Tensor | None = None  # (systems, 3, 3) eV/Å³, in a field at fixed E·a
     charges: Tensor | None = None  # (atoms,) e
     ion_charges: Tensor | None = None  # (atoms,) e, what a cell's dipole gains per Å of a wrapped atom; None: charges

@@ -7,11 +7,12 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from farfield.backbone.angular import spherical_harmonics
 from farfield.backbone.config import BackboneConfig
 from farfield.backbone.network import DensityNetwork
 from farfield.backbone.radial import envelope
 from farfield.backbone.unit_size import UnitSize
-from farfield.system import System
+from farfield.system import System, per_system
 
 
 def network(**keys):
@@ -57,6 +58,57 @@ def test_vectors_point_along_the_bond():
     uniaxial = torch.einsum("a,b->ab", along, along) - torch.eye(3) / 3
     size = 1.5 * torch.einsum("ncab,a,b->nc", features.tensors, along, along)
     torch.testing.assert_close(features.tensors, size[..., None, None] * uniaxial)
+
+
+def test_any_order_that_is_asked_for():
+    """Of two atoms on a line every order is a multiple of the harmonics of the line; of more, their norms stay."""
+    torch.manual_seed(0)
+    backbone = DensityNetwork(BackboneConfig(channels=4, l_max=1), (1, 8, 11), 5).double()
+    axis = torch.tensor([[1.0, 2.0, -0.5]], dtype=torch.float64)
+    axis = axis / axis.norm()
+    pair = backbone(System.from_ase(ase.Atoms("OH", [[0, 0, 0], (1.3 * axis[0]).numpy()])))
+    harmonics = spherical_harmonics(axis, 5)[0]
+    here, there = backbone(box()), backbone(rotated(box()))
+    for order in range(1, 6):
+        own = harmonics[order**2 : (order + 1) ** 2]
+        along = pair.of(order) @ own / (2 * order + 1)
+        torch.testing.assert_close(pair.of(order), along[..., None] * own)
+        assert along.abs().max() > 1e-3
+        assert here.of(order).shape == (9, 4, 2 * order + 1)
+        torch.testing.assert_close(here.of(order).norm(dim=2), there.of(order).norm(dim=2))
+    torch.testing.assert_close(here.of(0)[..., 0], here.scalars)
+
+
+def rotated(system):
+    turn = torch.tensor(Rotation.random(random_state=2).as_matrix())
+    return replace(system, positions=system.positions @ turn.T, cell=system.cell @ turn.T)
+
+
+def mean_of_others(called):
+    """What every atom learns: the mean of the scalars of its whole system, less what atoms have alone."""
+
+    def mix(layer, system, features):
+        called.append((layer, features.vectors.shape[1]))
+        changed = features.scalars - features.alone[features.element]
+        return (per_system(changed, system) / system.atoms_per_system[:, None])[system.system_index]
+
+    return mix
+
+
+def test_layers_between_which_all_atoms_exchange():
+    torch.manual_seed(0)
+    backbone = DensityNetwork(BackboneConfig(channels=4, layers=3, cutoff=3.0), (1, 8, 11), 0, 1).double()
+    water = ase.build.molecule("H2O")
+    far, closer = ase.Atoms("OH", [[0, 0, 50], [0, 0, 51.0]]), ase.Atoms("OH", [[0, 0, 50], [0, 0, 50.8]])
+    systems = [System.from_ase(water + other) for other in (far, closer)]
+    called = []
+    alike = [backbone(system).scalars[:3] for system in systems]
+    torch.testing.assert_close(alike[0], alike[1])
+    told = [backbone(system, mean_of_others(called)).scalars[:3] for system in systems]
+    assert called == [(0, 4), (1, 4)] * 2
+    assert (told[0] - told[1]).abs().max() > 1e-3
+    atom = backbone(System.from_ase(ase.Atoms("O")), mean_of_others(called))
+    torch.testing.assert_close(atom.scalars, atom.alone[atom.element])
 
 
 def test_smooth_through_the_cutoff():

@@ -1,10 +1,11 @@
-"""Real spherical harmonics up to l = 3 and the couplings that multiply them, in plain torch.
+"""Real spherical harmonics and the couplings that multiply them, in plain torch.
 
 A harmonic is written as a fixed contraction of the Cartesian powers r̂, r̂⊗r̂, r̂⊗r̂⊗r̂, so that its derivatives of any
-order are matrix products. Normalised to Σ_m Y_lm² = 2l + 1 ("component": every entry has unit mean square on the
-sphere); m runs from -l to l, the l = 1 triple is (y, z, x)√3.
+order are matrix products; beyond l = 3 recurrences are shorter. Normalised to Σ_m Y_lm² = 2l + 1 ("component": every
+entry has unit mean square on the sphere); m runs from -l to l, the l = 1 triple is (y, z, x)√3.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -12,17 +13,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-L_MAX = 3
+from farfield.coulomb.functions.harmonics import solid_harmonics
+
+CARTESIAN = 3
+"""l up to which harmonics are contractions of Cartesian powers."""
 Array = NDArray[np.float64]
 
 
 def spherical_harmonics(unit: Tensor, l_max: int) -> Tensor:
     """Harmonics ``(points, (l_max + 1)²)`` of unit vectors ``(points, 3)``."""
     power, parts = unit, [torch.ones_like(unit[:, :1])]
-    for order in range(1, l_max + 1):
+    for order in range(1, min(l_max, CARTESIAN) + 1):
         parts.append(power @ cartesian_form(order, unit))
         if order < l_max:
             power = (power[:, :, None] * unit[:, None, :]).flatten(1)
+    if l_max > CARTESIAN:
+        every = solid_harmonics(unit, l_max)
+        parts += [math.sqrt(2 * k + 1) * every[:, k * k : (k + 1) ** 2] for k in range(CARTESIAN + 1, l_max + 1)]
     return torch.cat(parts, dim=1)
 
 
@@ -56,6 +63,9 @@ def _polynomials(points: Array, order: int) -> Array:
     if order == 2:
         five = [x * y, y * z, (3 * z * z - r2) / np.sqrt(12), x * z, (x * x - y * y) / 2]
         return np.asarray(np.sqrt(15) * np.stack(five, 1))
+    if order > CARTESIAN:
+        every = solid_harmonics(torch.from_numpy(points), order).numpy()
+        return np.asarray(math.sqrt(2 * order + 1) * every[:, order * order :])
     return np.stack(
         [
             np.sqrt(35 / 8) * y * (3 * x * x - y * y),
@@ -76,13 +86,13 @@ def gaunt(l1: int, l2: int, l3: int) -> Array:
 
     It vanishes unless the triangle holds and l1 + l2 + l3 is even: the products that keep natural parity.
     """
-    cosines, weights = np.polynomial.legendre.leggauss(8)  # exact to degree 15, 9 are needed
-    angles = np.arange(16) * np.pi / 8
+    nodes = max(8, (l1 + l2 + l3) // 2 + 1)  # exact to degree 2·nodes - 1
+    cosines, weights = np.polynomial.legendre.leggauss(nodes)
+    angles = np.arange(2 * nodes) * np.pi / nodes
     sine = np.sqrt(1 - cosines**2)[:, None]
-    points = np.stack(
-        [sine * np.cos(angles), sine * np.sin(angles), np.broadcast_to(cosines[:, None], (8, 16))], -1
-    ).reshape(-1, 3)
-    weight = np.repeat(weights / 2, 16) / 16
+    upright = np.broadcast_to(cosines[:, None], (nodes, 2 * nodes))
+    points = np.stack([sine * np.cos(angles), sine * np.sin(angles), upright], -1).reshape(-1, 3)
+    weight = np.repeat(weights / 2, 2 * nodes) / (2 * nodes)
     y1, y2, y3 = (_polynomials(points, order) for order in (l1, l2, l3))
     coupling = np.einsum("p,pa,pb,pc->abc", weight, y1, y2, y3)
     coupling[np.abs(coupling) < 1e-12] = 0.0

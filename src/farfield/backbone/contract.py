@@ -1,10 +1,14 @@
 """What a backbone promises: atoms in, features per atom out."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from farfield.backbone.angular import cartesian_form
 from farfield.geometry.neighbors import Pairs
 from farfield.system import System
 
@@ -13,9 +17,26 @@ from farfield.system import System
 class Widths:
     """How many features of each kind a backbone gives per atom."""
 
-    scalars: int
-    vectors: int
-    tensors: int
+    scalars: int  # of all layers
+    channels: int  # features of every other order, and scalars of one layer
+    layers: int = 1
+    highest: int = 0  # order l
+
+    def of(self, order: int) -> int:
+        """Count the features of an order l."""
+        if order == 0:
+            return self.scalars
+        return self.channels if order <= self.highest else 0
+
+    @property
+    def vectors(self) -> int:
+        """Count those of l = 1."""
+        return self.of(1)
+
+    @property
+    def tensors(self) -> int:
+        """Count those of l = 2."""
+        return self.of(2)
 
 
 @dataclass(frozen=True)
@@ -23,12 +44,42 @@ class Features:
     """What each atom knows of its surroundings within the cutoff (times the number of layers)."""
 
     scalars: Tensor  # (atoms, widths.scalars), invariant
-    vectors: Tensor  # (atoms, widths.vectors, 3), l = 1
-    tensors: Tensor  # (atoms, widths.tensors, 3, 3), l = 2: symmetric, traceless
+    harmonics: Tensor  # (atoms, (highest + 1)², widths.channels), the last layer's; as angular.py has them
     alone: Tensor  # (elements, widths.scalars), the scalars an atom has with nobody around
     element: Tensor  # (atoms,), whose row of ``alone`` is an atom's
     pairs: Pairs  # the neighbours they were made from
     cutoff: float  # Å
+
+    def of(self, order: int) -> Tensor:
+        """Features of an order l ``(atoms, channels, 2l + 1)``, m from -l to l (angular.py); of l = 0 the scalars."""
+        if order == 0:
+            return self.scalars.unsqueeze(2)
+        return self.harmonics[:, order * order : (order + 1) ** 2].transpose(1, 2)
+
+    @property
+    def vectors(self) -> Tensor:
+        """Those of l = 1 ``(atoms, widths.vectors, 3)``, along x, y, z."""
+        return _cartesian(self.harmonics, 1)
+
+    @property
+    def tensors(self) -> Tensor:
+        """Those of l = 2 ``(atoms, widths.tensors, 3, 3)``: symmetric, traceless."""
+        return _cartesian(self.harmonics, 2)
+
+
+def _cartesian(harmonics: Tensor, order: int) -> Tensor:
+    """Take harmonics of one order to tensors ``(atoms, channels, 3, …)``; no channels where there is no such order."""
+    atoms, count = harmonics.shape[:2]
+    axes = "ab"[:order]
+    if count < (order + 1) ** 2:
+        return harmonics.new_zeros(atoms, 0, *[3] * order)
+    form = cartesian_form(order, harmonics).view(*[3] * order, 2 * order + 1) / math.sqrt(2 * order + 1)
+    return torch.einsum(f"nmc,{axes}m->nc{axes}", harmonics[:, order * order : (order + 1) ** 2], form)
+
+
+Mix = Callable[[int, System, Features], Tensor]
+"""Between a layer (counted from 0) and the next: what every atom learns from whatever atoms, ``(atoms, channels)``, to
+be added to its scalars. The features are those of that layer alone; of an atom alone it must be 0."""
 
 
 class Backbone(Protocol):
@@ -49,6 +100,6 @@ class Backbone(Protocol):
         """Å."""
         ...
 
-    def __call__(self, system: System) -> Features:
-        """Features of every atom of the batch."""
+    def __call__(self, system: System, mix: Mix | None = None) -> Features:
+        """Features of every atom of the batch; ``mix`` is asked between layers, if there are several."""
         ...

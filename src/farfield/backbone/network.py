@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from farfield.backbone.angular import cartesian_form, spherical_harmonics
+from farfield.backbone.angular import spherical_harmonics
 from farfield.backbone.bonds import BondTable, bonds_of
 from farfield.backbone.config import BackboneConfig
-from farfield.backbone.contract import Features, Widths
+from farfield.backbone.contract import Features, Mix, Widths
 from farfield.backbone.kernels import gather
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.product import ChannelMix, DensityProducts, orders
 from farfield.backbone.radial import RadialBasis, RadialNetwork
 from farfield.backbone.repulsion import covalent_radius, softened
 from farfield.backbone.unit_size import UnitSize, measure_sizes
-from farfield.geometry.neighbors import Pairs, pairs_within
+from farfield.geometry.neighbors import pairs_within
 from farfield.system import System
 
 
@@ -35,15 +35,16 @@ class Surroundings:
 class DensityNetwork(nn.Module):
     """Features from densities A_i = Σ_j R(r_ij) Y_lm(r̂_ij) h_j, multiplied with themselves, layer after layer.
 
-    ``l_out`` is the highest order that comes out (0: scalars only, which costs least).
+    ``l_out`` is the highest order that comes out (0: scalars only, which costs least), ``l_mix`` that between layers,
+    if anybody asks for features there. Layers that have more to give than ``l_max`` see that much of their neighbours.
     """
 
     element_of: Tensor
     radius: Tensor
 
-    def __init__(self, config: BackboneConfig, species: tuple[int, ...], l_out: int) -> None:
+    def __init__(self, config: BackboneConfig, species: tuple[int, ...], l_out: int, l_mix: int = 0) -> None:
         super().__init__()
-        self.config, self.l_out = config, min(l_out, config.l_max)
+        self.config, self.l_out = config, l_out
         element_of = torch.full((119,), -1)
         element_of[list(species)] = torch.arange(len(species))
         self.register_buffer("element_of", element_of, persistent=False)
@@ -52,10 +53,9 @@ class DensityNetwork(nn.Module):
         conditions = int(config.embed_charge) + int(config.embed_spin)
         self.conditions = nn.Parameter(0.5 * torch.randn(conditions, len(species), config.channels))
         self.basis = RadialBasis(config.cutoff, config.radial)
-        last = config.layers - 1
-        self.layers = nn.ModuleList(
-            Layer(config, len(species), self.l_out if layer == last else 0) for layer in range(config.layers)
-        )
+        self.l_max = max(config.l_max, l_out, l_mix)
+        given = [l_mix] * (config.layers - 1) + [l_out]
+        self.layers = nn.ModuleList(Layer(config, len(species), order) for order in given)
 
     @property
     def cutoff(self) -> float:
@@ -64,41 +64,42 @@ class DensityNetwork(nn.Module):
 
     @property
     def widths(self) -> Widths:
-        """Scalars of every layer; vectors and tensors of the last."""
-        channels = self.config.channels
-        return Widths(
-            self.config.layers * channels, channels if self.l_out > 0 else 0, channels if self.l_out > 1 else 0
-        )
+        """Scalars of every layer; higher orders of the last."""
+        channels, layers = self.config.channels, self.config.layers
+        return Widths(layers * channels, channels, layers, self.l_out)
 
     def calibrate(self, system: System) -> None:
         """Give the features of every stage unit size on this batch; once, before training."""
         measure_sizes(self, system)
 
-    def forward(self, system: System) -> Features:
+    def forward(self, system: System, mix: Mix | None = None) -> Features:
         """Features of every atom."""
         pairs = pairs_within(system, self.cutoff)
         element = self.element_of[system.numbers]
         surroundings = self._surroundings(bonds_of(pairs, len(element)), system.numbers)
-        out, collected = self._embed(system, element)[:, None], []
-        for layer in self.layers:
-            out = layer(out[:, 0], element, surroundings)
-            collected.append(out[:, 0])
-        return self._features(torch.cat(collected, dim=1), element, out, pairs)
+        scalars, alone, collected = self._embed(system, element), self._alone(), list[Tensor]()
+        for k, layer in enumerate(self.layers):
+            out = layer(scalars, element, surroundings)
+            scalars = out[:, 0]
+            if mix is not None and k + 1 < len(self.layers):
+                scalars = scalars + mix(k, system, Features(scalars, out, alone[k], element, pairs, self.cutoff))
+            collected.append(scalars)
+        return Features(torch.cat(collected, dim=1), out, torch.cat(alone, dim=1), element, pairs, self.cutoff)
 
     def _surroundings(self, bonds: BondTable, numbers: Tensor) -> Surroundings:
         unit, distance = bonds.vector / bonds.distance[:, None], bonds.distance
         if self.config.repulsion == "zbl":
             distance = softened(distance, self.radius[numbers[bonds.ends]].sum(1))
-        return Surroundings(bonds, self.basis(distance), spherical_harmonics(unit, self.config.l_max))
+        return Surroundings(bonds, self.basis(distance), spherical_harmonics(unit, self.l_max))
 
-    def _alone(self) -> Tensor:
-        """Scalars ``(elements, widths.scalars)`` of an atom without neighbours, of a neutral singlet."""
+    def _alone(self) -> list[Tensor]:
+        """Scalars ``(elements, channels)`` of an atom without neighbours, of a neutral singlet, after every layer."""
         scalars: Tensor = self.embedding
         collected: list[Tensor] = []
         for layer in self.layers:
             scalars = cast(Layer, layer).alone(scalars)
             collected.append(scalars)
-        return torch.cat(collected, dim=1)
+        return collected
 
     def _embed(self, system: System, element: Tensor) -> Tensor:
         scalars = self.embedding[element]
@@ -106,16 +107,6 @@ class DensityNetwork(nn.Module):
         for table, value in zip(self.conditions, [value for wanted, value in asked if wanted]):
             scalars = scalars + value[system.system_index, None] * table[element]
         return scalars
-
-    def _features(self, scalars: Tensor, element: Tensor, out: Tensor, pairs: Pairs) -> Features:
-        atoms = len(scalars)
-        vectors, tensors = scalars.new_zeros(atoms, 0, 3), scalars.new_zeros(atoms, 0, 3, 3)
-        if self.l_out > 0:  # (y, z, x) → (x, y, z) by the harmonics' own Cartesian form
-            vectors = torch.einsum("nmc,am->nca", out[:, 1:4], cartesian_form(1, out)) / math.sqrt(3)
-        if self.l_out > 1:
-            form = cartesian_form(2, out).view(3, 3, 5) / math.sqrt(5)
-            tensors = torch.einsum("nmc,abm->ncab", out[:, 4:9], form)
-        return Features(scalars, vectors, tensors, self._alone(), element, pairs, self.cutoff)
 
 
 def typical_surroundings(species: tuple[int, ...]) -> System:
@@ -133,7 +124,7 @@ class Layer(nn.Module):
 
     def __init__(self, config: BackboneConfig, elements: int, l_out: int) -> None:
         super().__init__()
-        channels, l_max = config.channels, config.l_max
+        channels, l_max = config.channels, max(config.l_max, l_out)
         self.channels, self.orders = channels, l_max + 1
         self.send = UnitLinear(channels, channels)
         self.radial = RadialNetwork(config.radial, config.radial_hidden, (l_max + 1) * channels)
@@ -148,7 +139,8 @@ class Layer(nn.Module):
         # bounded messages: the products are cubic, and a second cubic on top would run away from the data
         calm = scalars * torch.rsqrt(0.5 + 0.5 * scalars.square().mean(1, keepdim=True))
         radial = self.radial(surroundings.waves).view(-1, self.orders, self.channels)
-        density = gather(radial, surroundings.harmonics, self.send(calm), surroundings.bonds)
+        harmonics = surroundings.harmonics[:, : self.orders**2]  # others may look at higher orders
+        density = gather(radial, harmonics.contiguous(), self.send(calm), surroundings.bonds)
         is_element = nn.functional.one_hot(element, len(self.keep)).to(scalars)
         out = self.products(self.density_size(self.mix(density)), element, is_element)
         kept = self._kept(scalars, is_element)[:, None]

@@ -19,15 +19,11 @@ from farfield.coulomb.plan.box import refuse_outside
 from farfield.coulomb.plan.methods import Method, Part, join, parts
 from farfield.coulomb.plan.plan import Plan, join_plans, make_mesh_plan, make_plan
 from farfield.coulomb.scaling import PairScaling
-from farfield.coulomb.sources import PlacedSources, Sources, elsewhere, on_atoms, place
-from farfield.coulomb.sources import part as subset
+from farfield.coulomb.sources import PlacedSources, Sources, elsewhere, on_atoms
 from farfield.coulomb.sums import boundary, direct, ewald
 from farfield.coulomb.sums.second_derivatives import SecondDerivatives
 from farfield.errors import InputError
 from farfield.system import System, per_system
-
-POINT_BLOCK = 1 << 23
-"""Pairs of a point and a source summed at once by ``potential_at``."""
 
 _Given = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -134,28 +130,32 @@ class Coulomb:
         sources: Sources,
         points: Tensor,  # (points, 3), Å
         point_system_index: Tensor | None = None,  # (points,), needed with more than one system
+        *,
+        point_widths: Tensor | float | None = None,  # Å, one number or (points,)
     ) -> Tensor:  # (points,) or (points, channels), V
         """Potential anywhere, from all sources of the point's system and their images; differentiable.
 
+        With ``point_widths`` it is averaged over a Gaussian of that width around each point: times a charge, the energy
+        that a Gaussian charge there adds by the sources.
+
         Raises:
-            InputError: a point on top of a point charge, or points without a system in a batch of several.
+            InputError: shapes or widths that do not fit, a point on top of a point charge, or points without a system
+                in a batch of several.
         """
         if not isinstance(sources, Sources):
             raise InputError(
                 f"potential_at takes sources=Sources(positions, system_index, charges=…), not {type(sources).__name__}"
             )
         index = _point_index(system, points, point_system_index)
-        step = max(POINT_BLOCK // max(len(sources.positions), 1), 1)
         placed, _ = elsewhere(system, sources)
-        everywhere, _ = place(system, points, index)
-        planned = [(part, self._plan_of(part, None, everywhere)) for part in parts(placed, self.method)]
-        blocks = [slice(first, first + step) for first in range(0, max(len(points), 1), step)]
-        values = torch.cat(
-            [potential_at.potential(planned, *place(system, points[rows], index[rows])) for rows in blocks]
-        )
+        probes, order = elsewhere(system, Sources(points, index, torch.zeros_like(points[:, 0]), widths=point_widths))
+        planned = [
+            (part, self._plan_of(part, None, probes)) for part in parts(placed, self.method, points=probes.system)
+        ]
+        values = potential_at.potential(planned, probes)
         if self.boundary == "vacuum":
-            there, order = place(system, points, index)
-            values = values.index_add(0, order, boundary.potential(placed, there))
+            values = values + boundary.potential(placed, probes.system)
+        values = values[torch.argsort(order)]
         return values if _has_channels((None, None, None), sources) else values.squeeze(1)
 
     def matrix(self, system: System, widths: Tensor | float | None = None) -> list[Tensor]:
@@ -287,7 +287,7 @@ class Coulomb:
             energy = energy + scaling.energy(placed, pairs)
         return energy, planned
 
-    def _plan_of(self, part: Part, plan: Plan | None, points: System | None = None) -> Plan | None:
+    def _plan_of(self, part: Part, plan: Plan | None, points: PlacedSources | None = None) -> Plan | None:
         """The plan of a part, wide enough for ``points`` of the batch; None where the sum is direct."""
         if part.kind == "direct":
             return None
@@ -298,7 +298,7 @@ class Coulomb:
             refuse_outside(part.placed.system, own.wave_cell, own.extent_allowed)
             return own
         make = make_mesh_plan if part.kind == "mesh" else make_plan
-        some = None if points is None else subset(points, part.systems)[0]
+        some = None if points is None else points.part(part.systems)[0]
         return make(part.placed, self._reachable(part.placed), some)
 
     def _reachable(self, placed: PlacedSources) -> float:

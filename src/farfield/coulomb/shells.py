@@ -25,7 +25,6 @@ from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.box import box_of, summed_cell
 from farfield.coulomb.plan.mesh_plan import BEYOND
 from farfield.coulomb.plan.plan import half_of_waves
-from farfield.coulomb.sources import part, place
 from farfield.coulomb.sums.structure_factors import spread, waves_at
 from farfield.errors import InputError
 from farfield.system import System
@@ -91,7 +90,7 @@ def shell_energy(system: System, shells: Shells, *, error: float = 1e-6) -> Tens
     """
     if not 1e-14 <= error <= 1e-2:
         raise InputError(f"shell_energy(error={error}): the error must lie in 1e-14 to 1e-2")
-    everywhere, order = place(system, shells.positions, shells.system_index)
+    everywhere, order = system.with_sites(shells.positions, shells.system_index)
     moments = shells.moments[order].to(everywhere.positions)
     widths = torch.as_tensor(shells.widths, dtype=moments.dtype, device=moments.device).expand(len(order))[order]
     dimensions = system.periodic.sum(1)
@@ -104,7 +103,7 @@ def shell_energy(system: System, shells: Shells, *, error: float = 1e-6) -> Tens
 
 def _alike(everywhere: System, systems: Tensor, shells: tuple[Tensor, Tensor], error: float) -> Tensor:
     """Energies ``(chosen,)`` in e²/Å of systems that are periodic along equally many axes."""
-    some, places = part(everywhere, systems)
+    some, places = everywhere.select(systems)
     moments, widths = (values[places] for values in shells)
     wave_cell, radius, indices, multiplicity = _waves(some, widths.detach(), moments.shape[1], error)
     cell = summed_cell(some, wave_cell)

@@ -13,7 +13,7 @@ from farfield.coulomb.functions.multipoles import (
     traceless,
 )
 from farfield.errors import InputError
-from farfield.system import NeighborList, System
+from farfield.system import System
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class PlacedSources:
 
     def part(self, systems: Tensor) -> "tuple[PlacedSources, Tensor]":
         """Take the sources of some systems (ascending indices), and their places among all."""
-        small, places = part(self.system, systems)
+        small, places = self.system.select(systems)
         widths, dipoles, quadrupoles = (
             None if x is None else x[places] for x in (self.widths, self.dipoles, self.quadrupoles)
         )
@@ -115,7 +115,7 @@ def on_atoms(
 
 def elsewhere(system: System, sources: Sources) -> tuple[PlacedSources, Tensor]:
     """Place sources where they say, sorted by system, and the order ``(sources,)`` that sorted them."""
-    placed, order = place(system, sources.positions, sources.system_index)
+    placed, order = system.with_sites(sources.positions, sources.system_index)
     widths = sources.widths
     if isinstance(widths, Tensor) and widths.ndim:
         widths = widths[order]
@@ -123,27 +123,6 @@ def elsewhere(system: System, sources: Sources) -> tuple[PlacedSources, Tensor]:
         None if x is None else x[order] for x in (sources.charges, sources.dipoles, sources.quadrupoles)
     )
     return _placed(placed, (charges, dipoles, quadrupoles), widths, atoms=False), order
-
-
-def place(system: System, positions: Tensor, index: Tensor) -> tuple[System, Tensor]:
-    """Fill the cells of ``system`` with other things, sorted by system, and the order that sorted them."""
-    if len(index) and (int(index.min()) < 0 or int(index.max()) >= system.n_systems):
-        raise InputError(
-            f"system_index must lie in 0 to {system.n_systems - 1}, got {int(index.min())} to {int(index.max())}"
-        )
-    order = torch.argsort(index, stable=True)
-    placed = replace(
-        system,
-        numbers=torch.ones_like(order),
-        positions=positions[order],
-        cell=system.cell.to(positions.dtype),
-        system_index=index[order],
-        neighbors=None,
-        fragment=None,
-        fragment_charges=None,
-        start=None,
-    )
-    return placed, order
 
 
 def check_charges(charges: Tensor, count: int) -> None:
@@ -205,38 +184,3 @@ def _placed(
         if not sigma.requires_grad and not bool((sigma > 0).any()):
             sigma = None
     return PlacedSources(system, charges, sigma, uniform and sigma is not None, atoms, dipoles, quadrupoles)
-
-
-def part(system: System, systems: Tensor) -> tuple[System, Tensor]:
-    """Take some systems of a batch (ascending indices), and the places of their atoms among all."""
-    number = torch.full((system.n_systems,), -1, dtype=torch.long, device=systems.device)
-    number[systems] = torch.arange(len(systems), device=systems.device)
-    places = (number[system.system_index] >= 0).nonzero().squeeze(1)
-    small = replace(
-        system,
-        numbers=system.numbers[places],
-        positions=system.positions[places],
-        cell=system.cell[systems],
-        periodic=system.periodic[systems],
-        system_index=number[system.system_index[places]],
-        charge=system.charge[systems],
-        spin=system.spin[systems],
-        neighbors=_subset_neighbors(system, places),
-        fragment=None if system.fragment is None else system.fragment[places],
-        fragment_charges=None if system.fragment_charges is None else system.fragment_charges[systems],
-        start=None if system.start is None else system.start[places],
-        **{name: value[systems] for name, value in system.conditions.items()},
-    )
-    return small, places
-
-
-def _subset_neighbors(system: System, places: Tensor) -> NeighborList | None:
-    known = system.neighbors
-    if known is None:
-        return None
-    number = torch.full((system.n_atoms,), -1, dtype=torch.long, device=places.device)
-    number[places] = torch.arange(len(places), device=places.device)
-    kept = number[known.i] >= 0
-    return NeighborList(
-        number[known.i[kept]], number[known.j[kept]], known.shift[kept], known.cutoff, known.skin, known.half
-    )

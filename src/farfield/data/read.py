@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ase
 import numpy as np
@@ -113,6 +114,11 @@ def _system(atoms: ase.Atoms, source: str, reader: LabelReader) -> System:
             value = as_numbers(raw)  # what is no number is complained of below
             factor = condition_factor(name, config.energy_unit, config.field_unit)
             bare.info[name] = raw if value is None else value * factor
+    if (rows := atoms.info.get("external_charges")) is not None:
+        table = as_numbers(rows)
+        bare.info["external_charges"] = rows if table is None else _in_angstrom(table, length)
+    if "electrode" in atoms.arrays:
+        bare.set_array("electrode", atoms.arrays["electrode"])
     if "fragment" in atoms.arrays and "fragment_charges" in atoms.info:
         bare.set_array("fragment", atoms.arrays["fragment"])
         bare.info["fragment_charges"] = atoms.info["fragment_charges"]
@@ -122,6 +128,13 @@ def _system(atoms: ase.Atoms, source: str, reader: LabelReader) -> System:
     except InputError as wrong:
         raise InputError(f"{source}: {wrong}") from wrong
     return system
+
+
+def _in_angstrom(rows: np.ndarray[Any, Any], length: float) -> np.ndarray[Any, Any]:
+    """Convert places and widths of external charges; the charge in between is in e."""
+    scale = np.full(rows.shape[-1] if rows.ndim else 1, length)
+    scale[3:4] = 1.0
+    return np.asarray(rows * scale)
 
 
 def _unpaired(atoms: ase.Atoms, config: DataConfig, source: str) -> float:

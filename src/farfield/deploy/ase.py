@@ -4,7 +4,6 @@ import copy
 import difflib
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from farfield.conditions import check_conditions
 from farfield.deploy.conditions import OverlookedConditions, conditions_of
+from farfield.deploy.embedding import EmbeddingCharges
 from farfield.errors import InputError
 from farfield.field import along_lattice, dielectric_tensor
 from farfield.geometry.kept import KeptNeighbors
@@ -47,7 +47,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
 
     implemented_properties = [  # noqa: RUF012  (ASE's way)
         "energy", "free_energy", "forces", "stress", "charges", "dipole", "polarization", "born_effective_charges",
-        "dielectric_tensor",
+        "dielectric_tensor", "external_charge_forces",
     ]  # fmt: skip
 
     def __init__(
@@ -83,6 +83,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         self.device, self.kept, self.ahead = str(device), KeptNeighbors(skin), ChargeExtrapolation(tight=True)
         self.conditions = {} if external_field is None else {"external_field": copy.deepcopy(external_field)}
         check_conditions(self.conditions, "FarfieldCalculator: ")
+        self.embedding: EmbeddingCharges | None = None
         self.overlooked = OverlookedConditions(self.model.training_summary.get("keys", {}), given=self.conditions)
         self._under: dict[str, Any] = {}
         self.identity = _identity(self.model, self.conditions)
@@ -105,27 +106,14 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         self.overlooked.look(self.atoms)
         if not set(system_changes) <= {"positions", "cell"}:
             self.ahead = ChargeExtrapolation(tight=True)  # another system: the last steps say nothing of it
-        self._under = conditions_of(self.atoms)  # ASE's copy of info shares its arrays
+        self._under = self._conditions(self.atoms)  # ASE's copy of info shares its arrays
         found = self._predict(self.atoms, frozenset(properties))
-        energy = float(found.energy[0])
-        self.results = {"energy": energy, "free_energy": energy, "forces": _numpy(found.forces)}
-        if found.stress is not None and self.atoms.pbc.all():
-            self.results["stress"] = full_3x3_to_voigt_6_stress(_numpy(found.stress[0]))
-        if found.charges is not None:
-            self.results["charges"] = _numpy(found.charges)
-        if found.energy_coulomb is not None:
-            self.results["energy_coulomb"] = float(found.energy_coulomb[0])
-        if found.dipole is not None and not self.atoms.pbc.any():
-            self.results["dipole"] = _numpy(found.dipole[0])
-        if found.polarization is not None and self.atoms.pbc.all():
-            self.results["polarization"] = _numpy(found.polarization[0])
-        if found.born_charges is not None:
-            self.results["born_effective_charges"] = _numpy(found.born_charges)
-        if found.polarizability is not None and self.atoms.pbc.all():
+        self.results = _results(found, self.atoms)
+        if "dielectric_tensor" in self.implemented_properties and self.atoms.pbc.all():
             system = System.from_ase(self.atoms).to(self.device)
-            self.results["dielectric_tensor"] = _numpy(dielectric_tensor(found.polarizability, system)[0])
-        elif "dielectric_tensor" in self.implemented_properties and self.atoms.pbc.all():
-            self.results["dielectric_tensor"] = np.eye(3)  # nothing but atoms answers to a field
+            answer = found.polarizability  # None where nothing but atoms answers to a field
+            tensor = np.eye(3) if answer is None else _numpy(dielectric_tensor(answer, system)[0])
+            self.results["dielectric_tensor"] = tensor
 
     def export_properties(self) -> Properties:
         """Results that ASE has a name for: all but ``energy_coulomb``."""
@@ -134,12 +122,31 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
     def check_state(self, atoms: ase.Atoms, tol: float = 1e-15) -> list[str]:
         """ASE does not look at ``info``; a changed total charge, spin or other condition is another system."""
         changes: list[str] = super().check_state(atoms, tol)
-        if self.atoms is not None and self._under != conditions_of(atoms):
-            changes.append("initial_charges")
+        if self.atoms is not None and self._under != (now := self._conditions(atoms)):
+            others = [{k: v for k, v in x.items() if k != "external_charges"} for x in (self._under, now)]
+            changes.append("positions" if others[0] == others[1] else "initial_charges")  # they move as atoms do
         return changes
 
+    def embed(self, charges: Any) -> EmbeddingCharges:
+        """Surround whatever is calculated by point charges ``(sources,)``, e, as ``ase.calculators.qmmm`` asks.
+
+        Their positions are set by ``set_positions``; ``get_forces`` gives the forces on them.
+
+        Raises:
+            InputError: a paradigm without charges, or charges that are no numbers.
+        """
+        if "external_charges" not in self.model.paradigm.takes:
+            kind = self.model.config.paradigm.kind
+            raise InputError(f"{kind} takes no external_charges, so that it cannot be embedded: take one with charges")
+        self.embedding = EmbeddingCharges(charges)
+        return self.embedding
+
+    def _conditions(self, atoms: ase.Atoms) -> dict[str, Any]:
+        found = conditions_of(atoms)
+        return found if self.embedding is None else found | {"external_charges": self.embedding.rows.tolist()}
+
     def _predict(self, atoms: ase.Atoms, properties: frozenset[str]) -> Prediction:
-        atoms = self._with_field(atoms)
+        atoms = self._surrounded(atoms)
         system = System.from_ase(atoms).to(self.device)  # in all digits: the model knows how to round them
         want = {"energy", "forces", "charges", "dipole"} & self.model.gives
         has_stress = atoms.pbc.all() and (
@@ -147,26 +154,31 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         )
         if has_stress or "stress" in properties:  # which says why there is none
             want.add("stress")
+        if system.external_charges is not None:
+            want |= {"external_charge_forces"} & self.model.gives
         if "born_effective_charges" in properties:
             want.add("born_charges")
         if "dielectric_tensor" in properties and self.model.paradigm.cells_polarize:
             want.add("polarizability")
         system = self.kept.attach(system, self.model.reach(system))
-        answer = self.model.paradigm.answers
-        if answer is not None:
-            system = replace(system, start=self.ahead.guess(system.n_atoms))
-        found: Prediction = self.model(system, want)
-        if answer is not None and (values := getattr(found, answer)) is not None:
+        iterated = self.model.paradigm.iterated_quantity
+        start = None if iterated is None else self.ahead.guess(system.n_atoms)
+        found: Prediction = self.model(system, want, start)
+        if iterated is not None and (values := getattr(found, iterated)) is not None:
             self.ahead.keep(values)
         return found
 
-    def _with_field(self, atoms: ase.Atoms) -> ase.Atoms:
-        if not self.conditions:
+    def _surrounded(self, atoms: ase.Atoms) -> ase.Atoms:
+        """Put the atoms into the calculator's own field and embedding charges."""
+        own = dict(self.conditions)
+        if self.embedding is not None:
+            own["external_charges"] = self.embedding.rows
+        if not own:
             return atoms
-        if twice := [name for name in self.conditions if atoms.info.get(name) is not None]:
+        if twice := [name for name in own if atoms.info.get(name) is not None]:
             raise InputError(f"{twice[0]} is given twice, to the calculator and in atoms.info: take one away")
         placed = atoms.copy()
-        placed.info |= self.conditions
+        placed.info |= own
         return placed
 
     def _given(self) -> set[str]:
@@ -176,6 +188,27 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
             if "polarizability" not in given or self.model.paradigm.cells_polarize:
                 given.add("dielectric_tensor")
         return given
+
+
+def _results(found: Prediction, atoms: ase.Atoms) -> dict[str, Any]:
+    """What ASE is told of a structure, by its names."""
+    crystal, molecule = atoms.pbc.all(), not atoms.pbc.any()
+    energy = float(found.energy[0])
+    results: dict[str, Any] = {"energy": energy, "free_energy": energy}
+    shown = {
+        "forces": found.forces,
+        "charges": found.charges,
+        "external_charge_forces": found.external_charge_forces,
+        "born_effective_charges": found.born_charges,
+        "dipole": found.dipole[0] if molecule and found.dipole is not None else None,
+        "polarization": found.polarization[0] if crystal and found.polarization is not None else None,
+    }
+    results |= {name: _numpy(value) for name, value in shown.items() if value is not None}
+    if found.stress is not None and crystal:
+        results["stress"] = full_3x3_to_voigt_6_stress(_numpy(found.stress[0]))
+    if found.energy_coulomb is not None:
+        results["energy_coulomb"] = float(found.energy_coulomb[0])
+    return results
 
 
 _OF_CRYSTALS, _OF_MOLECULES = ("stress", "polarization", "dielectric_tensor"), ("dipole",)

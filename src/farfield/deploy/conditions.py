@@ -23,6 +23,10 @@ def conditions_of(atoms: ase.Atoms) -> dict[str, Any]:
     """Everything in ``info`` that a model may read, absent ones as it takes them."""
     known = {name: atoms.info.get(name, 0) for name in ("charge", "spin")}
     known |= {name: atoms.info[name] for name in CONDITIONS if atoms.info.get(name) is not None}
+    if atoms.info.get("external_charges") is not None:
+        known["external_charges"] = atoms.info["external_charges"]
+    if "electrode" in atoms.arrays:
+        known["electrode"] = atoms.arrays["electrode"]
     if "fragment" in atoms.arrays:
         known |= {"fragment": atoms.arrays["fragment"], "fragment_charges": atoms.info.get("fragment_charges", 0)}
     return {name: np.asarray(value).tolist() for name, value in known.items()}

@@ -78,18 +78,8 @@ def fragments_alone(frame: Frame) -> list[Frame]:
         return []
     whole, out = frame.system, []
     for k, charge in enumerate(frame.fragments.charges):
-        here = frame.fragments.index == k
-        part = replace(
-            whole,
-            numbers=whole.numbers[here],
-            positions=whole.positions[here],
-            system_index=whole.system_index[here],
-            charge=charge.to(whole.charge).reshape(1),
-            neighbors=None,
-            fragment=None,
-            fragment_charges=None,
-            start=None,
-        )
+        alone = whole.atoms_at((frame.fragments.index == k).nonzero()[:, 0])
+        part = replace(alone, charge=charge.to(whole.charge).reshape(1), fragment=None, fragment_charges=None)
         out.append(Frame(part, Labels(), f"{frame.source}, fragment {k}"))
     return out
 

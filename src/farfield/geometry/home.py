@@ -48,6 +48,11 @@ class Home:
                 centre = torch.where(system.fermi_level.isnan().unsqueeze(1), centre, 0.0)
         wrapped = torch.einsum("na,nab->nb", whole, lattice[index])
         moved: dict[str, Any] = {"positions": system.positions - wrapped - centre[index]}
+        if (outside := system.external_charges) is not None:
+            own = lattice[outside.system_index]
+            moved["external_charges"] = outside.with_positions(
+                _wrapped(outside.positions - centre[outside.system_index], own)
+            )
         if system.neighbors is not None:
             moved["neighbors"] = _listed(system.neighbors, whole)
         if system.fermi_level is not None and system.external_field is not None:
@@ -63,6 +68,13 @@ def _whole(system: System, lattice: Tensor) -> tuple[Tensor, Tensor]:
     crystal = system.periodic.all(1, keepdim=True)
     centre = per_system(across, system) / system.atoms_per_system.clamp_min(1).unsqueeze(1)
     return fractional.round(), torch.where(crystal, 0.0, centre)
+
+
+def _wrapped(positions: Tensor, lattice: Tensor) -> Tensor:
+    """Bring every position nearest to the origin, by vectors of the lattice of its own."""
+    with torch.no_grad():
+        whole = torch.einsum("na,nab->nb", positions, torch.linalg.pinv(lattice.nan_to_num(0.0, 0.0, 0.0))).round()
+    return positions - torch.einsum("na,nab->nb", whole, lattice)
 
 
 def _listed(known: NeighborList, whole: Tensor) -> NeighborList:

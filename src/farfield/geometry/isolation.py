@@ -6,6 +6,7 @@ import numpy as np
 from ase.geometry import minkowski_reduce
 from torch import Tensor
 
+from farfield.conditions import under
 from farfield.system import System
 
 LONGEST_BOND = 8.0
@@ -35,5 +36,6 @@ def isolated_systems(system: System) -> Tensor:
 
 
 def is_isolated(system: System) -> bool:
-    """Tell whether a system of one structure is an isolated atom."""
-    return system.n_atoms == 1 and bool(isolated_systems(system)[0])
+    """Tell whether a system of one structure is an isolated atom, in no field and beside no external charges."""
+    disturbed = system.external_charges is not None or any(under(k, x).any() for k, x in system.conditions.items())
+    return system.n_atoms == 1 and not disturbed and bool(isolated_systems(system)[0])

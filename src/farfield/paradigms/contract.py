@@ -26,10 +26,13 @@ class Paradigm(nn.Module, ABC):
     are not the charges); forces in a field and Born charges of crystals then are slopes like any other."""
 
     takes: frozenset[str] = frozenset()
-    """Conditions (names of ``System.conditions``) it can be under; the others are refused."""
+    """Conditions (names of ``System.conditions``, ``external_charges``) it can be under; the others are refused."""
 
     highest_order: ClassVar[int] = 0
     """Highest order l of the features it uses; the backbone computes no more."""
+
+    mixing_order: ClassVar[int | None] = None
+    """Highest order l of the features it asks for between the backbone's layers; None if it does not ``mix``."""
 
     equilibrates: ClassVar[bool] = False
     """Whether charge finds its place over any distance: what preferred charges miss of the total flows between
@@ -39,9 +42,10 @@ class Paradigm(nn.Module, ABC):
     """Whether its polarizability of periodic systems means something: dipoles answer to the macroscopic field, and no
     charge does, which would flow from cell to cell."""
 
-    answers: ClassVar[Literal["charges", "dipoles"] | None] = None
-    """What of a prediction is iterated to. Where a system has a ``start``, foreseen from the last steps of a run,
-    the iteration begins there: the result is the same to its tolerance, in fewer steps."""
+    iterated_quantity: ClassVar[Literal["charges", "dipoles"] | None] = None
+    """What of a prediction is iterated to. Its ``forward`` then takes ``start=``, a guess of it ``(atoms, …)``
+    foreseen from the last steps of a run, where the iteration begins: the result is the same to its tolerance, in
+    fewer steps."""
 
     reads: ClassVar[frozenset[str]] = frozenset()
     """Labels its training uses where the data has them, besides energy, forces and stress."""
@@ -66,6 +70,14 @@ class Paradigm(nn.Module, ABC):
     @abstractmethod
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy (F = E - d·E in a field), dipoles (of cells, too) and what else; derivatives are taken elsewhere."""
+
+    def mix(self, layer: int, system: System, features: Features) -> Tensor:
+        """What atoms learn from one another between a layer and the next, over any distance: ``(atoms, channels)``.
+
+        It is added to the scalars; ``features`` are those of that layer alone. Of an atom alone it must be 0. Called
+        where there is a ``mixing_order``, ``widths.layers`` - 1 times.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a mixing_order and no mix")
 
     def prepare(self, statistics: Statistics) -> None:
         """Fix what depends on the training set as a whole (scales, formal charges), once, before training."""

@@ -13,6 +13,7 @@ from farfield.errors import InputError
 from farfield.model import Model, load, save
 from farfield.system import System, concatenate
 from farfield.testing.comparison import check_equal, energy_of, given, slope_at_zero
+from farfield.testing.external_charges import EXTERNAL_CHARGE_CHECKS
 from farfield.testing.field import FIELD_CHECKS
 from farfield.testing.structures import crystal, far_apart, molecule, one_atom, slab, wire
 
@@ -194,4 +195,5 @@ CHECKS: list[Callable[[Model], None]] = [
     check_training_reaches_the_weights,
     check_saved_is_the_same,
     *FIELD_CHECKS,
+    *EXTERNAL_CHARGE_CHECKS,
 ]

@@ -43,16 +43,27 @@ class Part:
     whole: bool  # it is the batch
 
 
-def parts(placed: PlacedSources, method: Method, plan: Plan | None = None, *, dense: bool = False) -> Iterator[Part]:
+def parts(
+    placed: PlacedSources,
+    method: Method,
+    plan: Plan | None = None,
+    *,
+    dense: bool = False,
+    points: System | None = None,
+) -> Iterator[Part]:
     """The parts of a batch; a plan has settled which systems have a mesh, ``dense`` that none has.
+
+    With ``points`` the sums are those of the sources at points of the same systems.
 
     Raises:
         InputError: a method that the periodicity does not allow.
     """
-    for systems, kind in _kinds(placed, method, plan, dense=dense):
-        for group in _similar(placed.system, systems) if kind != "mesh" else [systems]:
-            if len(group) == placed.system.n_systems:
-                places = torch.arange(placed.system.n_atoms, device=group.device)
+    system = placed.system
+    meshed = torch.zeros_like(system.periodic[:, 0]) if dense else _wants_mesh(placed, method, plan, points)
+    for systems, kind in _kinds(system, method, meshed):
+        for group in _similar(system, systems) if kind != "mesh" else [systems]:
+            if len(group) == system.n_systems:
+                places = torch.arange(system.n_atoms, device=group.device)
                 yield Part(placed, group, places, kind, True)
             else:
                 small, places = placed.part(group)
@@ -70,11 +81,9 @@ def join(pieces: list[tuple[Part, Tensor]], rows: int, places: Callable[[Part], 
     return out
 
 
-def _kinds(placed: PlacedSources, method: Method, plan: Plan | None, *, dense: bool) -> Iterator[tuple[Tensor, Kind]]:
+def _kinds(system: System, method: Method, meshed: Tensor) -> Iterator[tuple[Tensor, Kind]]:
     """Systems that are periodic along equally many axes and summed in one way."""
-    system = placed.system
     dimensions = system.periodic.sum(1)
-    meshed = torch.zeros_like(dimensions, dtype=torch.bool) if dense else _wants_mesh(placed, method, plan)
     if method == "direct" and (dimensions > 0).any():
         where = int((dimensions > 0).nonzero()[0])
         raise InputError(f'structure {where} is periodic, which method="direct" cannot sum; use "auto"')
@@ -87,13 +96,16 @@ def _kinds(placed: PlacedSources, method: Method, plan: Plan | None, *, dense: b
                 yield chosen.nonzero().squeeze(1), name
 
 
-def _wants_mesh(placed: PlacedSources, method: Method, plan: Plan | None) -> Tensor:
+def _wants_mesh(placed: PlacedSources, method: Method, plan: Plan | None, points: System | None) -> Tensor:
     if plan is not None:
         return plan.meshed
     system = placed.system
     if method == "auto":
         least = MULTIPOLE_MESH_FROM if placed.moments.rank else MESH_FROM
-        return system.atoms_per_system >= torch.where(system.periodic.any(1), least, OPEN_MESH_FROM)
+        sizes, open_sizes = system.atoms_per_system, system.atoms_per_system
+        if points is not None:  # few points make few pairs
+            open_sizes = torch.minimum(sizes, (sizes * points.atoms_per_system).double().sqrt())
+        return torch.where(system.periodic.any(1), sizes >= least, open_sizes >= OPEN_MESH_FROM)
     return torch.full_like(system.atoms_per_system, method == "mesh", dtype=torch.bool)
 
 

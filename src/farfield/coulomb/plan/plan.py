@@ -24,7 +24,6 @@ from farfield.coulomb.plan.box import Box, box_of
 from farfield.coulomb.plan.grid import Grid
 from farfield.coulomb.plan.mesh_plan import BEYOND, cheapest_mesh
 from farfield.coulomb.sources import PlacedSources
-from farfield.system import System
 
 PAIR_COST = 12.0
 """Time of one pair (each counted twice, search and second derivatives included) over that of one atom with one wave."""
@@ -123,19 +122,19 @@ def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> P
     return replace(whole, grids=tuple(grids), rank=min((plan.rank for _, plan in pieces), default=2))
 
 
-def make_mesh_plan(placed: PlacedSources, error: float, points: System | None = None) -> Plan:
+def make_mesh_plan(placed: PlacedSources, error: float, points: PlacedSources | None = None) -> Plan:
     """Plan the cheapest meshes that reach ``error`` in systems periodic along as many axes; wide enough for ``points``.
 
     Raises:
         InputError: a cell without volume.
     """
     system = placed.system
-    box = box_of(system, points)
+    box = box_of(system, None if points is None else points.system)
     sizes = system.atoms_per_system.clamp_min(1).tolist()
     rank = placed.moments.rank
     meshes = [
         cheapest_mesh(box.of(k).key(), count, error, widest=float(widest), uniform=bool(uniform), rank=rank)
-        for k, (count, widest, uniform) in enumerate(zip(sizes, *_widths(placed)))
+        for k, (count, widest, uniform) in enumerate(zip(sizes, *_widths(placed, points)))
     ]
     like = system.positions
     return Plan(
@@ -152,7 +151,7 @@ def make_mesh_plan(placed: PlacedSources, error: float, points: System | None = 
     )
 
 
-def make_plan(placed: PlacedSources, error: float, points: System | None = None) -> Plan:
+def make_plan(placed: PlacedSources, error: float, points: PlacedSources | None = None) -> Plan:
     """Plan the cheapest waves that reach ``error`` in systems periodic along equally many axes; wide enough for points.
 
     Raises:
@@ -160,11 +159,9 @@ def make_plan(placed: PlacedSources, error: float, points: System | None = None)
     """
     system = placed.system
     like, sizes = system.positions, system.atoms_per_system.clamp_min(1).tolist()
-    widest, uniform = _widths(placed)
-    wish = _Wish(
-        box_of(system, points).key(), tuple(sizes), tuple(widest.tolist()), tuple(uniform.tolist()), error,
-        placed.moments.rank,
-    )  # fmt: skip
+    widest, uniform = _widths(placed, points)
+    box = box_of(system, None if points is None else points.system)
+    wish = _Wish(box.key(), tuple(sizes), tuple(widest.tolist()), tuple(uniform.tolist()), error, placed.moments.rank)
     return _waves_for(wish, like.dtype, like.device)
 
 
@@ -254,8 +251,11 @@ def half_of_waves(cell: _Array, longest: _Array, *, origin: bool) -> tuple[_Arra
     return np.concatenate([nothing, indices], 1), np.concatenate([nothing[..., 0] + 1, multiplicity], 1)
 
 
-def _widths(placed: PlacedSources) -> tuple[_Array, _Array]:
+def _widths(placed: PlacedSources, points: PlacedSources | None = None) -> tuple[_Array, _Array]:
     """Largest width of each system (0 for points), and whether all its widths are the same and fixed."""
+    if points is not None:
+        (widest, uniform), (other, alike) = _widths(placed), _widths(points)
+        return np.maximum(widest, other), uniform & alike & (widest == other)
     systems = placed.system.n_systems
     if placed.widths is None:
         return np.zeros(systems), np.zeros(systems, dtype=bool)
@@ -263,6 +263,5 @@ def _widths(placed: PlacedSources) -> tuple[_Array, _Array]:
     if placed.uniform and len(widths):
         return np.full(systems, float(widths[0])), np.ones(systems, dtype=bool)
     zero = widths.new_zeros(systems)
-    widest = zero.scatter_reduce(0, placed.system.system_index, widths, "amax", include_self=True)
-    largest = widest.to("cpu", torch.float64).numpy()
-    return largest, np.full(systems, placed.uniform)
+    largest = zero.scatter_reduce(0, placed.system.system_index, widths, "amax", include_self=True)
+    return largest.to("cpu", torch.float64).numpy(), np.full(systems, placed.uniform)

@@ -117,13 +117,16 @@ def _images(
     margin = np.where(periodic, cutoff * np.linalg.norm(inverse, axis=0), 0.0)
     ranges = [np.arange(-int(np.ceil(m)), int(np.ceil(m)) + 1) for m in margin]
     grid = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
-    replicas = (s[None] + grid[:, None]).reshape(-1, 3)
-    useful = np.flatnonzero((((replicas > -margin) & (replicas < 1 + margin)) | ~periodic).all(1))
-    tree = cKDTree(replicas[useful] @ cell)
+    inside = [  # axis by axis, as most images of many sources lie far from the cell
+        {n: (x + n > -m) & (x + n < 1 + m) | ~repeats for n in steps}
+        for x, m, steps, repeats in zip(s.T, margin, ranges, periodic)
+    ]
+    useful = [np.flatnonzero(inside[0][a] & inside[1][b] & inside[2][c]) for a, b, c in grid]
+    source, image = np.concatenate(useful), np.repeat(np.arange(len(grid)), [len(some) for some in useful])
+    tree = cKDTree((s[source] + grid[image]) @ cell)
     near = cKDTree(p @ cell).sparse_distance_matrix(tree, cutoff, output_type="coo_matrix")
-    i, replica = near.row.astype(np.int64), useful[near.col]
-    j = replica % len(s)
-    return i, j, grid[replica // len(s)] - home[1][j] + home[0][i]
+    i, j, shift = near.row.astype(np.int64), source[near.col], grid[image[near.col]]
+    return i, j, shift - home[1][j] + home[0][i]
 
 
 def _each_once(known: PairList) -> PairList:

@@ -15,7 +15,7 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicVector
 from farfield.coulomb.interaction import Interaction
 from farfield.coulomb.plan.plan import Plan
-from farfield.field import field_energy
+from farfield.field import external_potential, field_energy
 from farfield.paradigms.contract import Prediction
 from farfield.paradigms.polarizable.atoms import AtomicPolarizability, Response
 from farfield.paradigms.polarizable.config import PolarizableConfig
@@ -33,7 +33,7 @@ class Polarizable(Conserving):
         {"charges", "dipoles", "dipole", "quadrupole", "born_charges", "polarization", "polarizability"}
     )
     cells_polarize: ClassVar = True
-    answers: ClassVar = "dipoles"
+    iterated_quantity: ClassVar = "dipoles"
 
     def __init__(self, config: PolarizableConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
@@ -52,7 +52,7 @@ class Polarizable(Conserving):
         """Cutoff of the real-space Coulomb sum."""
         return self._plan(system).reach
 
-    def forward(self, system: System, features: Features) -> Prediction:
+    def forward(self, system: System, features: Features, start: Tensor | None = None) -> Prediction:
         """Charges, dipoles, and the energy at which these are induced."""
         found, response = self.charges(system, features), self.polarizability(system, features)
         short_range = per_system(self.atomic_energy(system, features), system)
@@ -62,13 +62,17 @@ class Polarizable(Conserving):
         interaction = self._interaction(system, response)
         potential, field = interaction(charges, permanent)
         coulomb = 0.5 * per_system(charges * potential - (permanent * field).sum(1), system)
+        outside = external_potential(system, self.coulomb, self._widths(response), order=1)
+        if outside is not None and outside.gradient is not None:
+            coulomb = coulomb + outside.energy(system, charges, permanent)
+            field = field - outside.gradient
         external = system.external_field
         if external is not None:
             field = field + external[system.system_index]
-        start = None if system.start is None else system.start - permanent.detach()
+        induced_before = None if start is None else start - permanent.detach()
         induced = induce(
             system, response.tensor.double(), field, interaction,
-            solver=self.config.solver, start=start, probe=self.config.damping != "gaussian",
+            solver=self.config.solver, start=induced_before, probe=self.config.damping != "gaussian",
         )  # fmt: skip
         coulomb = coulomb + induced.energy - field_energy(per_system(induced.dipoles, system), external)
 
@@ -86,12 +90,17 @@ class Polarizable(Conserving):
 
     def _interaction(self, system: System, response: Response) -> Interaction:
         plan = self._plan(system)
-        if self.config.damping == "gaussian":
-            return self.coulomb.interaction(system, gaussian_widths(response.largest.double()), plan=plan)
+        widths = self._widths(response)
+        if widths is not None:
+            return self.coulomb.interaction(system, widths, plan=plan)
         pairs = None
         if self.config.damping == "thole":
             pairs = thole_scaling(system, response.mean.double(), self.config.thole)
         return self.coulomb.interaction(system, pairs=pairs, plan=plan)
+
+    def _widths(self, response: Response) -> Tensor | None:
+        """Gaussian widths ``(atoms,)``, Å, where it is by these that the interaction is damped."""
+        return gaussian_widths(response.largest.double()) if self.config.damping == "gaussian" else None
 
     def _plan(self, system: System) -> Plan:
         """For the widest Gaussians there could be: the sum is then cut alike wherever the atoms are."""

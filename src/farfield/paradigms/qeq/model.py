@@ -28,7 +28,15 @@ from farfield.coulomb import Coulomb
 from farfield.coulomb.functions.gaussians import gaussian_self_hardness
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
-from farfield.field import along_lattice, dipole_of_charges, dipole_of_transfers, field_across, field_energy
+from farfield.field import (
+    ExternalPotential,
+    along_lattice,
+    dipole_of_charges,
+    dipole_of_transfers,
+    external_potential,
+    field_across,
+    field_energy,
+)
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
 from farfield.paradigms.qeq.softness import BondSoftness
@@ -58,9 +66,9 @@ class QEq(Paradigm):
     """Electronegativity from the surroundings, charges from the whole system or from what flows along bonds."""
 
     Config: ClassVar = QEqConfig
-    takes = frozenset({"external_field", "fermi_level"})
+    takes = frozenset({"external_field", "external_charges", "fermi_level"})
     equilibrates: ClassVar = True
-    answers: ClassVar = "charges"
+    iterated_quantity: ClassVar = "charges"
     reads: ClassVar = frozenset({"charges", "dipole", "quadrupole", "born_charges", "polarizability", "polarization"})
     widths: Tensor
 
@@ -111,16 +119,18 @@ class QEq(Paradigm):
         exact = replace(system, positions=system.positions.double(), cell=system.cell.double())
         return self.coulomb.reach(exact, self.widths[system.numbers].double())
 
-    def forward(self, system: System, features: Features) -> Prediction:
+    def forward(self, system: System, features: Features, start: Tensor | None = None) -> Prediction:
         """Energy and equilibrated charges."""
         self._check(system)
         formal = self.element_preference[system.numbers]
         if self.split:
             formal = share_of_elements(self.element_preference, system)
         preferred = formal + self.preference(features)
-        asked = replace(system, external_field=None) if self.reads_charges else system
+        asked = replace(system, external_field=None, external_charges=None) if self.reads_charges else system
         found = (
-            self._split(asked, features, preferred, formal) if self.split else self._free(asked, features, preferred)
+            self._split(asked, features, preferred, formal)
+            if self.split
+            else self._free(asked, features, preferred, start)
         )
         residual = None if self.split else system.charge - per_system(preferred, system)
         if residual is not None and system.fermi_level is not None:
@@ -129,6 +139,8 @@ class QEq(Paradigm):
             electrostatic = self.coulomb.energy(
                 system, charges=found.charges, widths=self.widths[system.numbers], self_energy=False
             ) + field_energy(found.dipole, system.external_field)
+            outside = self._outside(system)
+            electrostatic = electrostatic if outside is None else electrostatic + outside.energy(system, found.charges)
             features = self._with_charges(features, found.charges)
         else:
             electrostatic = found.energy
@@ -141,16 +153,18 @@ class QEq(Paradigm):
             charge_residual=residual,
         )
 
-    def _free(self, system: System, features: Features, preferred: Tensor) -> _Answer:
+    def _free(self, system: System, features: Features, preferred: Tensor, start: Tensor | None) -> _Answer:
         """Charges of the whole system."""
         hardness, stiffness = self._hardness(system, features)
-        potential = None
+        outside = self._outside(system)
+        potential = None if outside is None else outside.values
         if system.external_field is not None:
-            potential = -(per_atom(field_across(system), system) * system.positions).sum(1)
+            of_field = -(per_atom(field_across(system), system) * system.positions).sum(1)
+            potential = of_field if potential is None else potential + of_field
         fragments, charges = fragments_of(system) if self.config.transfer == "fragments" else (None, None)
         found = equilibrate(
             system, -stiffness * preferred, hardness, widths=self.widths[system.numbers], external_potential=potential,
-            coulomb=self.coulomb, tolerance=TOLERANCE, start=system.start, fragments=fragments,
+            coulomb=self.coulomb, tolerance=TOLERANCE, start=start, fragments=fragments,
             fragment_charges=charges,
         )  # fmt: skip
         dipole = dipole_of_charges(found.charges, system)
@@ -165,15 +179,18 @@ class QEq(Paradigm):
         field = torch.zeros_like(system.cell[:, 0]) if system.external_field is None else system.external_field
         bonds, vector = self.softness(features, per_atom(field, system).expand(system.n_atoms, 3))
         dense = int(system.atoms_per_system.max()) <= DENSE_UP_TO
-        form = ChargeFunctional.of(
-            system, -stiffness * preferred, hardness, self.widths[system.numbers], self.coulomb, dense=dense
-        )
+        outside = self._outside(system)
+        slope = -stiffness * preferred if outside is None else outside.values - stiffness * preferred
+        form = ChargeFunctional.of(system, slope, hardness, self.widths[system.numbers], self.coulomb, dense=dense)
         found = split_charges(form, formal, bonds, dense=dense, tolerance=TOLERANCE)
         charges, handed, energy = (x.to(preferred.dtype) for x in (found.charges, found.handed, found.energy))
         of_ions = dipole_of_charges(formal, system)
         dipole = of_ions + dipole_of_transfers(handed, vector, bonds.i, system)
         energy = energy + per_system(0.5 * stiffness * preferred.square(), system)
         return _Answer(charges, dipole, energy + field_energy(of_ions, system.external_field))
+
+    def _outside(self, system: System) -> ExternalPotential | None:
+        return external_potential(system, self.coulomb, self.widths[system.numbers])
 
     def _hardness(self, system: System, features: Features) -> tuple[Tensor, Tensor]:
         """Without and with that of the Gaussians ``(atoms,)``, V/e."""

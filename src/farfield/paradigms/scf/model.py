@@ -28,7 +28,13 @@ from farfield.coulomb.functions.gaussians import gaussian_self_hardness
 from farfield.coulomb.plan.plan import Plan
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
-from farfield.field import along_lattice, dipole_of_charges, field_across, field_energy
+from farfield.field import (
+    along_lattice,
+    dipole_of_charges,
+    external_potential,
+    field_across,
+    field_energy,
+)
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.scf.atoms import VOLT, ResponseHeads
 from farfield.paradigms.scf.config import ScfConfig
@@ -45,7 +51,7 @@ class Scf(Paradigm):
     """A density of charges and dipoles that is a fixed point of its own potential."""
 
     Config: ClassVar = ScfConfig
-    takes = frozenset({"external_field", "fermi_level"})
+    takes = frozenset({"external_field", "external_charges", "fermi_level"})
     reads: ClassVar = frozenset({"charges", "dipoles", "dipole", "quadrupole", "born_charges", "polarizability"})
     highest_order: ClassVar = 1
     equilibrates: ClassVar = True
@@ -91,20 +97,24 @@ class Scf(Paradigm):
         widths = self.widths[system.numbers].double()
         response = self.response(system, features, _own(widths))
         plan = self._plan(exact)
-        found = self_consistent(exact, response, widths, self.coulomb, plan, self.how)
+        outside = external_potential(exact, self.coulomb, widths, order=1)
+        acting = None
+        if outside is not None and outside.gradient is not None:
+            acting = torch.cat([outside.values.unsqueeze(1), outside.gradient], 1)
+        found = self_consistent(exact, response, widths, self.coulomb, plan, self.how, acting)
         dipole = dipole_of_charges(found.charges, exact) + per_system(found.dipoles, exact)
         external, electrostatic = exact.external_field, found.energy
         if external is not None and bool(along_lattice(exact).any()):
             electrostatic = electrostatic + field_energy(dipole, external - field_across(exact))
         if self.read_out:
             alone = found
-            if external is not None:  # what the field adds is the functional's, whose slope the dipole is
+            if external is not None or outside is not None:  # what a field adds is the functional's, as dipoles are
                 without = replace(exact, external_field=None)
                 alone = self_consistent(without, response, widths, self.coulomb, plan, self.how)
                 electrostatic = electrostatic - alone.energy
             own = 0.5 * (response.self_term * torch.cat([alone.charges.unsqueeze(1), alone.dipoles], 1).square()).sum(1)
             added = alone.coulomb - per_system(own, exact)
-            electrostatic = added if external is None else electrostatic + added
+            electrostatic = added if alone is found else electrostatic + added
             features = self._with_density(features, response.of_others(alone.potentials), alone)
         asked = per_system(response.charge, exact)
         residual = system.charge - asked

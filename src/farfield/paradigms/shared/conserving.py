@@ -16,7 +16,7 @@ from farfield.system import System
 class Conserving(Paradigm):
     """Short-range energies, conserved charges, and the solver for what lies between them."""
 
-    takes = frozenset({"external_field"})
+    takes = frozenset({"external_field", "external_charges"})
 
     def __init__(self, config: ConservingConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)

@@ -5,7 +5,7 @@ from torch import Tensor
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicTensor, AtomicVector
 from farfield.errors import InputError
-from farfield.field import field_energy
+from farfield.field import external_potential, field_energy
 from farfield.paradigms.contract import Prediction
 from farfield.paradigms.shared.config import LocalMultipolesConfig
 from farfield.paradigms.shared.conserving import Conserving
@@ -43,6 +43,9 @@ class LocalMultipoles(Conserving):
             system, charges=found.charges, dipoles=dipoles, quadrupoles=quadrupoles, widths=self.config.width or None,
             self_energy=False,
         )  # fmt: skip
+        outside = external_potential(system, self.coulomb, self.config.width or None, order=self.config.order)
+        if outside is not None:
+            coulomb = coulomb + outside.energy(system, found.charges, dipoles, quadrupoles)
         short_range = per_system(self.atomic_energy(system, features), system)
         dipole = found.dipole if dipoles is None else found.dipole + per_system(dipoles, system)
         return Prediction(

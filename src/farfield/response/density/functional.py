@@ -25,6 +25,7 @@ class DensityFunctional:
     widths: Tensor  # (atoms,), Å; held fixed
     coulomb: Coulomb
     plan: Plan
+    external_potential: Tensor | None = None  # (atoms, 4), V and V/Å: of charges outside, and its gradient
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -33,9 +34,9 @@ class DensityFunctional:
 
     @property
     def variables(self) -> tuple[Tensor, ...]:
-        """Positions, cell, total charge, conditions, and those of the response."""
-        system = self.system
-        given = (getattr(system, name) for name in self.conditions)
+        """Positions, cell, total charge, conditions, an external potential, and those of the response."""
+        system, outside = self.system, self.external_potential
+        given = [getattr(system, name) for name in self.conditions] + ([] if outside is None else [outside])
         return (system.positions, system.cell, system.charge, *given, *self.response.variables)
 
     def at(self, variables: Sequence[Tensor]) -> "DensityFunctional":
@@ -43,8 +44,10 @@ class DensityFunctional:
         positions, cell, charge, *others = variables
         names = self.conditions
         given: dict[str, Any] = dict(zip(names, others))
+        del others[: len(names)]
+        outside = None if self.external_potential is None else others.pop(0)
         system = replace(self.system, positions=positions, cell=cell, charge=charge, **given)
-        return replace(self, system=system, response=self.response.at(others[len(names) :]))
+        return replace(self, system=system, external_potential=outside, response=self.response.at(others))
 
     @cached_property
     def induced_potential(self) -> Linear:
@@ -56,9 +59,10 @@ class DensityFunctional:
 
     @cached_property
     def external(self) -> Tensor:
-        """Evaluate (-E·R, -E) ``(atoms, 4)`` of the field as far as it has a potential."""
+        """Sum (-E·R, -E) ``(atoms, 4)`` of the field as far as it has a potential, and that of charges outside."""
         field = per_atom(field_across(self.system), self.system).expand(self.system.n_atoms, 3)
-        return torch.cat([-(field * self.system.positions).sum(1, keepdim=True), -field], 1)
+        uniform = torch.cat([-(field * self.system.positions).sum(1, keepdim=True), -field], 1)
+        return uniform if self.external_potential is None else uniform + self.external_potential
 
     @cached_property
     def held(self) -> Tensor:

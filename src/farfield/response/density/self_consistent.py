@@ -69,6 +69,8 @@ def self_consistent(
     coulomb: Coulomb,
     plan: Plan,  # of rank 1
     how: Iteration = Iteration(),
+    external_potential: Tensor | None = None,  # (atoms, 4), V and V/Å, besides that of a field: and its gradient
+    *,
     start: Tensor | None = None,  # (atoms, 4), density to start from
 ) -> Density:
     """Find the density and its energy, both twice differentiable in positions, cell, charge, conditions and response.
@@ -80,7 +82,7 @@ def self_consistent(
     """
     if not all(torch.isfinite(x.detach()).all() for x in response.variables):
         raise InputError("the response has values that are not finite")
-    functional = DensityFunctional(system, response, widths, coulomb, plan)
+    functional = DensityFunctional(system, response, widths, coulomb, plan, external_potential)
     _ = functional.induced_potential, functional.external  # with their graphs
     if how.steps is not None:
         return _unrolled(functional, how.steps, how.mixing)

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.plan.box import box_of
-from farfield.coulomb.sources import part
 from farfield.coulomb.sums.splines import CHARGES, gather, spread
 from farfield.system import System
 from farfield.units import COULOMB
@@ -96,7 +95,7 @@ class ScreeningPreconditioners:
         self._large: list[tuple[slice, ScreeningPreconditioner]] = []
         alone = replace(system, neighbors=None)
         for k in (system.atoms_per_system >= SMOOTH_FROM).nonzero().squeeze(1):
-            one, places = part(alone, k[None])
+            one, places = alone.select(k[None])
             rows = slice(int(places[0]), int(places[-1]) + 1)
             self._large.append((rows, ScreeningPreconditioner(one, diagonal[rows], variance[rows])))
 

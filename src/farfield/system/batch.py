@@ -1,6 +1,5 @@
-"""The one thing that travels between rooms: a frozen batch of atoms."""
+"""A frozen batch of atoms."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,31 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from farfield.conditions import CONDITIONS, check_conditions, join_conditions, read_conditions
+from farfield.conditions import CONDITIONS, join_conditions, read_conditions
 from farfield.errors import InputError
-
-FARTHEST = 1e9
-"""Å; coordinates and lattice vectors beyond this are mistakes, and would lose their digits."""
-SHORTEST = 0.2
-"""Å; lattices with a shorter vector are mistakes: no atom comes so close to another, its image or not."""
-
-
-@dataclass(frozen=True)
-class NeighborList:
-    """Which atoms are closer than ``cutoff``; every pair twice (i→j and j→i), ``i == j`` only through an image.
-
-    With a skin it holds more pairs, out to ``cutoff + skin`` when it was made, and stays complete to ``cutoff`` until
-    some atom has moved by half the skin (``geometry.kept.still_complete``). A ``half`` list has every pair once: i < j,
-    and of an atom's own images those whose shift is lexicographically positive.
-    """
-
-    i: Tensor  # (pairs,) int64
-    j: Tensor  # (pairs,) int64
-    shift: Tensor  # (pairs, 3) lattice vectors added to j, in the positions' dtype
-    cutoff: float  # Å
-    skin: float = 0.0  # Å
-    half: bool = False
-    offsets: Tensor | None = None  # (atoms + 1,) where the pairs of each atom begin, if sorted by i, then j, then shift
+from farfield.system.external_charges import ExternalCharges, external_charges_of, joined_external_charges
+from farfield.system.neighbor_list import NeighborList, joined_neighbors
+from farfield.system.structure_checks import check_structure, number_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +38,8 @@ class System:
     fermi_level: Tensor | None = None  # (systems,) eV
     fragment: Tensor | None = None  # (atoms,) int64, counted from 0 in each system
     fragment_charges: Tensor | None = None  # (systems, most fragments), e; nan beyond those a system has
-    start: Tensor | None = None  # (atoms, …) where a response may begin to iterate; no part of what the system is
+    electrode: Tensor | None = None  # (atoms,) int64, column of electrode_potentials; -1 for other atoms
+    external_charges: ExternalCharges | None = None  # charges that are no atoms
 
     def __post_init__(self) -> None:
         atoms, systems = len(self.numbers), len(self.cell)
@@ -76,6 +56,8 @@ class System:
             want[name] = (systems, *(value.shape[-1:] if shape is None else shape))
         if self.fragment is not None and self.fragment_charges is not None:
             want |= {"fragment": (atoms,), "fragment_charges": (systems, *self.fragment_charges.shape[-1:])}
+        if self.electrode is not None:
+            want["electrode"] = (atoms,)
         for name, shape in want.items():
             got = tuple(getattr(self, name).shape)
             if got != shape:
@@ -88,17 +70,20 @@ class System:
         Total charge and spin come from ``info["charge"]`` (e) and ``info["spin"]`` (2S), both 0 if absent. Where there
         are ``info["external_field"]``, ``["displacement_field"]`` (V/Å), ``["electrode_potentials"]`` (V) and
         ``["fermi_level"]`` (eV), they are taken, too; and so are ``arrays["fragment"]`` (0, 1, …) with
-        ``info["fragment_charges"]`` (e), where one frame has both.
+        ``info["fragment_charges"]`` (e), where one frame has both; ``arrays["electrode"]`` (which of the potentials,
+        -1 for none); and ``info["external_charges"]``, a row x, y, z (Å), charge (e) and, perhaps, Gaussian width (Å)
+        for each.
 
         Raises:
             InputError: no atoms, positions that are not finite, periodic along a missing lattice vector, zero volume,
-                an element outside 1-118, or a total charge, a spin, another condition or a fragment that is no number.
+                an element outside 1-118, or a total charge, a spin, another condition, a fragment, an electrode or an
+                external charge that is no number.
         """
         frames = [atoms] if isinstance(atoms, ase.Atoms) else list(atoms)
         if not frames:
             raise InputError("System.from_ase was given an empty list; it needs at least one ase.Atoms")
         for k, frame in enumerate(frames):
-            _check(frame, f"structure {k}: " if len(frames) > 1 else "")
+            check_structure(frame, f"structure {k}: " if len(frames) > 1 else "")
         sizes = torch.tensor([len(frame) for frame in frames])
         conditions: dict[str, Any] = read_conditions([frame.info for frame in frames], dtype)
         return cls(
@@ -107,8 +92,10 @@ class System:
             cell=torch.tensor(np.stack([f.cell.array for f in frames]), dtype=dtype),
             periodic=torch.tensor(np.stack([f.pbc for f in frames])),
             system_index=torch.repeat_interleave(torch.arange(len(frames)), sizes),
-            charge=torch.tensor([_number(f.info, "charge") for f in frames], dtype=dtype),
-            spin=torch.tensor([_number(f.info, "spin") for f in frames], dtype=dtype),
+            charge=torch.tensor([number_of(f.info, "charge") for f in frames], dtype=dtype),
+            spin=torch.tensor([number_of(f.info, "spin") for f in frames], dtype=dtype),
+            electrode=_electrodes(frames),
+            external_charges=external_charges_of([f.info for f in frames], dtype),
             **conditions,
             **join_fragments([_fragments(frame, dtype) for frame in frames], sizes.tolist(), [1] * len(frames)),
         )
@@ -142,18 +129,71 @@ class System:
         """The same atoms somewhere else, ``(atoms, 3)`` Å; differentiable. Forgets the neighbours."""
         return replace(self, positions=positions, neighbors=None)
 
+    def select(self, systems: Tensor) -> tuple["System", Tensor]:
+        """Take some systems (ascending indices), and the places of their atoms among all."""
+        number = torch.full((self.n_systems,), -1, dtype=torch.long, device=systems.device)
+        number[systems] = torch.arange(len(systems), device=systems.device)
+        places = (number[self.system_index] >= 0).nonzero().squeeze(1)
+        known, charges = self.neighbors, self.external_charges
+        kept = {
+            "system_index": number[self.system_index[places]],
+            "neighbors": None if known is None else known.among(places, self.n_atoms),
+            "external_charges": None if charges is None else charges.select(systems, self.n_systems),
+        }
+        return self._with(kept, atoms=places, systems=systems), places
+
+    def with_sites(self, positions: Tensor, system_index: Tensor) -> tuple["System", Tensor]:
+        """Put something else, ``(sites, 3)`` Å, in place of all atoms, and the order ``(sites,)`` that sorts it.
+
+        Cells and conditions stay; what belongs to atoms goes.
+
+        Raises:
+            InputError: an index of a system that is not there.
+        """
+        if len(system_index) and not 0 <= int(system_index.min()) <= int(system_index.max()) < self.n_systems:
+            raise InputError(
+                f"system_index must lie in 0 to {self.n_systems - 1}, got {int(system_index.min())} to "
+                f"{int(system_index.max())}"
+            )
+        order = torch.argsort(system_index, stable=True)
+        gone: dict[str, Any] = dict.fromkeys(
+            ("neighbors", "fragment", "fragment_charges", "electrode", "external_charges")
+        )
+        sites: dict[str, Any] = {
+            "numbers": torch.ones_like(order), "positions": positions[order], "system_index": system_index[order],
+        }  # fmt: skip
+        return replace(self, cell=self.cell.to(positions.dtype), **sites, **gone), order
+
+    def atoms_at(self, places: Tensor) -> "System":
+        """Take some atoms (ascending places), with nothing of the others; cells, totals and conditions stay."""
+        everything = torch.arange(self.n_systems, device=places.device)
+        kept = {"system_index": self.system_index[places], "neighbors": None}
+        return self._with(kept, atoms=places, systems=everything)
+
+    def _with(self, kept: dict[str, Any], *, atoms: Tensor, systems: Tensor) -> "System":
+        """Take rows of what belongs to atoms and of what belongs to systems."""
+        rows = dict.fromkeys(PER_ATOM, atoms) | dict.fromkeys((*PER_SYSTEM, *CONDITIONS), systems)
+        values = {name: (getattr(self, name), row) for name, row in rows.items()}
+        taken: dict[str, Any] = {name: None if x is None else x[row] for name, (x, row) in values.items()}
+        return replace(self, **taken, **kept)
+
     def strained(self, strain: Tensor) -> "System":
         """Positions and cells under the strain ``(systems, 3, 3)`` or ``(3, 3)``: r → (1 + ε) r; differentiable.
 
-        An external field goes along, E → (1 + ε)⁻ᵀ E: the voltage E·a along every lattice vector stays. Keeps the
-        neighbours: meant for strains so small that they do not change.
+        External charges go along, and an external field, E → (1 + ε)⁻ᵀ E: the voltage E·a along every lattice vector
+        stays. Keeps the neighbours: meant for strains so small that they do not change.
         """
         deform = (torch.eye(3, dtype=strain.dtype, device=strain.device) + strain).expand(self.n_systems, 3, 3)
         positions = torch.einsum("nij,nj->ni", deform[self.system_index], self.positions)
         field = self.external_field
         if field is not None:
             field = torch.linalg.solve(deform.transpose(1, 2), field)
-        return replace(self, positions=positions, cell=self.cell @ deform.transpose(1, 2), external_field=field)
+        charges = self.external_charges
+        if charges is not None:
+            moved = torch.einsum("nij,nj->ni", deform[charges.system_index], charges.positions)
+            charges = charges.with_positions(moved)
+        cell = self.cell @ deform.transpose(1, 2)
+        return replace(self, positions=positions, cell=cell, external_field=field, external_charges=charges)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "System":
         """On another device or in another floating-point type."""
@@ -167,7 +207,14 @@ class System:
                 name: move(value) for name, value in vars(known).items() if isinstance(value, Tensor)
             }
             moved["neighbors"] = replace(known, **columns)
+        if self.external_charges is not None:
+            moved["external_charges"] = self.external_charges.to(device, dtype)
         return replace(self, **moved)
+
+
+PER_ATOM = ("numbers", "positions", "fragment", "electrode")
+PER_SYSTEM = ("cell", "periodic", "charge", "spin", "fragment_charges")
+"""Fields of a ``System`` that have a row an atom, and a row a system (as conditions have)."""
 
 
 def per_system(values: Tensor, system: System) -> Tensor:
@@ -197,7 +244,9 @@ def concatenate(systems: Sequence[System]) -> System:
         system_index=torch.cat([s.system_index + first for s, first in zip(systems, first_system)]),
         charge=torch.cat([s.charge for s in systems]),
         spin=torch.cat([s.spin for s in systems]),
-        neighbors=_concatenated([s.neighbors for s in systems], first_atom),
+        neighbors=joined_neighbors([s.neighbors for s in systems], first_atom),
+        electrode=_joined_electrodes([s.electrode for s in systems], atoms.tolist()),
+        external_charges=joined_external_charges([s.external_charges for s in systems], first_system.tolist()),
         **conditions,
         **join_fragments([(s.fragment, s.fragment_charges) for s in systems], atoms.tolist(), counts.tolist()),
     )
@@ -221,6 +270,25 @@ def join_fragments(parts: Sequence[Fragments], atoms: Sequence[int], systems: Se
     return {"fragment": torch.cat([i.to(given[0].device) for i in index]), "fragment_charges": torch.cat(rows)}
 
 
+def _electrodes(frames: Sequence[ase.Atoms]) -> Tensor | None:
+    """Read which electrode every atom is part of; None where nobody says."""
+    given = []
+    for frame in frames:
+        index = frame.arrays.get("electrode")
+        if index is not None and (index.dtype.kind not in "iu" or index.ndim != 1 or index.min() < -1):
+            raise InputError('arrays["electrode"] should be integers: 0, 1, … for the electrodes, -1 for other atoms')
+        given.append(None if index is None else torch.from_numpy(index.astype(np.int64)))
+    return _joined_electrodes(given, [len(frame) for frame in frames])
+
+
+def _joined_electrodes(parts: Sequence[Tensor | None], atoms: Sequence[int]) -> Tensor | None:
+    given = [part for part in parts if part is not None]
+    if not given:
+        return None
+    none = [given[0].new_full((n,), -1) for n in atoms]
+    return torch.cat([other if part is None else part for part, other in zip(parts, none)])
+
+
 def _fragments(frame: ase.Atoms, dtype: torch.dtype) -> Fragments:
     if "fragment" not in frame.arrays and frame.info.get("fragment_charges") is not None:
         raise InputError('info["fragment_charges"] says what fragments carry: say whose atoms are, arrays["fragment"]')
@@ -235,96 +303,3 @@ def _fragments(frame: ase.Atoms, dtype: torch.dtype) -> Fragments:
     row = np.full(max(len(charges), int(index.max()) + 1), np.nan)  # who needs a charge that is not there will say so
     row[: len(charges)] = charges
     return torch.from_numpy(index.astype(np.int64)), torch.from_numpy(row).to(dtype).unsqueeze(0)
-
-
-def _concatenated(known: Sequence[NeighborList | None], first_atom: Tensor) -> NeighborList | None:
-    lists = [n for n in known if n is not None]
-    if len(lists) < len(known) or len({n.half for n in lists}) > 1:
-        return None
-    offsets = None
-    if all(n.offsets is not None for n in lists):
-        first_pair = np.cumsum([0] + [len(n.i) for n in lists]).tolist()
-        rows = [n.offsets[:-1] + first for n, first in zip(lists, first_pair) if n.offsets is not None]
-        offsets = torch.cat([*rows, rows[0].new_tensor(first_pair[-1:])])
-    cutoff = min(n.cutoff for n in lists)
-    return NeighborList(
-        torch.cat([n.i + first for n, first in zip(lists, first_atom)]),
-        torch.cat([n.j + first for n, first in zip(lists, first_atom)]),
-        torch.cat([n.shift for n in lists]),
-        cutoff,
-        max(n.cutoff + n.skin for n in lists) - cutoff,
-        lists[0].half,
-        offsets,
-    )
-
-
-def _check(frame: ase.Atoms, where: str) -> None:
-    if len(frame) == 0:
-        raise InputError(f"{where}no atoms")
-    if not np.isfinite(frame.positions).all():
-        atom = int(np.flatnonzero(~np.isfinite(frame.positions).all(1))[0])
-        raise InputError(f"{where}position of atom {atom} ({frame.symbols[atom]}) is {frame.positions[atom]}")
-    if np.abs(frame.positions).max() > FARTHEST:
-        atom = int(np.abs(frame.positions).max(1).argmax())
-        raise InputError(f"{where}atom {atom} ({frame.symbols[atom]}) is at {frame.positions[atom]} Å: no such place")
-    if frame.numbers.min() < 1 or frame.numbers.max() > 118:
-        raise InputError(f"{where}atomic numbers must lie in 1-118, found {sorted(set(frame.numbers.tolist()))}")
-    if not np.isfinite(frame.cell.array).all():
-        raise InputError(f"{where}the cell is not finite: {frame.cell.array.tolist()}")
-    if frame.pbc.any():
-        check_cell(frame.cell.array, frame.pbc, where)
-    for condition in ("charge", "spin"):
-        if not np.isfinite(_number(frame.info, condition)):
-            raise InputError(f"{where}info[{condition!r}] should be one finite number, it is {frame.info[condition]!r}")
-    check_conditions(frame.info, where)
-
-
-def _number(info: dict[str, Any], name: str) -> float:
-    """0 if it is absent, nan if it is no single number."""
-    try:
-        return float(np.asarray(info.get(name, 0), dtype=np.float64).reshape(()))
-    except (TypeError, ValueError):
-        return float("nan")
-
-
-def check_cell(cell: np.ndarray[Any, Any], periodic: np.ndarray[Any, Any], where: str) -> None:
-    """Raise an InputError, which begins with ``where``, if there is no such periodic lattice.
-
-    Its vectors may not be missing, flat, or beyond all size; none of the lattice may be so short that atoms lie on top
-    of their own images.
-    """
-    rows = cell[periodic].astype(np.float64)
-    if not (np.abs(rows) <= FARTHEST).all():
-        finite = "has no such lengths" if np.isfinite(rows).all() else "is not finite"
-        raise InputError(f"{where}the cell {finite}: {cell.tolist()}")
-    lengths = np.linalg.norm(rows, axis=1)
-    if missing := ["abc"[axis] for axis, length in zip(np.flatnonzero(periodic), lengths) if length < 1e-6]:
-        raise InputError(
-            f"{where}periodic along {', '.join(missing)} but the cell has no such lattice vector: "
-            'give Lattice="..." in the file, or pbc="F F F" for a molecule'
-        )
-    if not periodic.any():
-        return
-    spanned = np.linalg.svd(rows / lengths[:, None], compute_uv=False)
-    if spanned.min() < 1e-6:
-        raise InputError(f"{where}the periodic lattice vectors {rows.tolist()} span no volume")
-    if spanned.min() * lengths.min() < SHORTEST:  # no vector of the lattice is shorter than this product
-        shortest = _shortest_vector(rows)
-        if (length := float(np.linalg.norm(shortest))) < SHORTEST:
-            raise InputError(
-                f"{where}the lattice has a vector of {length:.2g} Å, {shortest.tolist()}: every atom would lie on its "
-                "own image. Is the cell in Å?"
-            )
-
-
-def _shortest_vector(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Of a lattice, by Lagrange's and Gauss' reduction of pairs."""
-    changed = True
-    while changed:
-        changed = False
-        for a, b in itertools.permutations(range(len(rows)), 2):
-            shorter = rows[a] - np.rint(rows[a] @ rows[b] / (rows[b] @ rows[b])) * rows[b]
-            if shorter @ shorter < (1 - 1e-9) * (rows[a] @ rows[a]):
-                rows[a], changed = shorter, True
-    found: np.ndarray[Any, Any] = rows[np.linalg.norm(rows, axis=1).argmin()]
-    return found

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from farfield.coulomb.sources import part
 from farfield.errors import InputError
 from farfield.geometry.neighbors import find_neighbors, with_neighbors
 from farfield.system import System, concatenate, per_system
@@ -122,7 +121,7 @@ def test_conditions_travel(name):
         assert list(system.conditions) == [name]
     assert getattr(batch.strained(torch.zeros(3, 3).double()), name) is not None
     assert getattr(batch.to(dtype=torch.float32), name).dtype == torch.float32
-    some, _ = part(batch, torch.tensor([1, 2]))
+    some, _ = batch.select(torch.tensor([1, 2]))
     np.testing.assert_array_equal(getattr(some, name), np.stack([absent, expected]))
     assert System.from_ase(free).conditions == {}
     assert concatenate([System.from_ase(free)] * 2).conditions == {}
