@@ -15,6 +15,7 @@ from farfield.model import load
 from farfield.train import fit as fitting
 from farfield.train.config import RunConfig
 from farfield.train.run import prepare, train
+from farfield.train.schedule import still_falling
 
 
 def silent(*_):
@@ -93,6 +94,67 @@ def test_killed_hard_again_and_again_it_still_ends_the_same(tiny, tmp_path):
     assert kills > 0
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
     assert not list((tmp_path / "parts").glob("*.tmp"))
+
+
+def longer(tiny, epochs):
+    return tiny | {"train": tiny["train"] | {"epochs": epochs}}
+
+
+def test_a_finished_run_is_given_more_epochs(tiny, tmp_path):
+    run(tiny, tmp_path / "run")
+    result = run(longer(tiny, 7), tmp_path / "run")
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4, 5, 6, 7]
+    rates = [row["learning_rate"] for row in result.history]
+    assert rates[3] > 10 * rates[2]  # risen once more
+    assert rates[6] == pytest.approx(0, abs=1e-12)  # and fallen
+
+
+@pytest.mark.parametrize("step", [1, 9])
+def test_more_epochs_stopped_and_resumed_end_the_same(tiny, tmp_path, monkeypatch, step):
+    for name in ("whole", "parts"):
+        run(tiny, tmp_path / name)
+    run(longer(tiny, 6), tmp_path / "whole")
+    honest, calls = fitting._Run._step, []
+
+    def failing(self, *args):
+        calls.append(1)
+        if len(calls) == step:
+            raise Stop
+        return honest(self, *args)
+
+    monkeypatch.setattr(fitting._Run, "_step", failing)
+    with pytest.raises(Stop):
+        run(longer(tiny, 6), tmp_path / "parts")
+    monkeypatch.undo()
+    run(longer(tiny, 6), tmp_path / "parts")
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_a_run_under_way_keeps_its_epochs(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting._Run, "checkpoint", lambda *_, **__: None)
+    monkeypatch.setattr(fitting._Run, "_record", lambda *_: (_ for _ in ()).throw(Stop))
+    with pytest.raises(Stop):
+        run(tiny, tmp_path / "run")
+    with pytest.raises(InputError, match="more epochs once it has ended"):
+        run(longer(tiny, 5), tmp_path / "run")
+    with pytest.raises(InputError, match=r"train\.epochs: was 3, is 2"):
+        run(longer(tiny, 2), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ([1 / (k + 1) for k in range(20)], True),
+        ([1 / (k + 1) for k in range(9)], False),  # too short to tell
+        ([max(0.1, 1 - 0.1 * k) for k in range(20)], False),
+        ([0.2 + 0.01 * abs(k - 5) for k in range(20)], False),  # overfitted since the sixth
+        ([1 / (k + 1) for k in range(19)] + [float("nan")], False),
+    ],
+)
+def test_who_ended_too_early_is_told(losses, said):
+    told = still_falling([{"valid_loss": loss} for loss in losses])
+    assert (told is not None) == said
+    assert told is None or f"--train.epochs {2 * len(losses)}" in told
 
 
 def test_another_configuration_in_the_same_folder_is_refused(tiny, tmp_path):

@@ -24,6 +24,7 @@ class Progress:
     best_loss: float = float("inf")
     best_epoch: int = 0
     finished: bool = False
+    began: int = 0  # epochs finished when the learning rate last began to rise
     history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch
 
 

@@ -23,9 +23,7 @@ from farfield.train.config import TrainConfig
 from farfield.train.loss import TrainingStep, weighed
 from farfield.train.optimizer import MuonWithAdam
 from farfield.train.record import board, write_log
-
-WARMUP_STEPS, HIGH_STEPS = 20, 300
-"""Of the ``inverse_sqrt`` schedule: steps of rising, and steps after which the learning rate has fallen by 1/√2."""
+from farfield.train.schedule import extend, out_of_patience, scheduled
 
 OnEpoch = Callable[[Progress], None]
 MODEL = "model.pt"
@@ -60,25 +58,22 @@ def fabric_for(config: TrainConfig) -> Fabric:
 def fit(material: Material, config: TrainConfig, folder: Path, *, fabric: Fabric, on_epoch: OnEpoch) -> Progress:
     """Train until the epochs are done or patience ends; ``folder/model.pt`` is the best so far at any moment.
 
-    Called again with the same folder it goes on where it stopped, to the bit, even inside an epoch.
+    Called again with the same folder it goes on where it stopped, to the bit, even inside an epoch; a run that had
+    ended goes on where ``config.epochs`` has grown.
 
     Raises:
         ConvergenceError: the loss is no longer finite.
     """
     run = _Run(material, config, folder, fabric)
-    progress = read_checkpoint(folder, run.parts) or Progress()
+    progress = run.resumed()
     on_epoch(progress)
     while not progress.finished:
         run.epoch(progress)
-        progress.finished = progress.epoch >= config.epochs or _out_of_patience(progress, config)
+        progress.finished = progress.epoch >= config.epochs or out_of_patience(progress, config)
         run.checkpoint(progress, force=progress.finished)
         on_epoch(progress)
     fabric.barrier()  # nobody reads model.pt before rank 0 has written it
     return progress
-
-
-def _out_of_patience(progress: Progress, config: TrainConfig) -> bool:
-    return config.patience is not None and progress.epoch - progress.best_epoch >= config.patience
 
 
 class _Run:
@@ -93,7 +88,8 @@ class _Run:
         self.batches = Batches(
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size
         )
-        self.schedule = _schedule(self.optimizer, config, len(self.batches))
+        self.progress = Progress()
+        self.schedule = scheduled(self.optimizer, config, len(self.batches), self.progress)
         self.average = AveragedModel(step, multi_avg_fn=_running_average(config.ema))
         self.parts = {
             "step": step, "average": self.average, "optimizer": self.optimizer, "schedule": self.schedule,
@@ -104,6 +100,12 @@ class _Run:
         self.average.to(fabric.device)
         self.saved = time.monotonic()
         self.board = board(folder) if config.tensorboard and fabric.is_global_zero else None
+
+    def resumed(self) -> Progress:
+        """Put everything back as the checkpoint has it, if there is one."""
+        vars(self.progress).update(vars(read_checkpoint(self.folder, self.parts) or Progress()))
+        extend(self.progress, self.config)
+        return self.progress
 
     def epoch(self, progress: Progress) -> None:
         """Finish the epoch under way, validate, keep the best."""
@@ -191,19 +193,3 @@ def _running_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tenso
             old.lerp_(new, weight)
 
     return update
-
-
-def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps: int) -> Any:
-    if config.schedule == "plateau":
-        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=20)
-    total, rise = config.epochs * steps, max(1.0, config.warmup * config.epochs * steps)
-
-    def factor(step: int) -> float:
-        if config.schedule == "constant":
-            return 1.0
-        if config.schedule == "inverse_sqrt":
-            return min(1.0, (step + 1) / WARMUP_STEPS) / math.sqrt(1 + step / HIGH_STEPS)
-        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
-        return min(1.0, (step + 1) / rise) * falling
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

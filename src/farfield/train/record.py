@@ -64,7 +64,8 @@ def fingerprint(splits: Splits) -> str:
                 system.charge,
                 system.spin,
                 *system.conditions.values(),
-                *(x for x in (system.fragment, system.fragment_charges) if x is not None),
+                *(x for x in (system.fragment, system.fragment_charges, system.electrode) if x is not None),
+                *(() if system.external_charges is None else vars(system.external_charges).values()),
                 *vars(labels).values(),
             ):
                 digest.update(b"-" if tensor is None else np.ascontiguousarray(tensor.numpy()).tobytes())
@@ -74,11 +75,21 @@ def fingerprint(splits: Splits) -> str:
 def _compare_configuration(folder: Path, config: dict[str, Any]) -> None:
     before, now = (_flat(plain) for plain in (_in_full(_read(folder / CONFIG)), config))
     changed = sorted(k for k in before.keys() | now.keys() if k not in _FREE and before.get(k) != now.get(k))
+    if changed == ["train.epochs"] and _extends(folder, before["train.epochs"], now["train.epochs"]):
+        return
     if changed:
         lines = "\n".join(f"  {k}: was {before.get(k)}, is {now.get(k)}" for k in changed[:10])
         raise InputError(
             f"{folder} holds a run of another configuration:\n{lines}\nChoose another --out, or remove the folder"
+            + (". A run can be given more epochs once it has ended" if changed == ["train.epochs"] else "")
         )
+
+
+def _extends(folder: Path, before: int, now: int) -> bool:
+    """Whether a run that has ended is asked for more epochs."""
+    log = folder / LOG
+    done = len(log.read_text().splitlines()) - 1 if log.exists() else 0
+    return now > before and done >= before
 
 
 def _in_full(plain: dict[str, Any]) -> dict[str, Any]:

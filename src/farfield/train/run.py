@@ -29,6 +29,7 @@ from farfield.train.config import RunConfig
 from farfield.train.fit import MODEL, Material, fabric_for, fit
 from farfield.train.loss import TrainingStep
 from farfield.train.record import claim_folder
+from farfield.train.schedule import still_falling
 from farfield.train.spins import unseen_spins
 from farfield.versions import versions
 
@@ -137,6 +138,7 @@ def _judged(job: Prepared, folder: Path, progress: Progress, on_progress: OnProg
         if frames:
             evaluations[name] = _evaluation(model, name, frames, on_progress)
             evaluations[name].save(folder / f"{name}.npz")
+    said = still_falling(progress.history)
     return RunResult(
         name=job.name,
         kind=job.config.model.paradigm.kind,
@@ -147,7 +149,7 @@ def _judged(job: Prepared, folder: Path, progress: Progress, on_progress: OnProg
         train_seconds=progress.seconds,
         versions=versions(),
         warnings=[*_messages(job, "warning"), *uncharged(job.name, evaluations.values())],
-        notes=notes(job, model, evaluations),
+        notes=[*notes(job, model, evaluations), *([] if said is None else [said])],
         statistics=job.statistics,
     )
 
