@@ -73,10 +73,10 @@ def evaluate(
 
 
 def fragments_alone(frame: Frame) -> list[Frame]:
-    """Every fragment where it stands in the frame, in the same cell, with its own total charge and nothing around."""
+    """Every fragment where it stands in the frame, in the same cell, with its own charge and spin, and nothing else."""
     if frame.fragments is None:
         return []
-    whole, out = frame.system, []
+    whole, spins, out = frame.system, frame.fragments.spins, []
     for k, charge in enumerate(frame.fragments.charges):
         here = frame.fragments.index == k
         part = replace(
@@ -85,6 +85,7 @@ def fragments_alone(frame: Frame) -> list[Frame]:
             positions=whole.positions[here],
             system_index=whole.system_index[here],
             charge=charge.to(whole.charge).reshape(1),
+            spin=torch.zeros_like(whole.spin) if spins is None else spins[k : k + 1].abs().to(whole.spin),
             neighbors=None,
             fragment=None,
             fragment_charges=None,
