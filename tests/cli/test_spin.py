@@ -1,4 +1,4 @@
-"""The spin of a structure, along every way into a model: it changes what is predicted, or this is said not to happen."""
+"""The spin of a structure, along every way into a model: it changes what is predicted, or it is said to go unread."""
 
 import ase
 import ase.io
