@@ -12,6 +12,7 @@ from farfield.data.frame import Fragments, Frame, Labels
 from farfield.errors import InputError
 from farfield.evaluation import Evaluation, errors, evaluate, table
 from farfield.evaluation.errors import significant
+from farfield.evaluation.run import fragments_alone
 from farfield.prediction import Prediction
 from farfield.system import System, per_system
 from farfield.units import COULOMB
@@ -176,6 +177,15 @@ def test_batches_do_not_change_the_numbers_and_progress_reaches_its_end():
     assert heard == sorted(heard)
     assert two.seconds_per_atom > 0
     assert (two.charge_residual == 0.25).all()
+
+
+def test_fragments_alone_have_spins_of_their_own():
+    """Signed in the whole, where they may cancel; nothing of the whole's where nobody says whose it is."""
+    frame = salt(4.0)
+    frame = replace(frame, system=replace(frame.system, spin=torch.tensor([2.0]).double()))
+    assert [float(part.system.spin) for part in fragments_alone(frame)] == [0, 0]
+    told = replace(frame, fragments=replace(frame.fragments, spins=torch.tensor([1.0, -1.0])))
+    assert [float(part.system.spin) for part in fragments_alone(told)] == [1, 1]
 
 
 BESIDES = ("charge_residual", "energy_coulomb")

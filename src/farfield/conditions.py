@@ -1,4 +1,4 @@
-"""Conditions a whole system can be under besides its charge and spin: read, checked, joined.
+"""Conditions a whole system can be under, most of them besides its charge and spin: read, checked, joined.
 
 A batch has a tensor, a row a system, for every condition that any of its systems is under.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from farfield.errors import InputError
 
 if TYPE_CHECKING:  # at run time only where there are values: the names are known without
+    import ase
     import numpy as np
     import torch
     from torch import Tensor
@@ -91,6 +92,18 @@ def join_conditions(parts: "Sequence[Mapping[str, Tensor]]", systems: Sequence[i
             ]
         )
     return joined
+
+
+def spread(atoms: "ase.Atoms") -> None:
+    """Put total charge and spin where most ASE calculators read them: in initial charges and magnetic moments.
+
+    Every atom gets an equal share. What the structure has there already stays.
+    """
+    charge, spin = (float(atoms.info.get(name, 0.0)) for name in ("charge", "spin"))
+    if charge and not atoms.get_initial_charges().any():
+        atoms.set_initial_charges([charge / len(atoms)] * len(atoms))
+    if spin and not atoms.get_initial_magnetic_moments().any():
+        atoms.set_initial_magnetic_moments([spin / len(atoms)] * len(atoms))
 
 
 def _numbers(name: str, given: Any) -> "Numbers | None":

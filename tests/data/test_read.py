@@ -201,6 +201,28 @@ def test_fragments_by_number(tmp_path):
     assert (frame.group, frame.distance) == ("pair", 3.0)
 
 
+PARTED = """2
+Properties=species:S:1:pos:R:3:fragment:I:1 energy=-5 spin={} fragment_charges="0 0" {}
+H 0 0 0 0
+H 3 0 0 1
+"""
+
+
+def test_spins_of_fragments(tmp_path):
+    path, heard = tmp_path / "a.xyz", []
+    path.write_text(PARTED.format(0, 'fragment_spins="1 -1"'))
+    (frame,) = read_frames(path, DataConfig(train=path, forces=None), on_notice=heard.append)
+    assert frame.fragments.spins.tolist() == [1, -1]
+    path.write_text(PARTED.format(2, ""))
+    assert not heard
+    (frame,) = read_frames(path, DataConfig(train=path, forces=None), on_notice=heard.append)
+    assert frame.fragments.spins is None
+    assert 'no info["fragment_spins"] says whose it is' in heard[0].message
+    path.write_text(PARTED.format(2, 'fragment_spins="1 1 0"'))
+    with pytest.raises(InputError, match="should be 2 finite numbers"):
+        read_frames(path, DataConfig(train=path, forces=None))
+
+
 def test_fragments_whose_energies_nobody_knows(tmp_path):
     text = (
         "2\nProperties=species:S:1:pos:R:3:fragment:I:1 energy=-5 group=pair distance=3 "

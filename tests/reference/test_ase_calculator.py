@@ -1,5 +1,8 @@
 """Labels from ASE calculators: slopes of the energy that is written, whatever holds the atoms."""
 
+import sys
+from types import ModuleType
+
 import ase
 import ase.build
 import ase.io
@@ -93,3 +96,26 @@ def test_the_energy_is_the_one_whose_slope_the_forces_are():
 
 def test_calculators_of_one_energy():
     assert ASEEngine(__name__, "Old").label(slab()).energy == COPPER.label(slab()).energy
+
+
+class Moments(Calculator):
+    """Its energy is 10 eV a charge and 1 eV an unpaired electron, as it is handed them."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        handed = 10 * atoms.get_initial_charges().sum() + atoms.get_initial_magnetic_moments().sum()
+        self.results = {"energy": handed, "forces": np.zeros((len(atoms), 3))}
+
+
+def test_charge_and_spin_are_handed_over(monkeypatch):
+    module = ModuleType("moments")
+    module.Moments = Moments
+    monkeypatch.setitem(sys.modules, "moments", module)
+    engine = ASEEngine("moments", "Moments")
+    atoms = ase.Atoms("O2", [[0, 0, 0], [0, 0, 1.2]], info={"charge": -1, "spin": 1})
+    assert engine.label(atoms).energy == pytest.approx(-9)
+    assert not atoms.get_initial_charges().any()
+    atoms.set_initial_magnetic_moments([3.0, 0.0])  # the user's own
+    assert engine.label(atoms).energy == pytest.approx(-7)

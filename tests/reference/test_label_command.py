@@ -81,3 +81,14 @@ def test_charges_by_another_name_are_said_before_the_first_frame(copper, capsys,
     said = capsys.readouterr().err
     assert 'cu.xyz: info has "total_charge", 1 in 1 of 1 frames' in said
     assert "multiplicity" not in said  # of no unpaired electron
+
+
+def test_it_is_said_how_a_calculator_gets_charge_and_spin(copper, capsys, monkeypatch):
+    monkeypatch.setattr(run, "label_structures", lambda *_, **__: run.Outcome(1, {}))
+    assert main(["label", str(copper), "--engine", EMT]) == 0
+    assert "handed over" not in capsys.readouterr().err
+    atoms = ase.io.read(copper)
+    atoms.info["spin"] = 1
+    ase.io.write(copper, atoms, format="extxyz")
+    assert main(["label", str(copper), "--engine", EMT]) == 0
+    assert "whether EMT reads them" in capsys.readouterr().err

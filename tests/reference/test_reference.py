@@ -163,3 +163,12 @@ def test_tblite_labels_a_file(tmp_path):
     out = tmp_path / "water.xyz"
     assert label_structures([water()], engine_named("tblite"), out).labelled == 1
     assert "mulliken_charges" in ase.io.read(out).arrays
+
+
+@pytest.mark.parametrize(("spin", "said"), [(0.5, "integer spin, not 0.5"), (-2, "0 or above"), ("two", "an integer")])
+def test_tblite_takes_no_spin_that_is_no_number_of_electrons(spin, said):
+    pytest.importorskip("tblite")
+    water = ase.build.molecule("H2O")
+    water.info["spin"] = spin
+    with pytest.raises(InputError, match=said):
+        engine_named("tblite").label(water)

@@ -11,6 +11,7 @@ from farfield.cli.configuration import overridden
 from farfield.data.paths import existing
 from farfield.errors import InputError
 from farfield.model_file import existing_model
+from farfield.notices import Notice
 
 if TYPE_CHECKING:
     from farfield.evaluation import Evaluation
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from farfield.atomic_write import write_atomically
+    from farfield.backbone.spins import spins_of, unlearned_spins
     from farfield.cli.notices import show_notice
     from farfield.cli.progress import ProgressDisplay
     from farfield.cli.results import show
@@ -62,6 +64,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     config = validated(DataConfig, plain["data"], "data")
     told = set(overridden({}, args.overrides).get("data", {})) | {"energy", "forces"}
     frames = read_frames(args.data, config, dispensable=learned.keys() - told, on_notice=show_notice)
+    spins = spins_of(frame.system for frame in frames)
+    if unread := unlearned_spins(model.config.backbone, model.training_summary.get("spins", []), spins):
+        show_notice(Notice("warning", f"{args.data}: {unread}"))
     for frame in frames:
         model.check(frame.system, f"{frame.source}: ")
     folder = args.out or Path(f"evaluation_{args.data.stem.removeprefix('embedded:')}")

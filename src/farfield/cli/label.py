@@ -47,6 +47,14 @@ def run(args: argparse.Namespace) -> int:
     frames = load_structures(args.structures, on_notice=show_notice)
     for said in overlooked([atoms.info for atoms in frames], {"total_charge": "charge", "spin": "spin"}):
         show_notice(Notice("warning", f"{args.structures}: {said}"))
+    if args.engine.startswith("ase:") and any(atoms.info.get(name) for atoms in frames for name in ("charge", "spin")):
+        show_notice(
+            Notice(
+                "note",
+                "total charges and spins are handed over as initial charges and magnetic moments, spread evenly; "
+                f"whether {args.engine.split(':')[-1]} reads them only its manual knows",
+            )
+        )
     options = {key: value for key in ("functional", "basis") if (value := getattr(args, key))}
     engine = engine_named(args.engine, options)
     out = args.out or _beside(args.structures)

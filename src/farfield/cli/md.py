@@ -95,6 +95,7 @@ def _notices(
 ) -> Iterator[Notice]:
     """What to know before the run begins; the structure takes its conditions on the way."""
     from farfield.cli.conditions import overlooked_in, take_conditions
+    from farfield.deploy.conditions import unread_spins
     from farfield.deploy.velocities import unread_velocities
 
     keys = calculator.model.training_summary.get("keys", {})
@@ -107,7 +108,8 @@ def _notices(
             "energy is not conserved. Train with conservation: bond where it should be"
         )
     yield from (Notice("note", said) for said in notes)
-    warned = [*overlooked_in(atoms, keys), *filter(None, [unread_velocities(atoms)])]
+    others = [unread_spins(calculator.model, [atoms]), unread_velocities(atoms)]
+    warned = [*overlooked_in(atoms, keys), *filter(None, others)]
     yield from (Notice("warning", said) for said in warned)
 
 

@@ -1,15 +1,19 @@
 """Who is judged by the laws of physics and on what, as the command line says."""
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import ase
 from ase.data import atomic_numbers
 
+from farfield.cli.conditions import overlooked_in, take_conditions
 from farfield.data.files import load_structures
+from farfield.deploy.conditions import unread_spins
 from farfield.errors import InputError
-from farfield.model import load
+from farfield.model import Model, load
+from farfield.notices import Notice
 from farfield.probe import CalculatorSubject, ModelSubject, Subject
 from farfield.probe.calculator_subject import REACH
 from farfield.probe.stage import LARGEST, is_crystal, is_molecule
@@ -36,6 +40,15 @@ def subject_of(args: argparse.Namespace, structures: list[ase.Atoms]) -> tuple[S
     if not 0 < reach < float("inf"):
         raise InputError(f"--reach is a length in Å, not {reach}")
     return CalculatorSubject(engine.build(), engine.calculator, species, reach=reach, cutoff=reach), {}
+
+
+def take_conditions_of(subject: Subject, frames: Sequence[ase.Atoms], keys: dict[str, Any]) -> Iterator[Notice]:
+    """Give frames their conditions from where training had them; say what of them nobody reads."""
+    for frame in frames:
+        take_conditions(frame, keys)
+    yield from (Notice("warning", said) for said in dict.fromkeys(s for f in frames for s in overlooked_in(f, keys)))
+    if isinstance(subject, ModelSubject) and isinstance(subject.model, Model):
+        yield from (Notice("warning", said) for said in filter(None, [unread_spins(subject.model, frames)]))
 
 
 def _elements(words: str | None, structures: list[ase.Atoms]) -> tuple[int, ...]:

@@ -67,9 +67,9 @@ def _judge(args: argparse.Namespace, laws: list[str]) -> int:
     from rich.console import Console
 
     from farfield.atomic_write import write_atomically
-    from farfield.cli.conditions import take_conditions
     from farfield.cli.laws import show_scorecard
-    from farfield.cli.on_trial import structures_to_judge_on, subject_of
+    from farfield.cli.notices import show_notice
+    from farfield.cli.on_trial import structures_to_judge_on, subject_of, take_conditions_of
     from farfield.cli.progress import ProgressDisplay
     from farfield.data.files import load_structures
     from farfield.probe import scorecard
@@ -78,8 +78,8 @@ def _judge(args: argparse.Namespace, laws: list[str]) -> int:
     structures = structures_to_judge_on(args.structure)
     fragments = load_structures(args.fragments) if args.fragments else []
     subject, keys = subject_of(args, structures)
-    for frame in (*structures, *fragments):
-        take_conditions(frame, keys)
+    for notice in take_conditions_of(subject, [*structures, *fragments], keys):
+        show_notice(notice)
     folder = args.out or Path(f"probe_{_name(args)}")
     folder.mkdir(parents=True, exist_ok=True)
     with ProgressDisplay() as display:

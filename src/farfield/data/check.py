@@ -12,6 +12,7 @@ import numpy as np
 from farfield.data.checking.bad_values import condition_findings, gap_findings, text_findings
 from farfield.data.checking.content import Content
 from farfield.data.checking.draft import Draft
+from farfield.data.checking.force_sign import sign_findings
 from farfield.data.checking.geometry import Closest, broken_frames, closest_pairs, geometry_findings
 from farfield.data.checking.keys import KeyReport, key_reports
 from farfield.data.checking.labels.charges import charge_sum_findings, electron_findings
@@ -21,6 +22,7 @@ from farfield.data.checking.model import proposed_model, unseen_findings
 from farfield.data.checking.outliers import energy_findings, force_findings
 from farfield.data.checking.proposal import drafted
 from farfield.data.checking.repeats import repeat_findings
+from farfield.data.checking.slabs import slab_findings
 from farfield.data.config import TARGETS
 from farfield.data.files import load_structures
 from farfield.errors import InputError
@@ -99,9 +101,11 @@ def _looked_through(path: str, frames: list[ase.Atoms], heard: list[Notice], *, 
         *condition_findings(draft),
         *gap_findings(draft),
         *geometry_findings(closest),
+        *slab_findings(draft),
         *repeat_findings(draft),
         *energy_findings(draft),
         *force_findings(draft),
+        *sign_findings(draft),
         *charge_sum_findings(draft),
         *electron_findings(draft),
         *response_findings(draft),

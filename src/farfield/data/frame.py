@@ -37,6 +37,7 @@ class Fragments:
     index: Tensor  # (atoms,) int64, which fragment an atom belongs to
     charges: Tensor  # (fragments,) e
     energies: Tensor  # (fragments,) eV, float64; nan where unknown
+    spins: Tensor | None = None  # (fragments,) 2S, below 0 where the unpaired electrons point down; None: all paired
 
 
 @dataclass(frozen=True)

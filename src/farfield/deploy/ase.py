@@ -84,7 +84,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         self.conditions = {} if external_field is None else {"external_field": copy.deepcopy(external_field)}
         check_conditions(self.conditions, "FarfieldCalculator: ")
         self.embedding: EmbeddingCharges | None = None
-        self.overlooked = OverlookedConditions(self.model.training_summary.get("keys", {}), given=self.conditions)
+        self.overlooked = OverlookedConditions(self.model, given=self.conditions)
         self._under: dict[str, Any] = {}
         self.identity = _identity(self.model, self.conditions)
         self.implemented_properties = [p for p in type(self).implemented_properties if p in self._given()]

@@ -2,15 +2,17 @@
 
 import sys
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import ase
 import numpy as np
 
+from farfield.backbone.spins import unlearned_spins
 from farfield.conditions import CONDITIONS
 from farfield.data.spellings import overlooked, spells
 from farfield.errors import FarfieldWarning
+from farfield.model import Model
 
 READ_FROM = {"total_charge": "charge", "spin": "spin"} | {name: name for name in CONDITIONS}
 """Condition → its key in ``atoms.info``."""
@@ -33,14 +35,15 @@ def conditions_of(atoms: ase.Atoms) -> dict[str, Any]:
 
 
 class OverlookedConditions:
-    """Warns, once of every kind, of conditions that structures state under another name than the one read."""
+    """Warns, once of every kind, of conditions under another name than the one read, and of spins that nobody reads."""
 
-    def __init__(self, trained_from: Mapping[str, Any], given: Collection[str]) -> None:
-        """``trained_from``: condition → key of it in the training data, for instance ``{"total_charge": "Q"}``.
+    def __init__(self, model: Model, given: Collection[str]) -> None:
+        """Whose training data may have other keys than ASE, for instance ``{"total_charge": "Q"}``.
 
-        Those ``given`` otherwise than by structures are left alone.
+        Conditions ``given`` otherwise than by structures are left alone.
         """
-        self._trained_from, self._seen = trained_from, dict[str, Any]()
+        self._model, self._seen, self._spin_was_said = model, dict[str, Any](), False
+        self._trained_from: Mapping[str, Any] = model.training_summary.get("keys", {})
         self._left = {name: key for name, key in READ_FROM.items() if name not in given}
 
     def look(self, atoms: ase.Atoms) -> None:
@@ -52,12 +55,22 @@ class OverlookedConditions:
             for said in self._overlooked(atoms.info, name, key):
                 self._left.pop(name, None)
                 warnings.warn(f'{said}: set atoms.info["{key}"]', FarfieldWarning, stacklevel=_stacklevel())
+        if not self._spin_was_said and (unread := unread_spins(self._model, [atoms])) is not None:
+            self._spin_was_said = True
+            warnings.warn(unread, FarfieldWarning, stacklevel=_stacklevel())
 
     def _overlooked(self, info: dict[str, Any], name: str, key: str) -> list[str]:
         learned = str(self._trained_from.get(name))
         if spells(learned, name) or info.get(key) is not None or not np.any(info.get(learned, 0)):
             return overlooked([info], {name: key})
         return [f'info has "{learned}", as {name} is called in the training data; here it is read from "{key}"']
+
+
+def unread_spins(model: Model, structures: Sequence[ase.Atoms]) -> str | None:
+    """Complain, in words, of spins in ``info`` that the model has not learned and does not see; None without any."""
+    spins = [atoms.info.get("spin", 0) for atoms in structures if len(atoms) > 1]
+    given = [float(spin) for spin in spins if isinstance(spin, int | float | np.number)]  # or System refuses it
+    return unlearned_spins(model.config.backbone, model.training_summary.get("spins", []), given)
 
 
 def _same(one: Any, other: Any) -> bool:

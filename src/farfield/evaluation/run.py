@@ -73,13 +73,15 @@ def evaluate(
 
 
 def fragments_alone(frame: Frame) -> list[Frame]:
-    """Every fragment where it stands in the frame, in the same cell, with its own total charge and nothing around."""
+    """Every fragment where it stands in the frame, in the same cell, with its own charge and spin, and nothing else."""
     if frame.fragments is None:
         return []
-    whole, out = frame.system, []
+    whole, spins, out = frame.system, frame.fragments.spins, []
     for k, charge in enumerate(frame.fragments.charges):
         alone = whole.atoms_at((frame.fragments.index == k).nonzero()[:, 0])
-        part = replace(alone, charge=charge.to(whole.charge).reshape(1), fragment=None, fragment_charges=None)
+        spin = torch.zeros_like(whole.spin) if spins is None else spins[k : k + 1].abs().to(whole.spin)
+        charge = charge.to(whole.charge).reshape(1)
+        part = replace(alone, charge=charge, spin=spin, fragment=None, fragment_charges=None)
         out.append(Frame(part, Labels(), f"{frame.source}, fragment {k}"))
     return out
 

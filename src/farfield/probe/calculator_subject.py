@@ -9,6 +9,7 @@ import ase
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.stress import voigt_6_to_full_3x3_stress
 
+from farfield.conditions import spread
 from farfield.probe.subject import Floats, Refused, Seen, Unphysical, array
 
 REACH = 12.0
@@ -19,7 +20,10 @@ _GIVES = ("energy", "forces", "stress", "charges", "dipole", "polarization")
 
 @dataclass(frozen=True, eq=False)
 class CalculatorSubject:
-    """A calculator as it stands; total charges are in ``atoms.info["charge"]`` and, spread, in the initial charges."""
+    """A calculator as it stands.
+
+    Total charge and spin are in ``atoms.info`` and, spread, in the initial charges and magnetic moments.
+    """
 
     calculator: Any
     name: str
@@ -53,9 +57,7 @@ class CalculatorSubject:
     def _one(self, frame: ase.Atoms, want: frozenset[str]) -> Seen:
         atoms = frame.copy()
         atoms.set_constraint()  # laws are of the calculator; some read what holds the atoms
-        charge = float(atoms.info.get("charge", 0.0))
-        if charge:
-            atoms.set_initial_charges([charge / len(atoms)] * len(atoms))
+        spread(atoms)
         atoms.calc = self.calculator
         try:
             return self._ask(atoms, want)

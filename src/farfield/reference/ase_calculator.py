@@ -7,6 +7,7 @@ from typing import Any
 import ase
 import numpy as np
 
+from farfield.conditions import spread
 from farfield.errors import ConvergenceError, InputError
 from farfield.reference.contract import Label
 
@@ -42,11 +43,13 @@ class ASEEngine:
         """Energy and forces, and charges and a molecule's dipole where the calculator has them.
 
         Forces are -dE/dR of every atom, whatever constraints the structure is under, and the energy is the one whose
-        slope they are: a smeared calculation's free energy, not its extrapolation to no smearing.
+        slope they are: a smeared calculation's free energy, not its extrapolation to no smearing. Total charge and spin
+        go, spread evenly, into initial charges and magnetic moments, where most calculators read them.
         """
         from ase.calculators.calculator import CalculatorError
 
         alone = atoms.copy()
+        spread(alone)
         alone.set_constraint()  # else ASE takes forces away, or adds springs to the energy
         alone.calc = self.build()
         try:

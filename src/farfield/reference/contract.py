@@ -110,9 +110,7 @@ def fragments_of(atoms: ase.Atoms) -> tuple[Fragment, list[Fragment]]:
     Raises:
         InputError: charges or spins that are not whole numbers, or do not add up to those of the whole.
     """
-    whole = _cut(atoms, np.arange(len(atoms)), _integer(atoms, "charge"), _integer(atoms, "spin"))
-    if whole.spin < 0:
-        raise InputError(f"info['spin'] is 2S of the whole structure: 0 or above, not {whole.spin}")
+    whole = _cut(atoms, np.arange(len(atoms)), _integer(atoms, "charge"), spin_of(atoms))
     if "fragment" not in atoms.arrays or "fragment_charges" not in atoms.info:
         return whole, []
     charges = _integers("fragment_charges", atoms.info["fragment_charges"])
@@ -130,6 +128,17 @@ def fragments_of(atoms: ase.Atoms) -> tuple[Fragment, list[Fragment]]:
         _cut(atoms, np.flatnonzero(owner == k), charge, spin)
         for k, (charge, spin) in enumerate(zip(charges, spins, strict=True))
     ]
+
+
+def spin_of(atoms: ase.Atoms) -> int:
+    """2S of the whole structure, ``info["spin"]``, 0 if absent.
+
+    Raises:
+        InputError: no whole number, or one below 0.
+    """
+    if (spin := _integer(atoms, "spin")) < 0:
+        raise InputError(f"info['spin'] is 2S of the whole structure: 0 or above, not {spin}")
+    return spin
 
 
 def _cut(atoms: ase.Atoms, indices: NDArray[np.int64], charge: int, spin: int) -> Fragment:

@@ -8,7 +8,7 @@ import ase
 import numpy as np
 
 from farfield.errors import ConvergenceError, InputError
-from farfield.reference.contract import Label
+from farfield.reference.contract import Label, spin_of
 from farfield.units import BOHR, HARTREE
 
 
@@ -30,11 +30,16 @@ class TBLiteEngine:
         _program()
 
     def label(self, atoms: ase.Atoms) -> Label:
-        """Energy, forces, Mulliken charges and, for a molecule, the dipole about the origin."""
+        """Energy, forces, Mulliken charges and, for a molecule, the dipole about the origin.
+
+        Raises:
+            InputError: a spin that is no number of electrons.
+            ConvergenceError: tblite gave up.
+        """
         periodic = bool(atoms.pbc.any())
         calculator = _program().interface.Calculator(
             self.method, atoms.numbers, atoms.positions / BOHR,
-            charge=float(atoms.info.get("charge", 0)), uhf=int(atoms.info.get("spin", 0)),
+            charge=float(atoms.info.get("charge", 0)), uhf=spin_of(atoms),
             lattice=atoms.cell.array / BOHR if periodic else None,
             periodic=atoms.pbc if periodic else None,
         )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from farfield.backbone.spins import spins_of, unseen_spins
 from farfield.config import to_plain
 from farfield.data.config import DataConfig
 from farfield.data.frame import Frame
@@ -30,7 +31,6 @@ from farfield.train.fit import MODEL, Material, fabric_for, fit
 from farfield.train.loss import TrainingStep
 from farfield.train.record import claim_folder
 from farfield.train.schedule import still_falling
-from farfield.train.spins import unseen_spins
 from farfield.versions import versions
 
 REPORT = "report.html"
@@ -70,7 +70,7 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
     notices = (
         *splits.notices,
         *charge_notices(model, statistics, sample),
-        *unseen_spins(config.model.backbone, splits.train),
+        *unseen_spins(config.model.backbone, spins_of(frame.system for frame in splits.train)),
     )
     for frame in (*splits.train, *splits.valid, *splits.test):
         for system in (frame.system, *(part.system for part in fragments_alone(frame))):
@@ -121,6 +121,7 @@ def _fitted(job: Prepared, folder: Path, fabric: Fabric, on_progress: OnProgress
     model.training_summary = {
         "data": [str(path) for path in job.config.data.train_paths],
         "keys": keys_of(job.config.data),
+        "spins": spins_of(frame.system for frame in splits.train),
         "frames": {"train": len(splits.train), "valid": len(splits.valid), "test": len(splits.test)},
     }
     train, valid = (prepared(frames, model, fabric.device) for frames in (splits.train, splits.valid))

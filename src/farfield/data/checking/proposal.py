@@ -21,7 +21,7 @@ _OTHERS = {
     "energies": "energies of atoms are not learned",
     "stresses": "stresses of atoms are not learned",
 }
-_FRAGMENTS = re.compile(r"fragment(_charges|_energies)?|(energy|charge|index)[A-Z]")
+_FRAGMENTS = re.compile(r"fragment(_charges|_energies|_spins)?|(energy|charge|index)[A-Z]")
 _LINES = ("train", *TARGETS, *(name for name in DataConfig.__dataclass_fields__ if name not in TARGETS))
 
 

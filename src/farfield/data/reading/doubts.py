@@ -78,7 +78,7 @@ def _six_numbers(structures: Sequence[ase.Atoms], config: DataConfig) -> Iterato
 
 
 def doubts_of_labels(frames: Sequence[Frame]) -> Iterator[Notice]:
-    """Labels of one file that are the same number everywhere, or too small beside others."""
+    """Labels of one file that are the same number everywhere, or too small beside others; spins of nobody known."""
     several = [frame for frame in frames if frame.system.n_atoms > 1]
     force = max((_largest(frame) for frame in several), default=0.0)
     for target in sorted({name for frame in several for name in frame.labels.targets}):
@@ -90,6 +90,18 @@ def doubts_of_labels(frames: Sequence[Frame]) -> Iterator[Notice]:
                     "warning", f"{target} is {value:g} in all {len(labelled)} frames{beside}: is that a label?"
                 )
     yield from _weak_stress(frames)
+    yield from _undivided_spins(frames)
+
+
+def _undivided_spins(frames: Sequence[Frame]) -> Iterator[Notice]:
+    """Unpaired electrons of structures in fragments, of which no fragment is said to have them."""
+    parted = [frame for frame in frames if frame.fragments is not None and frame.fragments.spins is None]
+    if several := sum(bool(frame.system.spin.any()) for frame in parted):
+        yield Notice(
+            "warning",
+            f'{several} frames have a spin and fragments, and no info["fragment_spins"] says whose it is: fragments '
+            "alone are taken without unpaired electrons. Write 2S of each there, below 0 where they point down",
+        )
 
 
 def _constant(frames: Sequence[Frame], target: str) -> float | None:

@@ -1,5 +1,6 @@
 """Parts of a frame that a file knows apart: whose atoms they are, what each carries, what each would be alone."""
 
+from dataclasses import replace
 from string import ascii_uppercase
 
 import ase
@@ -15,15 +16,30 @@ Integers = NDArray[np.int64]
 
 
 def read_fragments(atoms: ase.Atoms, energy_factor: float, where: str) -> Fragments | None:
-    """Parts of a frame with their own charges and energies, if the file names them in either of two ways.
+    """Parts of a frame with their own charges, energies and spins, if the file names them in either of two ways.
 
     ``arrays["fragment"]`` (0, 1, ...) with ``info["fragment_charges"]`` and ``info["fragment_energies"]`` (nan where
     the file has none); or contiguous parts A, B, ... with ``chargeA``, ``energyA``, ``chargeB``, ``energyB``,
-    ``indexB`` (its first atom), ...
+    ``indexB`` (its first atom), ... Spins are ``info["fragment_spins"]``, 2S, below 0 where they point down.
 
     Raises:
-        InputError: the numbering, the charges and the energies do not fit together.
+        InputError: the numbering, the charges, the energies and the spins do not fit together.
     """
+    found = _charged(atoms, energy_factor, where)
+    return found if found is None else replace(found, spins=_spins(atoms, len(found.charges), where))
+
+
+def _spins(atoms: ase.Atoms, fragments: int, where: str) -> torch.Tensor | None:
+    if (raw := atoms.info.get("fragment_spins")) is None:
+        return None
+    spins = as_numbers(raw)
+    if spins is None or spins.size != fragments or not np.isfinite(spins).all():
+        raise InputError(f'{where}: info["fragment_spins"] should be {fragments} finite numbers, it is {raw!r}')
+    return torch.tensor(spins.reshape(-1), dtype=torch.float64)
+
+
+def _charged(atoms: ase.Atoms, energy_factor: float, where: str) -> Fragments | None:
+    """As the file names them, spins aside."""
     if "fragment_charges" in atoms.info and "fragment" not in atoms.arrays:
         raise InputError(
             f'{where}: info["fragment_charges"] says what fragments carry: say whose atoms are, arrays["fragment"]'

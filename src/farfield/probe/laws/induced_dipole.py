@@ -27,9 +27,7 @@ def judge(stage: Stage) -> Verdict:
         return judged(tail(stage, [(1.0, dimer)]), dimer.name, exponent=4)
     if "polarizability" not in stage.subject.gives:
         raise NotApplicable("neither its charges nor dipoles answer to an ion beyond the cutoff")
-    alone = dimer.second.atoms.copy()
-    alone.info["charge"] = dimer.second.charge
-    mean = np.trace(given(stage.see([alone], "polarizability")[0].polarizability))  # three times
+    mean = np.trace(given(stage.see([dimer.second.alone], "polarizability")[0].polarizability))  # three times
     across = Dimer(dimer.first, dimer.second.turned(QUARTER))
     measured = tail(stage, [(1.0, dimer), (2.0, across)])  # of an axial quadrupole nothing is left
     slope = 2 * mean * (COULOMB * dimer.first.charge) ** 2 / measured.distance**5

@@ -19,11 +19,11 @@ TOLERANCE = 1e-3
 def judge(stage: Stage) -> Verdict:
     """E(A and B) less E(A), E(B) and the Coulomb energy of the charges that each has alone, at 200 Å."""
     first, second = stage.molecule, _other(stage)
-    charge = float(first.info.get("charge", 0.0))
     moved = second.copy()
     moved.positions += [DISTANCE, 0, 0]
     both = ase.Atoms(np.concatenate([first.numbers, moved.numbers]), np.concatenate([first.positions, moved.positions]))
-    both.info["charge"] = charge + float(second.info.get("charge", 0.0))
+    for name in ("charge", "spin"):
+        both.info[name] = sum(float(one.info.get(name, 0.0)) for one in (first, second))
     one, two, together = stage.see([first, moved, both], *stage.wants("charges"))
     between = 0.0
     if one.charges is not None:
@@ -52,6 +52,4 @@ def _other(stage: Stage) -> ase.Atoms:
         found = polar(stage)
     except NotApplicable:
         return stage.molecule.copy()
-    atoms = found.atoms.copy()
-    atoms.info["charge"] = found.charge
-    return atoms
+    return found.alone

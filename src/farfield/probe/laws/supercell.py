@@ -16,7 +16,7 @@ def judge(stage: Stage) -> Verdict:
     changes = []
     for axis in range(1 if stage.fast else 3):
         doubled = crystal.repeat(np.where(np.arange(3) == axis, 2, 1))
-        doubled.info = {**crystal.info, "charge": 2 * float(crystal.info.get("charge", 0.0))}
+        doubled.info = crystal.info | {name: 2 * float(crystal.info.get(name, 0.0)) for name in ("charge", "spin")}
         changes.append(Transformed(doubled, copies=2))
     fault = (
         "Doubling the cell changes the {what}: something counts per cell and not per volume, such as weights tied to "

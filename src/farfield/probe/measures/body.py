@@ -1,7 +1,7 @@
 """A fragment as the long range sees it: its charges, and the dipole that they do not account for."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,8 +45,7 @@ def spare_dipole(stage: Stage, fragment: Fragment, charge: float) -> Floats:
     """
     if not {"charges", "dipole"} <= stage.subject.gives or len(fragment.atoms) == 1:
         return np.zeros(3)
-    alone = fragment.atoms.copy()
-    alone.info["charge"] = charge
+    alone = replace(fragment, charge=charge).alone
     with suppress(Refused):
         seen = stage.see([alone], "charges", "dipole")[0]
         if seen.dipole is not None:

@@ -1,7 +1,7 @@
 """Ions and molecules for the laws of separated fragments: the user's, or what the elements suggest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ase
 import numpy as np
@@ -15,7 +15,7 @@ from farfield.probe.subject import Floats
 
 _POLAR = ("H2O", "HF", "HCl", "NH3", "CO")
 _SYMMETRIC = ("Cl2", "F2", "H2", "N2", "O2")
-_GIVE = "give some with --fragments FILE (ions and neutral molecules, the charge of each in its info)"
+_GIVE = "give some with --fragments FILE (ions and neutral molecules, charge and spin of each in its info)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,14 @@ class Fragment:
 
     atoms: ase.Atoms
     charge: float  # e
+    spin: float = 0.0  # 2S
+
+    @property
+    def alone(self) -> ase.Atoms:
+        """Its atoms, with its charge and spin where laws and models read them."""
+        atoms = self.atoms.copy()
+        atoms.info |= {"charge": self.charge, "spin": self.spin}
+        return atoms
 
     @property
     def name(self) -> str:
@@ -43,7 +51,7 @@ class Fragment:
         """The same, rotated."""
         atoms = self.atoms.copy()
         atoms.positions = atoms.positions @ matrix.T
-        return Fragment(atoms, self.charge)
+        return replace(self, atoms=atoms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +72,7 @@ class Dimer:
         return len(self.first.atoms)
 
     def at(self, distance: float) -> ase.Atoms:
-        """Both, their centres ``distance`` Å apart, with the sum of their charges."""
+        """Both, their centres ``distance`` Å apart, with the sum of their charges and spins."""
         second = self.second.atoms.copy()
         second.positions += [distance, 0, 0]
         both = ase.Atoms(
@@ -72,6 +80,7 @@ class Dimer:
             np.concatenate([self.first.atoms.positions, second.positions]),
         )
         both.info["charge"] = self.first.charge + self.second.charge
+        both.info["spin"] = self.first.spin + self.second.spin
         return both
 
 
@@ -137,7 +146,8 @@ def _atom(number: int, charge: float) -> Fragment:
 
 
 def _own(frame: ase.Atoms) -> Fragment:
-    return _oriented(ase.Atoms(frame.numbers, frame.positions), float(frame.info.get("charge", 0.0)))
+    charge, spin = (float(frame.info.get(name, 0.0)) for name in ("charge", "spin"))
+    return replace(_oriented(ase.Atoms(frame.numbers, frame.positions), charge), spin=spin)
 
 
 def _oriented(atoms: ase.Atoms, charge: float) -> Fragment:
