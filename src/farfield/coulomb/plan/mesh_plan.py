@@ -28,8 +28,14 @@ SPLINES = (5, 6, 7, 8, 10, 12)
 SHARE = 0.6
 """Of the error asked, what either half aims at: charges are not quite random."""
 
-PAIR, SOURCE, WEIGHT, POINT = 5.0, 50.0, 0.4, 16.0
-"""ns, one thread: a pair, a source, each of its mesh points, a point's way through both transforms; measured."""
+PAIRS = (5.0, 100.0, 400.0)
+"""ns, one thread, by rank: a pair of charges, of dipoles, of quadrupoles (no loops of their own); measured."""
+
+SOURCE, WEIGHT, POINT = 50.0, 0.4, 16.0
+"""ns: a source, each of its mesh points, a point's way through both transforms."""
+
+SEVERAL = 32
+"""Atoms from which pairs of multipoles take their time; fewer take that of the calls, whatever their rank."""
 
 BEYOND = 0.5
 """Depths t beyond the cutoff's that smearing is given room for across open axes."""
@@ -62,7 +68,7 @@ def cheapest_mesh(
     whole: tuple[Whole, Whole, Whole] = tuple(tuple(row) for row in turn.tolist())  # type: ignore[assignment]
     asked = _Asked(count / float(box.volume[0]), error, rank)
     candidates = _candidates(box, asked, widest=widest, uniform=uniform)
-    plan = _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked.density)))
+    plan = _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked)))
     return replace(plan, grid=replace(plan.grid, turn=whole))
 
 
@@ -100,11 +106,12 @@ def _meshes(box: Box, asked: _Asked, near: tuple[float, float]) -> Iterator[Mesh
         yield MeshPlan(alpha, cutoff, Grid((shape[0], shape[1], shape[2]), spline), asked.error, wave_cell, radius)
 
 
-def _cost(plan: MeshPlan, count: int, density: float) -> float:
+def _cost(plan: MeshPlan, count: int, asked: _Asked) -> float:
     """Time in ns."""
-    pairs = count * density * 2 / 3 * math.pi * plan.cutoff**3
+    pair = PAIRS[asked.rank if count >= SEVERAL else 0]
+    pairs = count * asked.density * 2 / 3 * math.pi * plan.cutoff**3
     points = plan.grid.spline**2 * (8 if plan.grid.spline <= 8 else 16)  # as many as the registers take
-    return PAIR * pairs + (SOURCE + WEIGHT * points) * count + POINT * math.prod(plan.grid.shape)
+    return pair * pairs + (SOURCE + WEIGHT * points) * count + POINT * math.prod(plan.grid.shape)
 
 
 def _confirmed(asked: _Asked, plan: MeshPlan) -> MeshPlan:
