@@ -13,4 +13,6 @@ class Charges(LocalMultipoles):
     """Charges of physical meaning, fixed or fitted to labels, and their Coulomb energy."""
 
     Config: ClassVar = ChargesConfig
-    reads: ClassVar = frozenset({"charges", "dipole", "quadrupole", "born_charges", "polarization"})
+    reads: ClassVar = frozenset(
+        {"charges", "dipoles", "quadrupoles", "dipole", "quadrupole", "born_charges", "polarization"}
+    )
