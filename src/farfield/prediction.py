@@ -27,4 +27,6 @@ class Prediction:
     quadrupoles: Tensor | None = (
         None  # (atoms, 3, 3) e·Å², beside their charges and dipoles; ½ Σ q (3 r⊗r - r²): traceless
     )
-    quadrupole: Tensor | None = None  # (systems, 3, 3) e·Å² about the origin, of all of them; nan where periodic
+    quadrupole: Tensor | None = (
+        None  # (systems, 3, 3) e·Å² about the centre of mass, of all of them; nan where periodic
+    )

@@ -103,6 +103,18 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
     assert found.quadrupole.shape == (1, 3, 3)
 
 
+def test_a_quadrupole_about_the_origin_of_the_positions(tmp_path):
+    """Of point charges: about the centre of mass it is the sum over their places from there."""
+    charges, atoms = np.array([-0.5, 0.4, 1.1]), water()
+    places = PLACES - atoms.get_center_of_mass()
+    atoms.info |= {"charge": 1.0, "dipole": charges @ PLACES, "total": buckingham(charges, PLACES)}
+    keys = {"quadrupole": "total", "quadrupole_origin": "positions"}
+    found = labels(tmp_path, atoms, dipole="dipole", **keys)
+    np.testing.assert_allclose(found.quadrupole[0], buckingham(charges, places), atol=1e-6)
+    with pytest.raises(InputError, match="give its key, dipole"):
+        labels(tmp_path, atoms, **keys)
+
+
 def test_a_misspelt_key_is_answered_with_the_likely_one(tmp_path):
     with pytest.raises(InputError, match=r"Did you mean dipoles: mbis_dipoles"):
         labels(tmp_path, water(mbis_dipoles=DIPOLES, other=THETA), dipoles="dipole")

@@ -21,7 +21,8 @@ def cloud():
     places = centres[:, None] + steps
     own = torch.tensor(charges.sum(1)), torch.tensor(np.einsum("ik,ika->ia", charges, steps)), theta(charges, steps)
     system = ff.System.from_ase(ase.Atoms("Ar3", centres))
-    return system, own, theta(charges.reshape(1, -1), places.reshape(1, -1, 3))
+    whole = places.reshape(1, -1, 3) - centres.mean(0)  # of three atoms of one kind
+    return system, own, theta(charges.reshape(1, -1), whole)
 
 
 def theta(charges, places):
@@ -43,6 +44,11 @@ def test_two_charges_are_the_dipole_they_make():
     plus, minus = (system.with_positions(system.positions + sign * away) for sign in (0.5, -0.5))
     pulled = quadrupole_of(plus, charges + 1e5) + quadrupole_of(minus, charges * 0 - 1e5)
     torch.testing.assert_close(quadrupole_of(system, charges, dipoles), pulled, rtol=1e-7, atol=1e-4)
+
+
+def test_moving_a_molecule_moves_no_quadrupole():
+    system, own, whole = cloud()
+    torch.testing.assert_close(quadrupole_of(system.with_positions(system.positions + 7.0), *own), whole)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

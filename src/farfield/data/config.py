@@ -110,7 +110,7 @@ class DataConfig:
     dipole: Key | None = None
     """Key of the molecular dipole, about the origin."""
     quadrupole: Key | None = None
-    """Key of the molecular quadrupole about the origin (quadrupole_unit, _form, _order): 9, 3 x 3 or 6 numbers."""
+    """Key of the molecular quadrupole (quadrupole_unit, _form, _order, _origin): 9, 3 x 3 or 6 numbers."""
     polarization: Key | None = None
     """Key of the polarization of crystals, whichever branch of it (errors count modulo e a/V)."""
     born_charges: Key | None = None
@@ -152,6 +152,8 @@ class DataConfig:
     """buckingham: ½ Σ q (3 rr - r²), traceless; jackson: twice that; second_moment: Σ q rr, its trace is left out."""
     quadrupole_order: ComponentOrder | None = None
     """Of six numbers of a quadrupole: spelt out, e.g. xx xy xz yy yz zz; it has to be said, as files do not agree."""
+    quadrupole_origin: Literal["mass", "positions"] = "mass"
+    """What molecular quadrupoles are about: the centre of mass, or where the positions are zero (needs the dipole)."""
     polarization_unit: PolarizationUnit = "e/angstrom^2"
     """Of the polarization; e*angstrom if it is the dipole of the cell."""
     polarizability_unit: PolarizabilityUnit = "e^2*angstrom^2/V"

@@ -28,8 +28,14 @@ SPLINES = (5, 6, 7, 8, 10, 12)
 SHARE = 0.6
 """Of the error asked, what either half aims at: charges are not quite random."""
 
-PAIR, SOURCE, WEIGHT, POINT = 5.0, 50.0, 0.4, 16.0
-"""ns, one thread: a pair, a source, each of its mesh points, a point's way through both transforms; measured."""
+PAIR, ALIKE_PAIRS = 5.0, (5.0, 100.0, 400.0)
+"""ns, one thread; of many Gaussians of one width, which need no pairs, by rank as training counts them; measured."""
+
+SOURCE, WEIGHT, POINT = 50.0, 0.4, 16.0
+"""ns: a source, each of its mesh points, a point's way through both transforms."""
+
+SEVERAL = 32
+"""Atoms that are many; pairs of fewer take the time of the calls, whatever their rank."""
 
 BEYOND = 0.5
 """Depths t beyond the cutoff's that smearing is given room for across open axes."""
@@ -61,8 +67,9 @@ def cheapest_mesh(
     box, turn = Box.from_key(key).reduced()
     whole: tuple[Whole, Whole, Whole] = tuple(tuple(row) for row in turn.tolist())  # type: ignore[assignment]
     asked = _Asked(count / float(box.volume[0]), error, rank)
+    pair = ALIKE_PAIRS[rank] if uniform and count >= SEVERAL else PAIR
     candidates = _candidates(box, asked, widest=widest, uniform=uniform)
-    plan = _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked.density)))
+    plan = _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked.density, pair)))
     return replace(plan, grid=replace(plan.grid, turn=whole))
 
 
@@ -100,11 +107,11 @@ def _meshes(box: Box, asked: _Asked, near: tuple[float, float]) -> Iterator[Mesh
         yield MeshPlan(alpha, cutoff, Grid((shape[0], shape[1], shape[2]), spline), asked.error, wave_cell, radius)
 
 
-def _cost(plan: MeshPlan, count: int, density: float) -> float:
-    """Time in ns."""
+def _cost(plan: MeshPlan, count: int, density: float, pair: float) -> float:
+    """Time in ns, where a pair takes so many."""
     pairs = count * density * 2 / 3 * math.pi * plan.cutoff**3
     points = plan.grid.spline**2 * (8 if plan.grid.spline <= 8 else 16)  # as many as the registers take
-    return PAIR * pairs + (SOURCE + WEIGHT * points) * count + POINT * math.prod(plan.grid.shape)
+    return pair * pairs + (SOURCE + WEIGHT * points) * count + POINT * math.prod(plan.grid.shape)
 
 
 def _confirmed(asked: _Asked, plan: MeshPlan) -> MeshPlan:

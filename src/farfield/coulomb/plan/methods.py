@@ -23,7 +23,10 @@ MESH_FROM = 1000
 """Atoms of a periodic system from which a mesh beats structure factors of charges, whose sums are one fused pass."""
 
 MULTIPOLE_MESH_FROM = 200
-"""The same of dipoles and quadrupoles."""
+"""The same of dipoles and quadrupoles, in whose iterations waves are a matrix."""
+
+ALIKE_MESH_FROM = 32
+"""The same of multipoles that are Gaussians of one fixed width, of which a mesh leaves no pairs."""
 
 OPEN_MESH_FROM = 5000
 """Atoms of an open system from which a mesh beats the direct sum."""
@@ -101,7 +104,8 @@ def _wants_mesh(placed: PlacedSources, method: Method, plan: Plan | None, points
         return plan.meshed
     system = placed.system
     if method == "auto":
-        least = MULTIPOLE_MESH_FROM if placed.moments.rank else MESH_FROM
+        multipoles = ALIKE_MESH_FROM if placed.uniform else MULTIPOLE_MESH_FROM
+        least = multipoles if placed.moments.rank else MESH_FROM
         sizes, open_sizes = system.atoms_per_system, system.atoms_per_system
         if points is not None:  # few points make few pairs
             open_sizes = torch.minimum(sizes, (sizes * points.atoms_per_system).double().sqrt())

@@ -12,7 +12,7 @@ from farfield.data.config import DataConfig, Target
 from farfield.data.conversion import Factors
 from farfield.data.frame import Labels
 from farfield.data.keys import Numbers, find_value, numeric, refuse_not_finite, with_decimal_comma
-from farfield.data.reading.quadrupoles import buckingham
+from farfield.data.reading.quadrupoles import buckingham, to_centre_of_mass
 from farfield.data.reading.stress import read_stress
 from farfield.errors import InputError
 from farfield.quantities import PER_ATOM, QUANTITIES
@@ -55,7 +55,20 @@ class LabelReader:
             value = buckingham(value, self.config, where)
         if target == "polarization" and self.config.polarization_unit == "e*angstrom":
             value = value / (atoms.get_volume() * self.config.factors.length**3)
-        return value * _factor(self.config.factors, target)
+        value = value * _factor(self.config.factors, target)
+        if target == "quadrupole" and self.config.quadrupole_origin == "positions":
+            value = self._about_mass(atoms, value, where)
+        return value
+
+    def _about_mass(self, atoms: ase.Atoms, quadrupole: Numbers, where: str) -> Numbers:
+        """The quadrupole e·Å² about the centre of mass, of that where the positions are zero."""
+        if "dipole" not in self.config.targets:
+            raise InputError(
+                f"{where} is moved from the origin of the positions by the dipole: give its key, dipole: …"
+            )
+        charge = float(np.sum(atoms.info.get(self.config.total_charge, 0.0)))
+        centre = atoms.get_center_of_mass() * self.config.factors.length
+        return to_centre_of_mass(quadrupole, self._value(atoms, "dipole", where), charge, centre)
 
     def _tensor(self, value: Numbers, target: Target) -> Tensor:
         dtype = torch.float64 if target == "energy" else self.dtype

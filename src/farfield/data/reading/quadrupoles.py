@@ -33,6 +33,18 @@ def buckingham(value: Numbers, config: DataConfig, where: str) -> Numbers:
     return np.asarray(_OF_TRACELESS[config.quadrupole_form] * traceless)
 
 
+def to_centre_of_mass(
+    quadrupole: Numbers,  # (3, 3), e·Å², about the origin
+    dipole: Numbers,  # (3,), e·Å, about the origin
+    charge: float,  # e
+    centre: Numbers,  # (3,), Å
+) -> Numbers:
+    """Move a quadrupole ``(3, 3)``: Θ - 3/2 (c⊗d + d⊗c) + c·d + Q/2 (3 c⊗c - c²)."""
+    shift = np.outer(centre, 0.5 * charge * centre - dipole)
+    moved = 1.5 * (shift + shift.T)
+    return np.asarray(quadrupole + moved - np.trace(moved) / 3 * np.eye(3))
+
+
 def has_trace(tensors: Numbers) -> bool:
     """Whether any of a frame's tensors ``(…, 3, 3)`` has a trace beyond what printing has cut off."""
     return bool(np.abs(np.trace(tensors, axis1=-2, axis2=-1)).max() > _TRACE * np.abs(tensors).max())

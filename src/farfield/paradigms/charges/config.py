@@ -10,7 +10,7 @@ from farfield.paradigms.shared.config import LocalMultipolesConfig
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class ChargesConfig(LocalMultipolesConfig):
-    """Atomic charges, formal or learned from labels, with their Coulomb energy."""
+    """Atomic charges, dipoles and quadrupoles, formal or learned from labels, with their Coulomb energy."""
 
     kind: Literal["charges"] = "charges"
     """The paradigm."""

@@ -1,4 +1,4 @@
-"""Explicit charges: E = Σ ε(h) + E_C[q(h)], q formal or learned from labels.
+"""Explicit multipoles: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], q formal or learned from labels, as are μ and Θ.
 
 3G-HDNNP (Artrith, Morawietz & Behler, PRB 83, 153101 (2011)), PhysNet (Unke & Meuwly, JCTC 15, 3678 (2019)).
 """
@@ -10,7 +10,9 @@ from farfield.paradigms.shared.local_multipoles import LocalMultipoles
 
 
 class Charges(LocalMultipoles):
-    """Charges of physical meaning, fixed or fitted to labels, and their Coulomb energy."""
+    """Multipoles of physical meaning, charges fixed or all fitted to labels, and their Coulomb energy."""
 
     Config: ClassVar = ChargesConfig
-    reads: ClassVar = frozenset({"charges", "dipole", "quadrupole", "born_charges", "polarization"})
+    reads: ClassVar = frozenset(
+        {"charges", "dipoles", "quadrupoles", "dipole", "quadrupole", "born_charges", "polarization"}
+    )

@@ -10,7 +10,7 @@ from farfield.paradigms.shared.config import LocalMultipolesConfig
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class LatentConfig(LocalMultipolesConfig):
-    """Charges that nobody labelled, learned from energies and forces."""
+    """Charges, dipoles and quadrupoles that nobody labelled, learned from energies and forces."""
 
     kind: Literal["latent"] = "latent"
     """The paradigm."""

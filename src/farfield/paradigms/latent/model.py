@@ -1,4 +1,4 @@
-"""Latent charges: E = Σ ε(h) + E_C[q(h)], q never labelled.
+"""Latent multipoles: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], never labelled.
 
 Cheng, npj Comput. Mater. 11, 80 (2025); King et al., Nat. Commun. 16, 8763 (2025). Written from the equations.
 """
@@ -10,7 +10,7 @@ from farfield.paradigms.shared.local_multipoles import LocalMultipoles
 
 
 class Latent(LocalMultipoles):
-    """Charges learned from the energies and forces they cause."""
+    """Multipoles learned from the energies and forces they cause."""
 
     Config: ClassVar = LatentConfig
     reads: ClassVar = frozenset()  # that is the point
