@@ -102,7 +102,7 @@ def gather(phases: Tensor, cosine: Tensor, sine: Tensor, waves: PlaneWaves) -> T
     return out
 
 
-def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: PlaneWaves) -> tuple[Tensor, Tensor]:
+def gather_with_gradient(phases: Tensor, cosine: Tensor, sine: Tensor, waves: PlaneWaves) -> tuple[Tensor, Tensor]:
     """``gather``, and its derivative by the phases ``(systems, sources, columns, 3)``."""
     n = waves.indices.unsqueeze(2)  # (systems, waves, 1, 3)
     columns = cosine.shape[2]
@@ -136,7 +136,7 @@ class _Spread(torch.autograd.Function):
         phases, moments = ctx.saved_tensors
         grad_phases = grad_moments = None
         if ctx.needs_input_grad[0]:
-            grad_moments, slope = gather_with_slope(phases, cosine, sine, ctx.waves)
+            grad_moments, slope = gather_with_gradient(phases, cosine, sine, ctx.waves)
             grad_phases = (moments.unsqueeze(-1) * slope).sum(2)
         elif ctx.needs_input_grad[1]:
             grad_moments = gather(phases, cosine, sine, ctx.waves)
@@ -155,7 +155,7 @@ class _Gather(torch.autograd.Function):
         phases, cosine, sine = ctx.saved_tensors
         grad_phases = grad_cosine = grad_sine = None
         if ctx.needs_input_grad[0]:
-            _, slope = gather_with_slope(phases, cosine, sine, ctx.waves)
+            _, slope = gather_with_gradient(phases, cosine, sine, ctx.waves)
             grad_phases = (grad.unsqueeze(-1) * slope).sum(2)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             grad_cosine, grad_sine = spread(phases, grad, ctx.waves)

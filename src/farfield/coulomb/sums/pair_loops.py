@@ -1,11 +1,10 @@
-"""The real-space half of Ewald and mesh sums, E = ½ Σ' q_i q_j erfc(αr)/r in e²/Å, closed under differentiation.
+"""Charges in real space, E = ½ Σ' q_i q_j erfc(αr)/r in e²/Å, by loops over pairs, closed under differentiation.
 
 Gaussians replace erfc(αr)/r by (erf(ar) - erf(αr))/r, a = 1/√(2(σ₁²+σ₂²)). On a processor energies, first and second
 derivatives are compiled sums over the list; what lies beyond (third derivatives, derivatives by widths, multipoles,
 other devices) is autograd over plain torch, which is also what the compiled sums are tested against.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,11 +13,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from farfield.compiled import Array, has_loops, numbers
+from farfield.compiled import has_loops, numbers
 from farfield.coulomb.functions.pair_tensors import pair_energies
 from farfield.coulomb.functions.radial import pair_rate, screened, screened_orders, smeared, smeared_orders
 from farfield.coulomb.kernels.numba import pair_matrix, pair_sums
-from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.box import summed_cell
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sources import PlacedSources
@@ -29,7 +27,6 @@ from farfield.geometry.half_list import RowsNeighborList
 from farfield.geometry.neighbors import CLOSEST, search_rows
 from farfield.geometry.rows import NeighborRows
 from farfield.system import NeighborList
-from farfield.units import COULOMB
 
 
 def energy(placed: PlacedSources, plan: Plan) -> Tensor:
@@ -43,8 +40,8 @@ def energy(placed: PlacedSources, plan: Plan) -> Tensor:
         return charges.new_zeros(system.n_systems, charges.shape[1])
     if not _compiled(placed):
         return energy_reference(placed, plan)
-    pairs = RealSpace(placed, plan)
-    total: Tensor = _RealSpaceEnergy.apply(system.positions, system.cell, charges, pairs)  # type: ignore[no-untyped-call]
+    pairs = PairLoops(placed, plan)
+    total: Tensor = _PairEnergy.apply(system.positions, system.cell, charges, pairs)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -56,44 +53,9 @@ def potential_and_field(placed: PlacedSources, plan: Plan) -> tuple[Tensor, Tens
         return torch.zeros_like(charges), charges.new_zeros(*charges.shape, 3), nothing
     if not has_loops(placed.charges):
         return _potential_and_field_reference(placed, plan)
-    first = RealSpace(placed, plan).first_order
+    first = PairLoops(placed, plan).first_order
     lattice = summed_cell(placed.system, plan.wave_cell).transpose(1, 2).unsqueeze(1)
     return first.potential, first.field, lattice @ first.grad_cell - first.moment
-
-
-def matrix(placed: PlacedSources, plan: Plan, padding: Padding) -> Tensor:
-    """B_0 of the pairs of each system ``(systems, longest, longest)``; of an image with its source, on the diagonal."""
-    n, charges = padding.longest, placed.charges
-    if plan.reach == 0:
-        return charges.new_zeros(padding.systems, n, n)
-    pairs = half_pairs(placed, plan.cutoff)
-    kernel = pair_kernel(placed, plan, pairs)
-    row, column = padding.slots[pairs.i], padding.slots[pairs.j]
-    flat = charges.new_zeros(padding.systems * n * n)
-    flat = flat.index_add(0, row * n + column % n, kernel).index_add(0, column * n + row % n, kernel)
-    return flat.reshape(padding.systems, n, n)
-
-
-def add_matrix(placed: PlacedSources, plan: Plan, padding: Padding, block: Array) -> None:
-    """Add K times ``matrix``, in V/e, by compiled loops."""
-    if plan.reach > 0:
-        pair_matrix.add_dense(RealSpace(placed, plan).matrix(), COULOMB, padding.slots.numpy(), block)
-
-
-def operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
-    """Charges ``(sources, channels)`` to potentials in e/Å; pairs are evaluated once, for however many follow."""
-    if fixed(placed):
-        listed = RealSpace(placed, plan)
-        matrix, rows = listed.matrix(), listed.listed
-        return _Product.of(lambda x: torch.from_numpy(pair_matrix.times(matrix, numbers(x), rows)).to(x.dtype))
-    pairs = half_pairs(placed, plan.cutoff)
-    kernel = pair_kernel(placed, plan, pairs).unsqueeze(1)
-
-    def potential(charges: Tensor) -> Tensor:
-        total = torch.zeros_like(charges).index_add(0, pairs.i, kernel * charges.index_select(0, pairs.j))
-        return total.index_add(0, pairs.j, kernel * charges.index_select(0, pairs.i))
-
-    return potential
 
 
 def energy_reference(placed: PlacedSources, plan: Plan) -> Tensor:
@@ -139,7 +101,7 @@ class _FirstOrder:
     moment: Tensor  # (systems, channels, 3, 3), Σ r⊗qE, e²/Å
 
 
-class RealSpace:
+class PairLoops:
     """Pairs of a real-space sum, and what of them is not differentiated."""
 
     def __init__(self, placed: PlacedSources, plan: Plan) -> None:
@@ -186,9 +148,9 @@ class RealSpace:
         return energy_reference(replace(self.placed, system=system, charges=charges), self.plan)
 
 
-class _RealSpaceEnergy(torch.autograd.Function):
+class _PairEnergy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, pairs: RealSpace) -> Tensor:
+    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, pairs: PairLoops) -> Tensor:
         ctx.pairs, ctx.first = pairs, pairs.first_order
         ctx.save_for_backward(positions, cell, charges)
         owner, systems = pairs.placed.system.system_index, len(cell)
@@ -197,16 +159,16 @@ class _RealSpaceEnergy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = _RealSpaceGradient.apply(grad, *ctx.saved_tensors, ctx.pairs, ctx.first)  # type: ignore[no-untyped-call]
+        gradient = _PairEnergyGradient.apply(grad, *ctx.saved_tensors, ctx.pairs, ctx.first)  # type: ignore[no-untyped-call]
         return (*gradient, None)
 
 
-class _RealSpaceGradient(torch.autograd.Function):
+class _PairEnergyGradient(torch.autograd.Function):
     """Σ weight·E differentiated by positions, cell and charges."""
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, positions: Tensor, cell: Tensor, charges: Tensor, pairs: RealSpace, first: _FirstOrder
+        ctx: Any, weight: Tensor, positions: Tensor, cell: Tensor, charges: Tensor, pairs: PairLoops, first: _FirstOrder
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.pairs = pairs
         ctx.save_for_backward(weight, positions, cell, charges)
@@ -253,23 +215,6 @@ def fixed(placed: PlacedSources, *, only_cell: bool = False) -> bool:
     """Tell whether there are loops for these sources, and nobody differentiates by places and cells (or by cells)."""
     places = (placed.system.cell,) if only_cell else (placed.system.positions, placed.system.cell)
     return _compiled(placed) and not (torch.is_grad_enabled() and any(x.requires_grad for x in places))
-
-
-class _Product(torch.autograd.Function):
-    """A symmetric matrix, which is its own adjoint."""
-
-    @staticmethod
-    def of(apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        return lambda values: _Product.apply(values, apply)  # type: ignore[no-untyped-call]
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.product = apply
-        return apply(values)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _Product.apply(grad, ctx.product), None  # type: ignore[no-untyped-call]
 
 
 def _compiled(placed: PlacedSources) -> bool:
