@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from farfield.compiled import Array, has_loops, numbers
-from farfield.coulomb.kernels.numba import wave_energy
+from farfield.coulomb.kernels.numba import wave_energy, wave_hessian
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.box import summed_cell
 from farfield.coulomb.plan.plan import Plan
@@ -94,8 +94,8 @@ class WaveLoops:
     def hessian_vector(self, scale: Tensor, along: tuple[Tensor, ...]) -> list[Array]:
         """Gradient by positions, cell, charges, weights and scale of the derivative of Σ scale·E along a direction."""
         positions, cell, charges, weights = self._masked(tuple(map(numbers, along)))
-        change = wave_energy.Change(positions, charges, cell, weights)
-        found = wave_energy.hessian_vector(self._charges, self._spectrum, self._factors, numbers(scale), change)
+        change = wave_hessian.Change(positions, charges, cell, weights)
+        found = wave_hessian.hessian_vector(self._charges, self._spectrum, self._factors, numbers(scale), change)
         return self._masked(found)
 
     def _masked(self, found: tuple[Array, ...]) -> list[Array]:

@@ -223,7 +223,7 @@ def _runs(mesh: Tensor, points: int) -> tuple[list[tuple[int, int]], list[tuple[
     return planes, shares(b, b // len(planes))
 
 
-def _slope(mesh: Tensor, other: Tensor) -> Tensor:
+def _grad_weight(mesh: Tensor, other: Tensor) -> Tensor:
     """Derivative of Σ mesh · filtered(other) by the weight; differentiable."""
     one, two = (torch.view_as_real(torch.fft.rfftn(x, dim=AXES)) for x in (mesh, other))
     product = (one * two).sum((0, -1))
@@ -231,8 +231,8 @@ def _slope(mesh: Tensor, other: Tensor) -> Tensor:
     twice[0] = 1
     if mesh.shape[3] % 2 == 0:
         twice[-1] = 1
-    slope: Tensor = product * twice
-    return slope
+    gradient: Tensor = product * twice
+    return gradient
 
 
 class _Filter(torch.autograd.Function):
@@ -247,7 +247,7 @@ class _Filter(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         mesh, weight = ctx.saved_tensors
         grad_mesh = _filtered(grad, weight) if ctx.needs_input_grad[0] else None
-        return grad_mesh, _slope(grad, mesh) if ctx.needs_input_grad[1] else None
+        return grad_mesh, _grad_weight(grad, mesh) if ctx.needs_input_grad[1] else None
 
 
 class _MeshEnergy(torch.autograd.Function):
@@ -267,4 +267,4 @@ class _MeshEnergy(torch.autograd.Function):
             filtered = _filtered(mesh, weight)
         scale = grad[:, None, None, None]
         grad_mesh = scale * filtered if ctx.needs_input_grad[0] else None
-        return grad_mesh, 0.5 * _slope(scale * mesh, mesh) if ctx.needs_input_grad[1] else None
+        return grad_mesh, 0.5 * _grad_weight(scale * mesh, mesh) if ctx.needs_input_grad[1] else None

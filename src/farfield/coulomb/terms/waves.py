@@ -152,9 +152,9 @@ def _dipole_matrix(waves: PlaneWaves, weight: Tensor, k: Tensor, padding: Paddin
     whole = weight.new_zeros(padding.systems, 3 * padding.longest, 3 * padding.longest)
     for some, *parts in waves.blocks():
         for part in parts:  # cosines, then sines
-            steep = (k[:, some].unsqueeze(1) * part.transpose(1, 2)[:, :, :, None, None]).squeeze(4)
-            steep = steep.transpose(2, 3).flatten(1, 2)  # (systems, 3·longest, waves)
-            whole.baddbmm_(steep, weight[:, some] * steep.transpose(1, 2))
+            wave_gradient = (k[:, some].unsqueeze(1) * part.transpose(1, 2)[:, :, :, None, None]).squeeze(4)
+            wave_gradient = wave_gradient.transpose(2, 3).flatten(1, 2)  # (systems, 3·longest, waves)
+            whole.baddbmm_(wave_gradient, weight[:, some] * wave_gradient.transpose(1, 2))
     real = padding.mask().to(whole.dtype).repeat_interleave(3, 1)
     return (whole * real.unsqueeze(1) * real.unsqueeze(2)).reshape(-1, *2 * (padding.longest, 3))
 
