@@ -14,8 +14,9 @@ from farfield.coulomb.plan.grid import Grid
 from farfield.coulomb.plan.mesh_plan import cheapest_mesh
 from farfield.coulomb.plan.plan import make_plan
 from farfield.coulomb.sources import on_atoms
-from farfield.coulomb.sums import influence, mesh
+from farfield.coulomb.sums import influence
 from farfield.coulomb.sums.splines import CHARGES, SLOPES, gather, gather_reference, spread, spread_reference
+from farfield.coulomb.terms import mesh
 from farfield.errors import InputError
 from farfield.system import System, concatenate
 from farfield.units import COULOMB
@@ -275,7 +276,9 @@ def test_energy_is_smooth_in_the_cell_at_a_fixed_plan(salt):
     fit = np.polynomial.Polynomial.fit(strain.numpy(), energies.numpy(), 6)
     # pairs that pass the cutoff make steps as small as the error asked, no mesh makes any
     assert np.abs(fit(strain.numpy()) - energies.numpy()).max() < 1e-5 * abs(float(energies[20]))
-    far = torch.cat([mesh.energy(on_atoms(attached.strained(e * eye), charges, None), plan) for e in strain]).squeeze(1)
+    far = torch.cat(
+        [mesh.Mesh(on_atoms(attached.strained(e * eye), charges, None), plan).energy() for e in strain]
+    ).squeeze(1)
     fit = np.polynomial.Polynomial.fit(strain.numpy(), far.numpy(), 8)
     assert np.abs(fit(strain.numpy()) - far.numpy()).max() < 1e-9 * abs(float(far[20]))
 

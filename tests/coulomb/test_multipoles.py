@@ -13,7 +13,7 @@ from farfield.coulomb.plan import mesh_error
 from farfield.coulomb.plan.grid import Grid
 from farfield.coulomb.plan.plan import make_plan
 from farfield.coulomb.sources import on_atoms
-from farfield.coulomb.sums import direct
+from farfield.coulomb.terms import direct
 from farfield.errors import InputError
 from farfield.system import concatenate
 from farfield.units import COULOMB

@@ -10,7 +10,7 @@ import torch
 from farfield.coulomb import Coulomb
 from farfield.coulomb.kernels.numba import radial
 from farfield.coulomb.sources import on_atoms
-from farfield.coulomb.sums import real_space
+from farfield.coulomb.sums import pair_loops
 from farfield.coulomb.sums.structure_factors import PlaneWaves
 from farfield.geometry import listed_rows, rows
 from farfield.geometry.neighbors import with_neighbors
@@ -60,7 +60,7 @@ def test_energies_slopes_and_curvatures_are_those_of_plain_torch(widths, attache
         loss = sum((slope * slope.detach().cos()).sum() for slope in slopes)
         return total.detach(), *slopes, *torch.autograd.grad(loss, (positions, cell, q, weight))
 
-    for found, expected in zip(derivatives(real_space.energy), derivatives(real_space.energy_reference)):
+    for found, expected in zip(derivatives(pair_loops.energy), derivatives(pair_loops.energy_reference)):
         torch.testing.assert_close(found.detach(), expected.detach(), atol=1e-11, rtol=1e-9)
 
 
@@ -68,7 +68,7 @@ def test_response_is_that_of_plain_torch(batch):
     system, charges = batch
     placed, plan = on_atoms(system, charges, None), Coulomb(error=1e-2).plan(system)
     for found, expected in zip(
-        real_space.potential_and_field(placed, plan), real_space._potential_and_field_reference(placed, plan)
+        pair_loops.potential_and_field(placed, plan), pair_loops._potential_and_field_reference(placed, plan)
     ):
         torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
 
@@ -81,13 +81,13 @@ def test_a_list_is_read_once_per_pair_and_kept(batch, monkeypatch):
     )
     assert 2 * once.pairs == len(known.i)
     plan = Coulomb(error=1e-2).plan(system)
-    first = real_space.energy(on_atoms(system, charges, None), plan)
+    first = pair_loops.energy(on_atoms(system, charges, None), plan)
 
     def again(*_, **__):
         raise AssertionError("the list has not changed")
 
     monkeypatch.setattr(listed_rows, "listed_once", again)
-    assert torch.equal(real_space.energy(on_atoms(system, charges, None), plan), first)
+    assert torch.equal(pair_loops.energy(on_atoms(system, charges, None), plan), first)
 
 
 @pytest.mark.parametrize("attached", [True, False])
@@ -95,11 +95,11 @@ def test_images_that_lie_wide_apart_are_sorted_instead(attached, batch, monkeypa
     system, charges = batch
     system = system if attached else replace(system, neighbors=None)
     plan = Coulomb(error=1e-2).plan(system)
-    dense = real_space.potential_and_field(on_atoms(system, charges, None), plan)
+    dense = pair_loops.potential_and_field(on_atoms(system, charges, None), plan)
     monkeypatch.setattr(listed_rows, "DENSE", 0)
     monkeypatch.setattr(rows, "MOST", 0)
     again = on_atoms(replace(system, neighbors=replace(system.neighbors) if attached else None), charges, None)
-    for found, expected in zip(real_space.potential_and_field(again, plan), dense):
+    for found, expected in zip(pair_loops.potential_and_field(again, plan), dense):
         torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
 
 

@@ -11,7 +11,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from farfield.coulomb import Coulomb
 from farfield.coulomb.kernels.numba.wave_rows import rows_of
 from farfield.coulomb.sources import on_atoms
-from farfield.coulomb.sums import ewald, reciprocal
+from farfield.coulomb.sums import wave_loops
+from farfield.coulomb.terms import waves
 from farfield.system import System
 
 SPACES = {"crystals": (1, 1, 1), "slabs": (1, 0, 1), "wires": (0, 0, 1)}
@@ -43,7 +44,7 @@ def test_energies_slopes_and_curvatures_are_those_of_plain_torch(space, width, r
     def derivatives(energy):
         positions, cell, q, weights = (
             x.clone().requires_grad_()
-            for x in (system.positions, system.cell, charges, ewald.weights_with_origin(system, plan))
+            for x in (system.positions, system.cell, charges, waves.weights_with_origin(system, plan))
         )
         total = energy(on_atoms(replace(system, positions=positions, cell=cell), q, width), plan, weights)
         scale = torch.tensor([[1.0, 0.3], [-0.7, 2.0]], dtype=torch.float64, requires_grad=True)
@@ -54,7 +55,7 @@ def test_energies_slopes_and_curvatures_are_those_of_plain_torch(space, width, r
         *bends, twice, to_scale = torch.autograd.grad(loss, (*known, scale))
         return total, *slopes, *bends, twice * real, to_scale
 
-    for found, expected in zip(derivatives(reciprocal.energy), derivatives(reciprocal.energy_reference)):
+    for found, expected in zip(derivatives(wave_loops.energy), derivatives(wave_loops.energy_reference)):
         torch.testing.assert_close(found, expected, atol=1e-10 * expected.detach().abs().max().item(), rtol=1e-9)
 
 
@@ -64,11 +65,11 @@ def test_first_and_second_derivatives_by_finite_differences(space, width, rng, b
     system = build(space, (2, 3), edge=3.0)
     charges = torch.from_numpy(rng.normal(size=(5, 1)))
     plan = Coulomb(error=1e-2).plan(system, width)
-    given = (system.positions, system.cell, charges, ewald.weights_with_origin(system, plan))
+    given = (system.positions, system.cell, charges, waves.weights_with_origin(system, plan))
     inputs = tuple(x.clone().requires_grad_() for x in given)
 
     def energy(positions, cell, q, weights):
-        return reciprocal.energy(on_atoms(replace(system, positions=positions, cell=cell), q, width), plan, weights)
+        return wave_loops.energy(on_atoms(replace(system, positions=positions, cell=cell), q, width), plan, weights)
 
     assert gradcheck(energy, inputs, fast_mode=True)
     assert gradgradcheck(energy, inputs, fast_mode=True)

@@ -3,31 +3,31 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from farfield.compiled import own_threads
-from farfield.coulomb import potential_at, scaling
+from farfield.coulomb import scaling
 from farfield.coulomb.evaluate import Electrostatics, evaluate
-from farfield.coulomb.evaluate_multipoles import Planned, evaluate_multipoles
-from farfield.coulomb.functions.gaussians import gaussian_self_energy, gaussian_self_hardness
-from farfield.coulomb.interaction import Interaction, interaction
-from farfield.coulomb.padding import Padding, plus_diagonal
+from farfield.coulomb.evaluate_multipoles import evaluate_multipoles
+from farfield.coulomb.interaction import Interaction, scaled_map
+from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.box import refuse_outside
-from farfield.coulomb.plan.methods import Method, Part, join, parts
-from farfield.coulomb.plan.plan import Plan, join_plans, make_mesh_plan, make_plan
+from farfield.coulomb.plan.methods import Method, Part, parts
+from farfield.coulomb.plan.plan import DIRECT, AnyPlan, Plan, join_plans, make_mesh_plan, make_plan
 from farfield.coulomb.scaling import PairScaling
 from farfield.coulomb.sources import PlacedSources, Sources, elsewhere, on_atoms
-from farfield.coulomb.sums import boundary, direct, ewald
 from farfield.coulomb.sums.second_derivatives import SecondDerivatives
+from farfield.coulomb.terms.choice import Boundary, terms
+from farfield.coulomb.terms.joined import Joined, Piece
+from farfield.coulomb.terms.term import Sum
 from farfield.errors import InputError
-from farfield.system import System, per_system
+from farfield.system import System
+from farfield.units import COULOMB
 
 _Given = tuple[Tensor | None, Tensor | None, Tensor | None]
-
-Boundary = Literal["tinfoil", "vacuum"]
 
 _TIGHTEST = {torch.float64: 1e-10, torch.float32: 2e-5}
 
@@ -116,10 +116,7 @@ class Coulomb:
                 summed = partial(self._summed, self_energy=self_energy)
                 result = evaluate_multipoles(placed, plan, _sorted(pairs, order), summed)
             else:
-                planned = [(part, self._plan_of(part, plan)) for part in parts(placed, self.method, plan)]
-                self_term = gaussian_self_hardness(placed.widths) if self_energy and placed.widths is not None else None
-                surrounding = boundary.potential_and_field(placed) if self.boundary == "vacuum" else None
-                result = evaluate(placed, planned, self_term, surrounding)
+                result = evaluate(self._joined(placed, plan, self_energy=self_energy))
         if order is not None:
             result = result.reordered(torch.argsort(order))
         return result if _has_channels((charges, dipoles, quadrupoles), sources) else result.single_channel()
@@ -149,12 +146,9 @@ class Coulomb:
         index = _point_index(system, points, point_system_index)
         placed, _ = elsewhere(system, sources)
         probes, order = elsewhere(system, Sources(points, index, torch.zeros_like(points[:, 0]), widths=point_widths))
-        planned = [
-            (part, self._plan_of(part, None, probes)) for part in parts(placed, self.method, points=probes.system)
-        ]
-        values = potential_at.potential(planned, probes)
-        if self.boundary == "vacuum":
-            values = values + boundary.potential(placed, probes.system)
+        some = parts(placed, self.method, points=probes.system)
+        planned = [(part, self._plan_of(part, None, probes)) for part in some]
+        values = COULOMB * self._terms(placed, planned, self_energy=False).potential_at(probes)
         values = values[torch.argsort(order)]
         return values if _has_channels((None, None, None), sources) else values.squeeze(1)
 
@@ -174,22 +168,8 @@ class Coulomb:
         Prepared once and applied often it costs no more than an energy each time: the way to iterate on charges.
         """
         placed = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
-        prepared = []
-        for part in parts(placed, self.method, plan):
-            own = self._plan_of(part, plan)
-            apply = direct.operator(part.placed) if own is None else ewald.operator(part.placed, own)
-            prepared.append((part, apply))
-        self_term = None if placed.widths is None else gaussian_self_hardness(placed.widths)
-
-        def potential(charges: Tensor) -> Tensor:
-            column = charges.unsqueeze(1)
-            pieces = [(part, apply(column if part.whole else column[part.places])) for part, apply in prepared]
-            found = join(pieces, system.n_atoms, lambda part: part.places).squeeze(1)
-            if self.boundary == "vacuum":
-                found = found + boundary.operator(system, column).squeeze(1)
-            return found if self_term is None else found + self_term * charges
-
-        return potential
+        apply = self._joined(placed, plan).operator()
+        return lambda charges: COULOMB * apply(charges.unsqueeze(1)).squeeze(1)
 
     def interaction(
         self,
@@ -209,8 +189,8 @@ class Coulomb:
         """
         zero = system.positions.new_zeros(system.n_atoms, 3)
         placed = on_atoms(system, None, widths, zero)
-        planned = [(part, self._plan_of(part, plan)) for part in parts(placed, self.method, plan)]
-        return interaction(planned, placed, pairs, vacuum=self.boundary == "vacuum")
+        scaled = None if pairs is None else scaled_map(placed, pairs)
+        return Interaction(self._joined(placed, plan, self_energy=False).interaction(), scaled)
 
     def curvature(
         self, system: System, charges: Tensor, widths: Tensor | float | None = None, *, plan: Plan | None = None
@@ -221,12 +201,10 @@ class Coulomb:
         autograd through ``energy`` gives the same, and always.
         """
         placed = on_atoms(system, charges, widths)
-        first, *others = parts(placed, self.method, plan)
-        plan = self._plan_of(first, plan)
-        if others or plan is None or self.boundary == "vacuum":
-            return None
-        self_term = None if placed.widths is None else gaussian_self_hardness(placed.widths)
-        return ewald.curvature(placed, plan, self_term)
+        pieces = self._joined(placed, plan, precise=True).pieces
+        found = [term.second_derivatives() for piece in pieces for term in piece.sum.terms]
+        derivatives = [one for one in found if one is not None]
+        return SecondDerivatives(placed, derivatives) if len(pieces) == 1 and len(derivatives) == len(found) else None
 
     def padded_matrix(
         self, system: System, widths: Tensor | float | None = None, *, plan: Plan | None = None
@@ -236,18 +214,8 @@ class Coulomb:
             plan = self.plan(system, widths, dense=True)
         placed = on_atoms(system, system.positions.new_ones(system.n_atoms), widths)
         padding = Padding.of(system)
-        pieces = []
-        for part in parts(placed, "auto", dense=True):
-            own, local = self._plan_of(part, plan), Padding.of(part.placed.system)
-            pair = direct.matrix(part.placed, local) if own is None else ewald.matrix(part.placed, own, local)
-            missing = padding.longest - local.longest
-            pieces.append((part, torch.nn.functional.pad(pair, (0, missing, 0, missing)) if missing else pair))
-        block = join(pieces, system.n_systems, lambda part: part.systems)
-        if placed.widths is not None:
-            block = plus_diagonal(block, padding.pad(gaussian_self_hardness(placed.widths)))
-        if self.boundary == "vacuum":
-            block = block + boundary.matrix(system, padding)
-        return block, padding.mask()
+        planned = [(part, self._plan_of(part, plan)) for part in parts(placed, "auto", dense=True)]
+        return COULOMB * self._terms(placed, planned, precise=True).matrix(padding), padding.mask()
 
     def plan(self, system: System, widths: Tensor | float | None = None, *, dense: bool = False, rank: int = 0) -> Plan:
         """Plan the periodic sums; pass it back as ``plan=`` and the energy is smooth in the cell.
@@ -260,7 +228,7 @@ class Coulomb:
         placed = on_atoms(system, like.new_ones(n), widths, dipoles, like.new_zeros(n, 3, 3) if rank > 1 else None)
         method = "auto" if dense else self.method
         planned = [(part, self._plan_of(part, None)) for part in parts(placed, method, dense=dense)]
-        pieces = [(part.systems, plan) for part, plan in planned if plan is not None]
+        pieces = [(part.systems, plan) for part, plan in planned if isinstance(plan, Plan)]
         if len(pieces) == 1 and len(pieces[0][0]) == system.n_systems:
             return pieces[0][1]
         return join_plans(pieces, system.n_systems, system.positions)
@@ -271,26 +239,33 @@ class Coulomb:
 
     def _summed(
         self, placed: PlacedSources, plan: Plan | None, pairs: PairScaling | None, *, self_energy: bool
-    ) -> tuple[Tensor, Planned]:
-        """Energy ``(systems, channels)`` in eV, and how the parts were cut."""
-        planned = [(part, self._plan_of(part, plan)) for part in parts(placed, self.method, plan)]
-        pieces = [(p, direct.energy(p.placed) if plan is None else ewald.energy(p.placed, plan)) for p, plan in planned]
-        energy = join(pieces, placed.system.n_systems, lambda part: part.systems)
-        if self_energy and placed.widths is not None:
-            self_term = 0.5 * gaussian_self_hardness(placed.widths).unsqueeze(1) * placed.charges.square()
-            if placed.moments.rank > 0:
-                self_term = self_term + gaussian_self_energy(placed.moments, placed.widths)
-            energy = energy + per_system(self_term, placed.system)
-        if self.boundary == "vacuum":
-            energy = energy + boundary.energy(placed)
-        if pairs is not None:
-            energy = energy + scaling.energy(placed, pairs)
-        return energy, planned
+    ) -> tuple[Tensor, Joined]:
+        """Energy ``(systems, channels)`` in eV, and its terms."""
+        joined = self._joined(placed, plan, self_energy=self_energy, precise=True)
+        energy = COULOMB * joined.energy()
+        return energy if pairs is None else energy + scaling.energy(placed, pairs), joined
 
-    def _plan_of(self, part: Part, plan: Plan | None, points: PlacedSources | None = None) -> Plan | None:
-        """The plan of a part, wide enough for ``points`` of the batch; None where the sum is direct."""
+    def _joined(
+        self, placed: PlacedSources, plan: Plan | None, *, self_energy: bool = True, precise: bool = False
+    ) -> Joined:
+        planned = [(part, self._plan_of(part, plan)) for part in parts(placed, self.method, plan)]
+        return self._terms(placed, planned, self_energy=self_energy, precise=precise)
+
+    def _terms(
+        self,
+        placed: PlacedSources,
+        planned: list[tuple[Part, AnyPlan]],
+        *,
+        self_energy: bool = True,
+        precise: bool = False,
+    ) -> Joined:
+        chosen = partial(terms, boundary=self.boundary, self_energy=self_energy, precise=precise)
+        return Joined(placed, [Piece(part, plan, Sum(*chosen(part, plan))) for part, plan in planned])
+
+    def _plan_of(self, part: Part, plan: Plan | None, points: PlacedSources | None = None) -> AnyPlan:
+        """The plan of a part, wide enough for ``points`` of the batch."""
         if part.kind == "direct":
-            return None
+            return DIRECT
         if plan is not None:
             if part.placed.moments.rank > plan.rank:
                 raise InputError(f"the plan is one of rank {plan.rank}: make it with rank={part.placed.moments.rank}")

@@ -22,9 +22,9 @@ from farfield.coulomb.plan.box import box_of
 from farfield.coulomb.plan.methods import Part, join, parts
 from farfield.coulomb.plan.plan import PAIR_COST, SAFETY, Plan, half_of_waves
 from farfield.coulomb.sources import PlacedSources, on_atoms
-from farfield.coulomb.sums.ewald import plane_waves, wave_vectors
 from farfield.coulomb.sums.pairs import all_pairs, half_pairs, refuse_coincident
 from farfield.coulomb.sums.structure_factors import spread
+from farfield.coulomb.terms.waves import plane_waves, wave_vectors
 from farfield.errors import InputError
 from farfield.system import System, per_system
 

@@ -8,22 +8,20 @@ import torch
 from torch import Tensor
 
 from farfield.coulomb.evaluate import ROUNDING, Electrostatics, force_scale
-from farfield.coulomb.plan.methods import Part, join
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.scaling import PairScaling
 from farfield.coulomb.sources import PlacedSources
+from farfield.coulomb.terms.joined import Joined
 from farfield.system import per_system
-
-Planned = list[tuple[Part, Plan | None]]
 
 
 def evaluate_multipoles(
     placed: PlacedSources,
     plan: Plan | None,
     pairs: PairScaling | None,
-    summed: Callable[[PlacedSources, Plan | None, PairScaling | None], tuple[Tensor, Planned]],
+    summed: Callable[[PlacedSources, Plan | None, PairScaling | None], tuple[Tensor, Joined]],
 ) -> Electrostatics:
-    """Detached; ``summed`` gives the energy ``(systems, channels)`` in eV and how the parts were cut."""
+    """Differentiate, and detach; ``summed`` gives the energy ``(systems, channels)`` in eV and its terms."""
     with torch.inference_mode(False), torch.enable_grad():
         fixed: PlacedSources = _ordinary(placed)
         system, like = fixed.system, fixed.charges
@@ -35,17 +33,16 @@ def evaluate_multipoles(
         kept: Plan | None = _ordinary(plan)
         if kept is not None and fixed.dipoles is None:  # those of the field are zero, and ask for nothing
             kept = replace(kept, rank=max(kept.rank, 1))
-        energy, planned = summed(variable, kept, _ordinary(pairs))
-        potential, slope, grad_positions, virial = _gradient(energy, variables)
+        energy, joined = summed(variable, kept, _ordinary(pairs))
+        potential, grad_dipoles, grad_positions, virial = _gradient(energy, variables)
     real = torch.where(system.periodic.all(1), system.volume(), float("nan"))
-    errors = [(part, real.new_zeros(len(part.systems)) if plan is None else plan.error) for part, plan in planned]
-    expected = force_scale(fixed) * join(errors, system.n_systems, lambda part: part.systems).unsqueeze(1)
+    expected = force_scale(fixed) * joined.error().detach().unsqueeze(1)
     count = system.atoms_per_system.clamp_min(1).unsqueeze(1)
     strength = (per_system(grad_positions.square().sum(-1), system) / count).sqrt()
     return Electrostatics(
         energy=energy.detach(),
         potential=potential,
-        field=-slope,
+        field=-grad_dipoles,
         forces=-grad_positions,
         stress=virial / real[:, None, None, None],
         # steep forces round by their own size, however small the scale of dilute sources

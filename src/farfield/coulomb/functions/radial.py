@@ -111,8 +111,8 @@ class _Smeared(torch.autograd.Function):
             higher = _Smeared.apply(squared, rate, order + 1, value.detach(), gauss)  # type: ignore[no-untyped-call]
             grad_squared = -0.5 * grad * higher
         if ctx.needs_input_grad[1]:
-            slope = 2 * rate * _weight(rate, order) * torch.exp(-(rate * rate) * squared)
-            grad_rate = (grad * slope).sum_to_size(rate.shape)
+            by_rate = 2 * rate * _weight(rate, order) * torch.exp(-(rate * rate) * squared)
+            grad_rate = (grad * by_rate).sum_to_size(rate.shape)
         return grad_squared, grad_rate, None, None, None
 
 

@@ -103,6 +103,18 @@ class Plan:
         )
 
 
+@dataclass(frozen=True)
+class AllPairs:
+    """Plan of open systems that are summed pair by pair: there is nothing to choose, and no error but rounding."""
+
+    error: float = 0.0
+
+
+DIRECT = AllPairs()
+
+AnyPlan = Plan | AllPairs
+
+
 def join_plans(pieces: list[tuple[Tensor, Plan]], count: int, like: Tensor) -> Plan:
     """Join plans of some systems each to one of a batch of ``count``; nothing to be done in the others."""
     waves = max((plan.indices.shape[1] for _, plan in pieces), default=0)

@@ -1,1 +1,1 @@
-"""The sums that energies are made of, in real space, over waves, on meshes, and what surrounds them."""
+"""Sums that terms are made of: loops over pairs, waves and splines, closed under differentiation."""

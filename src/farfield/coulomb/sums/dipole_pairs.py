@@ -48,8 +48,8 @@ class DipolePairs:
             return self.run(dipole_pairs.hessian_vector, along, left, right)
         d = vector.view_as(vector) if vector.requires_grad else vector.detach().requires_grad_()
         energy = (left * of_pairs(self.i, self.j, self.blocks(d))(right)).sum()
-        (slope,) = torch.autograd.grad(energy, d, create_graph=True)
-        (found,) = torch.autograd.grad((slope * along).sum(), d, create_graph=True)
+        (gradient,) = torch.autograd.grad(energy, d, create_graph=True)
+        (found,) = torch.autograd.grad((gradient * along).sum(), d, create_graph=True)
         return found
 
 

@@ -102,12 +102,12 @@ def gather(phases: Tensor, cosine: Tensor, sine: Tensor, waves: PlaneWaves) -> T
     return out
 
 
-def gather_with_slope(phases: Tensor, cosine: Tensor, sine: Tensor, waves: PlaneWaves) -> tuple[Tensor, Tensor]:
+def gather_with_gradient(phases: Tensor, cosine: Tensor, sine: Tensor, waves: PlaneWaves) -> tuple[Tensor, Tensor]:
     """``gather``, and its derivative by the phases ``(systems, sources, columns, 3)``."""
     n = waves.indices.unsqueeze(2)  # (systems, waves, 1, 3)
     columns = cosine.shape[2]
-    turned = ((sine.unsqueeze(-1) * n).flatten(2), (cosine.unsqueeze(-1) * -n).flatten(2))
-    both = gather(phases, torch.cat([cosine, turned[0]], 2), torch.cat([sine, turned[1]], 2), waves)
+    gradients = ((sine.unsqueeze(-1) * n).flatten(2), (cosine.unsqueeze(-1) * -n).flatten(2))
+    both = gather(phases, torch.cat([cosine, gradients[0]], 2), torch.cat([sine, gradients[1]], 2), waves)
     return both[..., :columns], both[..., columns:].reshape(*both.shape[:2], columns, 3)
 
 
@@ -136,8 +136,8 @@ class _Spread(torch.autograd.Function):
         phases, moments = ctx.saved_tensors
         grad_phases = grad_moments = None
         if ctx.needs_input_grad[0]:
-            grad_moments, slope = gather_with_slope(phases, cosine, sine, ctx.waves)
-            grad_phases = (moments.unsqueeze(-1) * slope).sum(2)
+            grad_moments, gradient = gather_with_gradient(phases, cosine, sine, ctx.waves)
+            grad_phases = (moments.unsqueeze(-1) * gradient).sum(2)
         elif ctx.needs_input_grad[1]:
             grad_moments = gather(phases, cosine, sine, ctx.waves)
         return grad_phases, grad_moments, None
@@ -155,8 +155,8 @@ class _Gather(torch.autograd.Function):
         phases, cosine, sine = ctx.saved_tensors
         grad_phases = grad_cosine = grad_sine = None
         if ctx.needs_input_grad[0]:
-            _, slope = gather_with_slope(phases, cosine, sine, ctx.waves)
-            grad_phases = (grad.unsqueeze(-1) * slope).sum(2)
+            _, gradient = gather_with_gradient(phases, cosine, sine, ctx.waves)
+            grad_phases = (grad.unsqueeze(-1) * gradient).sum(2)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             grad_cosine, grad_sine = spread(phases, grad, ctx.waves)
         return grad_phases, grad_cosine, grad_sine, None

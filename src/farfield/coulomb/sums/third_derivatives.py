@@ -20,7 +20,7 @@ def hessian_vector(
     """
     known = [x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in (weight, *inputs)]
     gradient = torch.autograd.grad((known[0] * energy(*known[1:])).sum(), known[1:], create_graph=True)
-    directional_derivative = torch.stack([(slope * v).sum() for slope, v in zip(gradient, along)]).sum()
+    directional_derivative = torch.stack([(grad * v).sum() for grad, v in zip(gradient, along)]).sum()
     asked = [x for x, wanted in zip(known, needed) if wanted]
     found = iter(torch.autograd.grad(directional_derivative, asked, create_graph=True, allow_unused=True))
     return [next(found) if wanted else None for wanted in needed]

@@ -24,7 +24,7 @@ from farfield.backbone.heads import AtomicEnergy
 from farfield.chemistry import ElementCharges, formal_charges, likely_charges
 from farfield.conditions import under
 from farfield.coulomb import Coulomb
-from farfield.coulomb.functions.gaussians import gaussian_self_hardness
+from farfield.coulomb.functions.gaussians import gaussian_dipole_self_hardness, gaussian_self_hardness
 from farfield.coulomb.plan.plan import Plan
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
@@ -168,5 +168,5 @@ class Scf(Paradigm):
 
 def _own(widths: Tensor) -> Tensor:
     """d²E/dq² and d²E/dμ² of Gaussians with themselves ``(atoms, 4)``, V/e and V/(e·Å²)."""
-    hardness = gaussian_self_hardness(widths)
-    return torch.cat([hardness.unsqueeze(1), (hardness / (6 * widths.square())).unsqueeze(1).expand(-1, 3)], 1)
+    charge, dipole = gaussian_self_hardness(widths), gaussian_dipole_self_hardness(widths)
+    return torch.stack([charge, *[dipole] * 3], 1)

@@ -9,16 +9,17 @@ from farfield.coulomb.kernels.numba.pair_sums import (
     FAR,
     PairCells,
     PairCharges,
-    blurred_kernels,
+    displacements,
     functions,
     kernels,
     rows,
+    squares,
     table_of,
     total_of,
     with_images,
 )
 from farfield.coulomb.kernels.numba.radial import Boys
-from farfield.coulomb.kernels.numba.simd import LANES, ROW, columns, entries, fill, first_of, smaller, smallest, store
+from farfield.coulomb.kernels.numba.simd import LANES, ROW, fill, smaller, smallest, store
 from farfield.geometry.rows import NeighborRows
 
 
@@ -75,25 +76,20 @@ def _values(
     out: Array,
 ) -> float:
     table, variances, owner = given
-    row, begin, top, terms, wide = listed.other, listed.first, form.top, form.terms, len(variances) > 0
+    row, begin = listed.other, listed.first
     closest, before = fill(FAR), begin[reach[0]]
     for run in range(reach[0], reach[1]):
         i = listed.atom[run]
-        x_i, y_i, z_i = table[ROW * i], table[ROW * i + 1], table[ROW * i + 2]
-        split, limit = cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2
-        own = variances[i] if wide else 0.0
+        origin = table[ROW * i], table[ROW * i + 1], table[ROW * i + 2]
+        cutoff = cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2
+        own = variances[i] if len(variances) > 0 else 0.0
         for pair in range(begin[run], begin[run + 1], LANES):
             at, count = np.uintp(pair), begin[run + 1] - pair
-            x, y, z, _ = columns(table, row, at)
-            # idle lanes hold what is a stranger's, which may be nan; the next atom overwrites them
-            x, y, z = first_of(x - x_i, count, 0.0), first_of(y - y_i, count, 0.0), first_of(z - z_i, count, 0.0)
-            squared = first_of(x * x + y * y + z * z, count, FAR)
+            x, y, z, _ = displacements(table, row, at, count, origin)
+            squared = squares(x, y, z, count)
             closest = smaller(closest, squared)
-            if wide:
-                variance = entries(variances, row, at) + own
-                zeroth, _, _ = blurred_kernels(squared, variance, split, limit, top, terms)
-            else:
-                zeroth, _, _ = kernels(squared, split, limit, top, terms)
+            zeroth, _, _ = kernels(squared, (variances, own, row, at), cutoff, form.top, form.terms)
+            # the next atom overwrites what stands in lanes without a pair
             store(out, np.uintp(pair - before), zeroth)
     return float(smallest(closest))
 

@@ -113,13 +113,13 @@ def hessian_vector(
         def share(
             first: int, last: int, tables: tuple[Array, Array] = (table, moves), weight: Array = weight
         ) -> tuple[Array, Array]:
-            out, steep = np.zeros(len(tables[0])), np.zeros(len(weight))
+            out, derivative = np.zeros(len(tables[0])), np.zeros(len(weight))
             given = (*tables, variances, charges.owner, weight)
-            _second_order(given, cells, listed, form, (first, last), (out, steep))
-            return out, steep
+            _second_order(given, cells, listed, form, (first, last), (out, derivative))
+            return out, derivative
 
-        gradients, steepness = zip(*together(share, rows(listed)))
-        grad_weight[:, channel] = total_of(steepness)
+        gradients, derivatives = zip(*together(share, rows(listed)))
+        grad_weight[:, channel] = total_of(derivatives)
         where = listed.source, listed.shift, charges.owner
         _fold_second(total_of(gradients), *where, grad_positions, grad_charges[:, channel], grad_cell)
     return grad_positions, grad_charges, grad_cell, grad_weight
@@ -171,8 +171,40 @@ def _fill_table(
 
 
 @inlined
-def kernels(squared: Any, split: float, limit: float, top: float, terms: Array) -> tuple[Any, Any, Any]:
-    """B_0, B_1 and B_2 of eight pairs of points, zero beyond the cutoff."""
+def displacements(table: Array, row: Array, at: Any, count: int, origin: Any) -> tuple[Any, Any, Any, Any]:
+    """Vectors from ``origin`` to the next eight other ends, and their values; zero in lanes without a pair."""
+    x, y, z, value = columns(table, row, at)
+    # such lanes read some other source's row, which may hold nan and must leave no trace
+    return (
+        first_of(x - origin[0], count, 0.0),
+        first_of(y - origin[1], count, 0.0),
+        first_of(z - origin[2], count, 0.0),
+        first_of(value, count, 0.0),
+    )
+
+
+@inlined
+def squares(x: Any, y: Any, z: Any, count: int) -> Any:
+    """Squared lengths of vectors, very far in lanes without a pair."""
+    return first_of(x * x + y * y + z * z, count, FAR)
+
+
+@inlined
+def kernels(squared: Any, widths: Any, reach: Any, top: float, terms: Array) -> tuple[Any, Any, Any]:
+    """B_0, B_1 and B_2 of eight pairs, zero beyond the cutoff.
+
+    ``widths`` are the variances of all (or none), that of this source, and where those of the others are listed;
+    ``reach`` is the splitting and the square of the cutoff.
+    """
+    variances, own, row, at = widths
+    if len(variances) > 0:
+        return _gaussian_kernels(squared, entries(variances, row, at) + own, reach, top, terms)
+    return _point_kernels(squared, reach, top, terms)
+
+
+@inlined
+def _point_kernels(squared: Any, reach: Any, top: float, terms: Array) -> tuple[Any, Any, Any]:
+    split, limit = reach
     zeroth, first, second = of_points(squared)
     far, far_first, far_second = of_erf(squared, split, top, terms)
     return (
@@ -183,10 +215,9 @@ def kernels(squared: Any, split: float, limit: float, top: float, terms: Array) 
 
 
 @inlined
-def blurred_kernels(
-    squared: Any, variance: Any, split: float, limit: float, top: float, terms: Array
-) -> tuple[Any, Any, Any]:
+def _gaussian_kernels(squared: Any, variance: Any, reach: Any, top: float, terms: Array) -> tuple[Any, Any, Any]:
     """Evaluate the kernels of Gaussians, ``variance`` the sum of both."""
+    split, limit = reach
     zeroth, first, second = of_points(squared)
     variance = 2.0 * variance
     rate = fill(1.0) / root(where_below(variance, NARROWEST, fill(NARROWEST), variance))
@@ -216,33 +247,20 @@ def _first_order(
     out: Array,
 ) -> float:
     table, variances, owner = given
-    row, begin, top, terms, wide, nothing = (
-        listed.other,
-        listed.first,
-        form.top,
-        form.terms,
-        len(variances) > 0,
-        fill(0.0),
-    )
+    row, begin, nothing = listed.other, listed.first, fill(0.0)
     closest = fill(FAR)
     for run in range(reach[0], reach[1]):
         i = listed.atom[run]
-        x_i, y_i, z_i, q_i = table[ROW * i], table[ROW * i + 1], table[ROW * i + 2], table[ROW * i + 3]
-        split, limit = cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2
-        own = variances[i] if wide else 0.0
+        origin, q_i = (table[ROW * i], table[ROW * i + 1], table[ROW * i + 2]), table[ROW * i + 3]
+        cutoff = cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2
+        own = variances[i] if len(variances) > 0 else 0.0
         potential, x_sum, y_sum, z_sum = nothing, nothing, nothing, nothing
         for pair in range(begin[run], begin[run + 1], LANES):
             at, count = np.uintp(pair), begin[run + 1] - pair
-            x, y, z, q = columns(table, row, at)
-            # idle lanes hold what is a stranger's, which may be nan, and must leave it alone
-            x, y, z = first_of(x - x_i, count, 0.0), first_of(y - y_i, count, 0.0), first_of(z - z_i, count, 0.0)
-            q, squared = first_of(q, count, 0.0), first_of(x * x + y * y + z * z, count, FAR)
+            x, y, z, q = displacements(table, row, at, count, origin)
+            squared = squares(x, y, z, count)
             closest = smaller(closest, squared)
-            if wide:
-                variance = entries(variances, row, at) + own
-                zeroth, first, _ = blurred_kernels(squared, variance, split, limit, top, terms)
-            else:
-                zeroth, first, _ = kernels(squared, split, limit, top, terms)
+            zeroth, first, _ = kernels(squared, (variances, own, row, at), cutoff, form.top, form.terms)
             pull, push = first * q, first_of(first * q_i, count, 0.0)
             potential = potential + zeroth * q
             x_sum, y_sum, z_sum = x_sum + pull * x, y_sum + pull * y, z_sum + pull * z
@@ -321,38 +339,24 @@ def _second_order(
 ) -> None:
     """Gradients by position and charge of every source and image, and Σ over a system's pairs for its weight."""
     table, moves, variances, owner, weights = given
-    gradients, steepness = out
-    row, begin, top, terms, wide, nothing = (
-        listed.other,
-        listed.first,
-        form.top,
-        form.terms,
-        len(variances) > 0,
-        fill(0.0),
-    )
+    gradients, derivatives = out
+    row, begin, nothing = listed.other, listed.first, fill(0.0)
     for run in range(reach[0], reach[1]):
         i = listed.atom[run]
-        x_i, y_i, z_i, q_i = table[ROW * i], table[ROW * i + 1], table[ROW * i + 2], table[ROW * i + 3]
-        u_i, v_i, w_i, p_i = moves[ROW * i], moves[ROW * i + 1], moves[ROW * i + 2], moves[ROW * i + 3]
-        split, limit, weight = cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2, weights[owner[i]]
-        own = variances[i] if wide else 0.0
-        x_sum, y_sum, z_sum, q_sum, steep = nothing, nothing, nothing, nothing, nothing
+        origin, q_i = (table[ROW * i], table[ROW * i + 1], table[ROW * i + 2]), table[ROW * i + 3]
+        move, p_i = (moves[ROW * i], moves[ROW * i + 1], moves[ROW * i + 2]), moves[ROW * i + 3]
+        cutoff, weight = (cells.splitting[owner[i]], cells.cutoff[owner[i]] ** 2), weights[owner[i]]
+        own = variances[i] if len(variances) > 0 else 0.0
+        x_sum, y_sum, z_sum, q_sum, derivative = nothing, nothing, nothing, nothing, nothing
         for pair in range(begin[run], begin[run + 1], LANES):
             at, count = np.uintp(pair), begin[run + 1] - pair
-            x, y, z, q = columns(table, row, at)
-            u, v, w, p = columns(moves, row, at)
-            x, y, z = first_of(x - x_i, count, 0.0), first_of(y - y_i, count, 0.0), first_of(z - z_i, count, 0.0)
-            u, v, w = first_of(u - u_i, count, 0.0), first_of(v - v_i, count, 0.0), first_of(w - w_i, count, 0.0)
-            q, p = first_of(q, count, 0.0), first_of(p, count, 0.0)
-            squared = first_of(x * x + y * y + z * z, count, FAR)
-            if wide:
-                variance = entries(variances, row, at) + own
-                zeroth, first, second = blurred_kernels(squared, variance, split, limit, top, terms)
-            else:
-                zeroth, first, second = kernels(squared, split, limit, top, terms)
+            x, y, z, q = displacements(table, row, at, count, origin)
+            u, v, w, p = displacements(moves, row, at, count, move)
+            squared = squares(x, y, z, count)
+            zeroth, first, second = kernels(squared, (variances, own, row, at), cutoff, form.top, form.terms)
             stretch = first * (x * u + y * v + z * w)
             change, product = p * q_i + q * p_i, q * q_i
-            steep = steep + change * zeroth - product * stretch
+            derivative = derivative + change * zeroth - product * stretch
             along_d = (product * (x * u + y * v + z * w) * second - change * first) * weight
             along_u = product * first * weight
             x, y, z = along_d * x - along_u * u, along_d * y - along_u * v, along_d * z - along_u * w
@@ -364,7 +368,7 @@ def _second_order(
         gradients[ROW * i + 1] -= total(y_sum)
         gradients[ROW * i + 2] -= total(z_sum)
         gradients[ROW * i + 3] += total(q_sum) * weight
-        steepness[owner[i]] += total(steep)
+        derivatives[owner[i]] += total(derivative)
 
 
 @regrouped
@@ -385,7 +389,7 @@ def _fold_second(
         else:
             grad_charges[i] += found[ROW * row + 3]
         for axis in range(3):
-            slope = found[ROW * row + axis]
-            grad_positions[i, axis] += slope
+            gradient = found[ROW * row + axis]
+            grad_positions[i, axis] += gradient
             for k in range(3):
-                grad_cell[owner[i], k, axis] += shift[row, k] * slope
+                grad_cell[owner[i], k, axis] += shift[row, k] * gradient

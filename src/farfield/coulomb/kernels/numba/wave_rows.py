@@ -186,7 +186,7 @@ def row_value(factors: Array, third: Array, above: int, full: int, out: Array) -
 
 
 @regrouped
-def row_slope(factors: Array, third: Array, above: int, full: int, out: Array) -> None:
+def row_gradient(factors: Array, third: Array, above: int, full: int, out: Array) -> None:
     """Σ_m F_m exp(imz) and Σ_m m F_m exp(imz), into ``out`` (4, BLOCK)."""
     cosine, sine, zero = third[0].reshape(-1), third[1].reshape(-1), out.dtype.type(0)
     for v in range(0, full, REGISTER // out.itemsize):
@@ -207,7 +207,7 @@ def row_slope(factors: Array, third: Array, above: int, full: int, out: Array) -
 
 
 @regrouped
-def row_bend(factors: Array, others: Array, third: Array, above: int, full: int, out: Array) -> None:
+def row_hessian(factors: Array, others: Array, third: Array, above: int, full: int, out: Array) -> None:
     """Σ_m F_m, m F_m and m² F_m exp(imz), and for others H Σ_m H_m and m H_m exp(imz), into ``out`` (10, BLOCK)."""
     cosine, sine, zero = third[0].reshape(-1), third[1].reshape(-1), out.dtype.type(0)
     for v in range(0, full, REGISTER // out.itemsize):

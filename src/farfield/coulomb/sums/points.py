@@ -1,4 +1,4 @@
-"""The potential of sources at points that carry no charge themselves, or averaged over Gaussians around them."""
+"""Pairs of points and sources: potentials at places that carry no charge, or averaged over Gaussians around them."""
 
 from dataclasses import replace
 
@@ -7,47 +7,24 @@ from torch import Tensor
 
 from farfield.coulomb.functions.pair_tensors import potentials
 from farfield.coulomb.functions.radial import bare_orders, pair_rate, screened_orders, smeared_orders
-from farfield.coulomb.padding import Padding
-from farfield.coulomb.plan.methods import Part
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sources import PlacedSources
-from farfield.coulomb.sums import ewald, mesh
 from farfield.coulomb.sums.pairs import cross_pairs
-from farfield.coulomb.sums.structure_factors import PlaneWaves, gather
 from farfield.errors import InputError
 from farfield.geometry.neighbors import CLOSEST
-from farfield.system import System, per_system
-from farfield.units import COULOMB
 
 POINT_BLOCK = 1 << 23
 """Pairs of a point and a source summed at once."""
 
 
-def potential(planned: list[tuple[Part, Plan | None]], points: PlacedSources) -> Tensor:
-    """Potential ``(points, channels)`` in V at points sorted by system, whose charges do not count."""
-    channels = planned[0][0].placed.charges.shape[1]
-    values = points.charges.new_zeros(len(points.charges), channels)
-    for sources, plan in planned:
-        some, places = points.part(sources.systems)
-        placed = sources.placed
-        here = open_potential(placed, some) if plan is None else periodic_potential(placed, plan, some)
-        values = values.index_copy(0, places, here)
-    return values
-
-
 def open_potential(placed: PlacedSources, points: PlacedSources) -> Tensor:
-    """Direct sum ``(points, channels)`` in V, over every pair of a point and a source of its system."""
-    blocks = [_open_block(placed, points, rows) for rows in _blocks(placed, points)]
-    return COULOMB * torch.cat(blocks)
+    """Sum 1/r of every pair of a point and a source of its system ``(points, channels)``, in e/Å; differentiable."""
+    return torch.cat([_open_block(placed, points, rows) for rows in _blocks(placed, points)])
 
 
-def periodic_potential(placed: PlacedSources, plan: Plan, points: PlacedSources) -> Tensor:
-    """Ewald sum ``(points, channels)`` in V, background included."""
-    pair_part = torch.cat([_real_block(placed, plan, points, rows) for rows in _blocks(placed, points)])
-    summed = mesh.potential if plan.on_mesh else _wave_potential
-    wave_part = summed(placed, plan, points.system)
-    background = ewald.neutralising(placed.system, plan) * per_system(placed.charges, placed.system)
-    return COULOMB * (pair_part + wave_part - background[points.system.system_index])
+def real_space_potential(placed: PlacedSources, plan: Plan, points: PlacedSources) -> Tensor:
+    """Sum the real-space kernel of points and sources within the cutoff ``(points, channels)``, in e/Å."""
+    return torch.cat([_real_block(placed, plan, points, rows) for rows in _blocks(placed, points)])
 
 
 def _blocks(placed: PlacedSources, points: PlacedSources) -> list[slice]:
@@ -84,17 +61,6 @@ def _real_block(placed: PlacedSources, plan: Plan, points: PlacedSources, rows: 
         both = (smeared_orders(squared, one, rank) for one in (rate, split))
         kernels = [pair_part - wave_part for pair_part, wave_part in zip(*both)]
     return _summed(placed, kernels, vector, (i, j), len(here.positions))
-
-
-def _wave_potential(placed: PlacedSources, plan: Plan, points: System) -> Tensor:
-    padding = Padding.of(placed.system)
-    phases, waves = ewald.plane_waves(placed.system, padding, plan)
-    cosine, sine = ewald.structure_factors(placed, plan, padding, (phases, waves))
-    weight = 2 * ewald.wave_weights(placed.system, plan).unsqueeze(2)
-    there = Padding.of(points)
-    point_phases, _ = ewald.plane_waves(points, there, plan)
-    at_points = PlaneWaves(point_phases, plan.indices)
-    return there.unpad(gather(point_phases, weight * cosine, weight * sine, at_points))
 
 
 def _rate(placed: PlacedSources, points: PlacedSources, i: Tensor, j: Tensor, squared: Tensor) -> Tensor | None:

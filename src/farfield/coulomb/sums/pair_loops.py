@@ -1,12 +1,10 @@
-"""The real-space half of Ewald and mesh sums, E = ½ Σ' q_i q_j erfc(αr)/r in e²/Å, closed under differentiation.
+"""Charges in real space, E = ½ Σ' q_i q_j erfc(αr)/r in e²/Å, by loops over pairs, closed under differentiation.
 
 Gaussians replace erfc(αr)/r by (erf(ar) - erf(αr))/r, a = 1/√(2(σ₁²+σ₂²)). On a processor energies, first and second
-derivatives of charges and dipoles are compiled sums over the list; what lies beyond (third derivatives, derivatives by
-widths, quadrupoles, other devices) is autograd over plain torch, which is also what the compiled sums are tested
-against.
+derivatives are compiled sums over the list; what lies beyond (third derivatives, derivatives by widths, multipoles,
+other devices) is autograd over plain torch, which is also what the compiled sums are tested against.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,23 +13,20 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from farfield.compiled import Array, has_loops, numbers
-from farfield.coulomb.functions.pair_tensors import pair_blocks, pair_energies
+from farfield.compiled import has_loops, numbers
+from farfield.coulomb.functions.pair_tensors import pair_energies
 from farfield.coulomb.functions.radial import pair_rate, screened, screened_orders, smeared, smeared_orders
 from farfield.coulomb.kernels.numba import pair_matrix, pair_sums
-from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.box import summed_cell
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sources import PlacedSources
-from farfield.coulomb.sums.dipole_pairs import Blocks, DipolePairs
 from farfield.coulomb.sums.pairs import HalfPairs, half_pairs, pair_list
 from farfield.coulomb.sums.third_derivatives import hessian_vector
 from farfield.geometry import listed_rows
 from farfield.geometry.half_list import RowsNeighborList
 from farfield.geometry.neighbors import CLOSEST, search_rows
 from farfield.geometry.rows import NeighborRows
-from farfield.system import NeighborList, per_system
-from farfield.units import COULOMB
+from farfield.system import NeighborList
 
 
 def energy(placed: PlacedSources, plan: Plan) -> Tensor:
@@ -43,12 +38,10 @@ def energy(placed: PlacedSources, plan: Plan) -> Tensor:
     system, charges = placed.system, placed.charges
     if plan.reach == 0:
         return charges.new_zeros(system.n_systems, charges.shape[1])
-    if not has_loops(charges) or _by_widths(placed) or placed.moments.rank > 1:
+    if not _compiled(placed):
         return energy_reference(placed, plan)
-    if placed.moments.rank == 1:
-        return _dipole_energy(placed, plan)
-    pairs = RealSpace(placed, plan)
-    total: Tensor = _RealSpaceEnergy.apply(system.positions, system.cell, charges, pairs)  # type: ignore[no-untyped-call]
+    pairs = PairLoops(placed, plan)
+    total: Tensor = _PairEnergy.apply(system.positions, system.cell, charges, pairs)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -60,71 +53,9 @@ def potential_and_field(placed: PlacedSources, plan: Plan) -> tuple[Tensor, Tens
         return torch.zeros_like(charges), charges.new_zeros(*charges.shape, 3), nothing
     if not has_loops(placed.charges):
         return _potential_and_field_reference(placed, plan)
-    first = RealSpace(placed, plan).first_order
+    first = PairLoops(placed, plan).first_order
     lattice = summed_cell(placed.system, plan.wave_cell).transpose(1, 2).unsqueeze(1)
     return first.potential, first.field, lattice @ first.grad_cell - first.moment
-
-
-def matrix(placed: PlacedSources, plan: Plan, padding: Padding) -> Tensor:
-    """B_0 of the pairs of each system ``(systems, longest, longest)``; of an image with its source, on the diagonal."""
-    n, charges = padding.longest, placed.charges
-    if plan.reach == 0:
-        return charges.new_zeros(padding.systems, n, n)
-    pairs = half_pairs(placed, plan.cutoff)
-    kernel = pair_kernel(placed, plan, pairs)
-    row, column = padding.slots[pairs.i], padding.slots[pairs.j]
-    flat = charges.new_zeros(padding.systems * n * n)
-    flat = flat.index_add(0, row * n + column % n, kernel).index_add(0, column * n + row % n, kernel)
-    return flat.reshape(padding.systems, n, n)
-
-
-def add_matrix(placed: PlacedSources, plan: Plan, padding: Padding, block: Array) -> None:
-    """Add K times ``matrix``, in V/e, by compiled loops."""
-    if plan.reach > 0:
-        pair_matrix.add_dense(RealSpace(placed, plan).matrix(), COULOMB, padding.slots.numpy(), block)
-
-
-def operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
-    """Charges ``(sources, channels)`` to potentials in e/Å; pairs are evaluated once, for however many follow."""
-    if fixed(placed):
-        listed = RealSpace(placed, plan)
-        matrix, rows = listed.matrix(), listed.listed
-        return _Product.of(lambda x: torch.from_numpy(pair_matrix.times(matrix, numbers(x), rows)).to(x.dtype))
-    pairs = half_pairs(placed, plan.cutoff)
-    kernel = pair_kernel(placed, plan, pairs).unsqueeze(1)
-
-    def potential(charges: Tensor) -> Tensor:
-        total = torch.zeros_like(charges).index_add(0, pairs.i, kernel * charges.index_select(0, pairs.j))
-        return total.index_add(0, pairs.j, kernel * charges.index_select(0, pairs.i))
-
-    return potential
-
-
-def _dipole_energy(placed: PlacedSources, plan: Plan) -> Tensor:
-    """Sum ``energy`` of charges and dipoles by the loops that iterations on dipoles run through."""
-    pairs, columns = half_pairs(placed, plan.cutoff), placed.moments.columns()
-    i, j, vector = pairs.i, pairs.j, pairs.vector
-    split = plan.splitting[placed.system.system_index].index_select(0, i)
-    prepared = DipolePairs.of(i, j, vector, pair_rates(placed, i, j), split, blocks_of(placed, plan, pairs))
-    return 0.5 * per_system((columns * prepared.potentials(vector, columns)).sum(1), placed.system)
-
-
-def blocks_of(placed: PlacedSources, plan: Plan, pairs: HalfPairs) -> Blocks:
-    """Prepare the blocks W of charges and dipoles in plain torch."""
-
-    def blocks(vector: Tensor) -> Tensor:
-        there = replace(pairs, vector=vector, squared=torch.linalg.vecdot(vector, vector))
-        return pair_blocks(vector, pair_kernels(placed, plan, there, 2))
-
-    return blocks
-
-
-def pair_rates(placed: PlacedSources, i: Tensor, j: Tensor) -> Tensor:
-    """Rates a ``(pairs,)`` in 1/Å of Gaussians with each other, infinite for points."""
-    if placed.widths is None:
-        return torch.full(i.shape, torch.inf, dtype=placed.charges.dtype, device=i.device)
-    variance = placed.widths.square()
-    return pair_rate(variance.index_select(0, i), variance.index_select(0, j))
 
 
 def energy_reference(placed: PlacedSources, plan: Plan) -> Tensor:
@@ -170,7 +101,7 @@ class _FirstOrder:
     moment: Tensor  # (systems, channels, 3, 3), Σ r⊗qE, e²/Å
 
 
-class RealSpace:
+class PairLoops:
     """Pairs of a real-space sum, and what of them is not differentiated."""
 
     def __init__(self, placed: PlacedSources, plan: Plan) -> None:
@@ -217,9 +148,9 @@ class RealSpace:
         return energy_reference(replace(self.placed, system=system, charges=charges), self.plan)
 
 
-class _RealSpaceEnergy(torch.autograd.Function):
+class _PairEnergy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, pairs: RealSpace) -> Tensor:
+    def forward(ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, pairs: PairLoops) -> Tensor:
         ctx.pairs, ctx.first = pairs, pairs.first_order
         ctx.save_for_backward(positions, cell, charges)
         owner, systems = pairs.placed.system.system_index, len(cell)
@@ -228,16 +159,16 @@ class _RealSpaceEnergy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = _RealSpaceGradient.apply(grad, *ctx.saved_tensors, ctx.pairs, ctx.first)  # type: ignore[no-untyped-call]
+        gradient = _PairEnergyGradient.apply(grad, *ctx.saved_tensors, ctx.pairs, ctx.first)  # type: ignore[no-untyped-call]
         return (*gradient, None)
 
 
-class _RealSpaceGradient(torch.autograd.Function):
+class _PairEnergyGradient(torch.autograd.Function):
     """Σ weight·E differentiated by positions, cell and charges."""
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, positions: Tensor, cell: Tensor, charges: Tensor, pairs: RealSpace, first: _FirstOrder
+        ctx: Any, weight: Tensor, positions: Tensor, cell: Tensor, charges: Tensor, pairs: PairLoops, first: _FirstOrder
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.pairs = pairs
         ctx.save_for_backward(weight, positions, cell, charges)
@@ -286,29 +217,9 @@ def fixed(placed: PlacedSources, *, only_cell: bool = False) -> bool:
     return _compiled(placed) and not (torch.is_grad_enabled() and any(x.requires_grad for x in places))
 
 
-class _Product(torch.autograd.Function):
-    """A symmetric matrix, which is its own adjoint."""
-
-    @staticmethod
-    def of(apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        return lambda values: _Product.apply(values, apply)  # type: ignore[no-untyped-call]
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.product = apply
-        return apply(values)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _Product.apply(grad, ctx.product), None  # type: ignore[no-untyped-call]
-
-
 def _compiled(placed: PlacedSources) -> bool:
-    return has_loops(placed.charges) and not _by_widths(placed) and placed.moments.rank == 0
-
-
-def _by_widths(placed: PlacedSources) -> bool:
-    return placed.widths is not None and placed.widths.requires_grad
+    by_widths = placed.widths is not None and placed.widths.requires_grad
+    return has_loops(placed.charges) and not by_widths and placed.moments.rank == 0
 
 
 def _potential_and_field_reference(placed: PlacedSources, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:

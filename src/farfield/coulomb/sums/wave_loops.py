@@ -1,4 +1,4 @@
-"""The reciprocal half of Ewald's sum by waves, with the terms that have no pairs, closed under differentiation.
+"""Waves of charges with the terms that have no pairs, in one pass of loops, closed under differentiation.
 
     E = Σ_k w_k |S_k|² - (α/√π) Σ q²,  S_k = Σ q_i exp(ik·r_i),  in e²/Å
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from farfield.compiled import Array, has_loops, numbers
-from farfield.coulomb.kernels.numba import wave_energy
+from farfield.coulomb.kernels.numba import wave_energy, wave_hessian
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.box import summed_cell
 from farfield.coulomb.plan.plan import Plan
@@ -35,8 +35,8 @@ def compiled(placed: PlacedSources) -> bool:
 def energy(placed: PlacedSources, plan: Plan, weights: Tensor) -> Tensor:
     """Energy ``(systems, channels)`` in e²/Å of weights ``(systems, 1 + waves)``, that of k = 0 first, in 1/Å."""
     system = placed.system
-    total: Tensor = _ReciprocalEnergy.apply(
-        system.positions, system.cell, placed.charges, weights, Reciprocal(placed, plan, weights)
+    total: Tensor = _WaveEnergy.apply(
+        system.positions, system.cell, placed.charges, weights, WaveLoops(placed, plan, weights)
     )  # type: ignore[no-untyped-call]
     return total
 
@@ -52,7 +52,7 @@ def energy_reference(placed: PlacedSources, plan: Plan, weights: Tensor) -> Tens
     return of_waves + self_term + weights[:, :1] * per_system(charges, system).square()
 
 
-class Reciprocal:
+class WaveLoops:
     """Sources and waves, what of them is not differentiated, and the energies ``(systems, channels)``."""
 
     def __init__(self, placed: PlacedSources, plan: Plan, weights: Tensor) -> None:
@@ -94,8 +94,8 @@ class Reciprocal:
     def hessian_vector(self, scale: Tensor, along: tuple[Tensor, ...]) -> list[Array]:
         """Gradient by positions, cell, charges, weights and scale of the derivative of Σ scale·E along a direction."""
         positions, cell, charges, weights = self._masked(tuple(map(numbers, along)))
-        change = wave_energy.Change(positions, charges, cell, weights)
-        found = wave_energy.hessian_vector(self._charges, self._spectrum, self._factors, numbers(scale), change)
+        change = wave_hessian.Change(positions, charges, cell, weights)
+        found = wave_hessian.hessian_vector(self._charges, self._spectrum, self._factors, numbers(scale), change)
         return self._masked(found)
 
     def _masked(self, found: tuple[Array, ...]) -> list[Array]:
@@ -109,10 +109,10 @@ class Reciprocal:
         return energy_reference(replace(self.placed, system=system, charges=charges.double()), self.plan, weights)
 
 
-class _ReciprocalEnergy(torch.autograd.Function):
+class _WaveEnergy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, weights: Tensor, waves: Reciprocal
+        ctx: Any, positions: Tensor, cell: Tensor, charges: Tensor, weights: Tensor, waves: WaveLoops
     ) -> Tensor:
         ctx.waves = waves
         ctx.save_for_backward(positions, cell, charges, weights)
@@ -120,11 +120,11 @@ class _ReciprocalEnergy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = _ReciprocalGradient.apply(scale, *ctx.saved_tensors, ctx.waves)  # type: ignore[no-untyped-call]
+        gradient = _WaveGradient.apply(scale, *ctx.saved_tensors, ctx.waves)  # type: ignore[no-untyped-call]
         return (*gradient, None)
 
 
-class _ReciprocalGradient(torch.autograd.Function):
+class _WaveGradient(torch.autograd.Function):
     """Σ scale·E differentiated by positions, cell, charges and weights."""
 
     @staticmethod
@@ -132,13 +132,13 @@ class _ReciprocalGradient(torch.autograd.Function):
         *inputs, ctx.waves = given
         ctx.save_for_backward(scale, *inputs)
         found = ctx.waves.gradient(scale)
-        return tuple(torch.from_numpy(slope).to(like.dtype) for slope, like in zip(found, inputs))
+        return tuple(torch.from_numpy(grad).to(like.dtype) for grad, like in zip(found, inputs))
 
     @staticmethod
     def backward(ctx: Any, *along: Tensor) -> tuple[Tensor | None, ...]:
         scale, *inputs = ctx.saved_tensors
         if not torch.is_grad_enabled():
             found = ctx.waves.hessian_vector(scale, along)
-            *others, grad_scale = (torch.from_numpy(bend).to(like.dtype) for bend, like in zip(found, (*inputs, scale)))
+            *others, grad_scale = (torch.from_numpy(one).to(like.dtype) for one, like in zip(found, (*inputs, scale)))
             return grad_scale, *others, None
         return (*hessian_vector(ctx.waves.reference, scale, inputs, along, ctx.needs_input_grad[:5]), None)

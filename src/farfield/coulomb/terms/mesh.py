@@ -5,7 +5,8 @@ J. Chem. Phys. 103, 8577 (1995)), with the influence of Hockney and Eastwood (in
 that is differentiated from them, are those of this one discretised sum. One system after the other: each has its mesh.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from farfield.coulomb.plan.grid import Grid
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sources import PlacedSources
 from farfield.coulomb.sums.influence import Covered, Influence, influence, wave_numbers
+from farfield.coulomb.sums.linear_map import LinearMap, Operator
 from farfield.coulomb.sums.splines import CHARGES, CURVATURES, SLOPES, gather, spread
+from farfield.coulomb.terms.term import PotentialAndField, Term
 from farfield.system import System
 
 AXES = (1, 2, 3)
@@ -28,78 +31,81 @@ LEAST = 1 << 17
 """Points of a mesh that are worth a thread."""
 
 
-def energy(placed: PlacedSources, plan: Plan) -> Tensor:
-    """Energy ``(systems, channels)`` in e²/Å, every charge with itself included."""
-    found = []
-    for _, rows, grid, cell, form in _meshes(placed.system, plan):
-        mesh = _spread(placed, cell, rows, grid)
-        found.append(_MeshEnergy.apply(mesh, form.weight))  # type: ignore[no-untyped-call]
-    return torch.stack(found)
+@dataclass(frozen=True)
+class Mesh(Term):
+    """Sum of smeared sources, each with itself included."""
 
+    placed: PlacedSources
+    plan: Plan
 
-def potential_and_field(placed: PlacedSources, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
-    """Potential ``(sources, channels)``, field ``(…, 3)`` and dE/dstrain ``(systems, channels, 3, 3)``; no graph."""
-    system = placed.system
-    potentials, fields, virials = [], [], []
-    for _, rows, grid, cell, form in _meshes(system, plan):
-        spectrum = _forward(_spread(placed, cell, rows, grid))
-        inverse = torch.linalg.inv(cell)
-        virials.append(multiply(spectrum, form, grid, 2 * torch.pi * inverse.T))
-        mesh = _back(spectrum, grid.shape[2])
-        gathered = gather(system.positions[rows] @ inverse, mesh, (*CHARGES, *SLOPES), spline=grid.spline)
-        potentials.append(gathered[:, 0])
-        gradients = gathered[:, 1:].transpose(1, 2)
-        fields.append((gradients.reshape(-1, 3) @ -inverse.T).reshape(gradients.shape))
-    return torch.cat(potentials), torch.cat(fields), torch.stack(virials)
+    def energy(self) -> Tensor:
+        """Filter the mesh of all sources, once."""
+        found = []
+        for _, rows, grid, cell, form in _meshes(self.placed.system, self.plan):
+            mesh = _spread(self.placed, cell, rows, grid)
+            found.append(_MeshEnergy.apply(mesh, form.weight))  # type: ignore[no-untyped-call]
+        return torch.stack(found)
 
+    def potential_and_field(self) -> PotentialAndField:
+        """Gather potentials and fields from one filtered mesh."""
+        system = self.placed.system
+        potentials, fields, virials = [], [], []
+        for _, rows, grid, cell, form in _meshes(system, self.plan):
+            spectrum = _forward(_spread(self.placed, cell, rows, grid))
+            inverse = torch.linalg.inv(cell)
+            virials.append(multiply(spectrum, form, grid, 2 * torch.pi * inverse.T))
+            mesh = _back(spectrum, grid.shape[2])
+            gathered = gather(system.positions[rows] @ inverse, mesh, (*CHARGES, *SLOPES), spline=grid.spline)
+            potentials.append(gathered[:, 0])
+            gradients = gathered[:, 1:].transpose(1, 2)
+            fields.append((gradients.reshape(-1, 3) @ -inverse.T).reshape(gradients.shape))
+        return PotentialAndField(torch.cat(potentials), torch.cat(fields), torch.stack(virials))
 
-def potential(placed: PlacedSources, plan: Plan, points: System) -> Tensor:
-    """Potential ``(points, channels)`` in e/Å of smeared sources anywhere; differentiable."""
-    values = []
-    ends = torch.cumsum(points.atoms_per_system, 0).tolist()
-    for k, rows, grid, cell, form in _meshes(placed.system, plan):
-        mesh = _filtered(_spread(placed, cell, rows, grid), form.weight)
-        here = points.positions[ends[k] - int(points.atoms_per_system[k]) : ends[k]]
-        fractional = here @ torch.linalg.inv(cell)
-        values.append(gather(fractional, mesh, CHARGES, spline=grid.spline)[:, 0])
-    return torch.cat(values)
+    def operator(self) -> Operator:
+        """Place meshes once, for however many charges follow."""
+        system = self.placed.system
+        ready = [
+            (rows, grid, system.positions[rows] @ torch.linalg.inv(cell), form)
+            for _, rows, grid, cell, form in _meshes(system, self.plan)
+        ]
 
+        def apply(charges: Tensor) -> Tensor:
+            values = []
+            for rows, grid, fractional, form in ready:
+                mesh = spread(fractional, charges[rows].unsqueeze(1), CHARGES, shape=grid.shape, spline=grid.spline)
+                gathered = gather(fractional, _filtered(mesh, form.weight), CHARGES, spline=grid.spline)
+                values.append(gathered[:, 0])
+            return torch.cat(values)
 
-def operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
-    """Charges ``(sources, channels)`` to potentials in e/Å, own included; differentiable."""
-    system = placed.system
-    ready = [
-        (rows, grid, system.positions[rows] @ torch.linalg.inv(cell), form)
-        for _, rows, grid, cell, form in _meshes(system, plan)
-    ]
+        return apply
 
-    def apply(charges: Tensor) -> Tensor:
+    def interaction(self) -> LinearMap:
+        """Place meshes once, for however many dipoles follow; no matrix is written down."""
+        system, orders = self.placed.system, (*CHARGES, *SLOPES)
+        ready = [(rows, grid, torch.linalg.inv(cell), form) for _, rows, grid, cell, form in _meshes(system, self.plan)]
+
+        def apply(columns: Tensor) -> Tensor:
+            values = []
+            for rows, grid, inverse, form in ready:
+                fractional, here = system.positions[rows] @ inverse, columns[rows]
+                moments = torch.cat([here[:, :1], inverse.T @ here[:, 1:]], 1)
+                mesh = spread(fractional, moments, orders, shape=grid.shape, spline=grid.spline)
+                gathered = gather(fractional, _filtered(mesh, form.weight), orders, spline=grid.spline)
+                values.append(torch.cat([gathered[:, :1], inverse @ gathered[:, 1:]], 1))
+            return torch.cat(values)
+
+        return LinearMap(apply, None)
+
+    def potential_at(self, points: PlacedSources) -> Tensor:
+        """Gather at the points."""
         values = []
-        for rows, grid, fractional, form in ready:
-            mesh = spread(fractional, charges[rows].unsqueeze(1), CHARGES, shape=grid.shape, spline=grid.spline)
-            gathered = gather(fractional, _filtered(mesh, form.weight), CHARGES, spline=grid.spline)
-            values.append(gathered[:, 0])
+        counts = points.system.atoms_per_system
+        ends = torch.cumsum(counts, 0).tolist()
+        for k, rows, grid, cell, form in _meshes(self.placed.system, self.plan):
+            mesh = _filtered(_spread(self.placed, cell, rows, grid), form.weight)
+            fractional = points.system.positions[ends[k] - int(counts[k]) : ends[k]] @ torch.linalg.inv(cell)
+            values.append(gather(fractional, mesh, CHARGES, spline=grid.spline)[:, 0])
         return torch.cat(values)
-
-    return apply
-
-
-def dipole_operator(placed: PlacedSources, plan: Plan) -> Callable[[Tensor], Tensor]:
-    """(q, μ) ``(sources, 4, channels)`` to dE/d(q, μ) in e/Å and e/Å², own included; differentiable."""
-    system, orders = placed.system, (*CHARGES, *SLOPES)
-    ready = [(rows, grid, torch.linalg.inv(cell), form) for _, rows, grid, cell, form in _meshes(system, plan)]
-
-    def apply(columns: Tensor) -> Tensor:
-        values = []
-        for rows, grid, inverse, form in ready:
-            fractional, here = system.positions[rows] @ inverse, columns[rows]
-            moments = torch.cat([here[:, :1], inverse.T @ here[:, 1:]], 1)
-            mesh = spread(fractional, moments, orders, shape=grid.shape, spline=grid.spline)
-            gathered = gather(fractional, _filtered(mesh, form.weight), orders, spline=grid.spline)
-            values.append(torch.cat([gathered[:, :1], inverse @ gathered[:, 1:]], 1))
-        return torch.cat(values)
-
-    return apply
 
 
 def _meshes(system: System, plan: Plan) -> Iterator[tuple[int, slice, Grid, Tensor, Influence]]:
@@ -217,7 +223,7 @@ def _runs(mesh: Tensor, points: int) -> tuple[list[tuple[int, int]], list[tuple[
     return planes, shares(b, b // len(planes))
 
 
-def _slope(mesh: Tensor, other: Tensor) -> Tensor:
+def _grad_weight(mesh: Tensor, other: Tensor) -> Tensor:
     """Derivative of Σ mesh · filtered(other) by the weight; differentiable."""
     one, two = (torch.view_as_real(torch.fft.rfftn(x, dim=AXES)) for x in (mesh, other))
     product = (one * two).sum((0, -1))
@@ -225,8 +231,8 @@ def _slope(mesh: Tensor, other: Tensor) -> Tensor:
     twice[0] = 1
     if mesh.shape[3] % 2 == 0:
         twice[-1] = 1
-    slope: Tensor = product * twice
-    return slope
+    gradient: Tensor = product * twice
+    return gradient
 
 
 class _Filter(torch.autograd.Function):
@@ -241,7 +247,7 @@ class _Filter(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         mesh, weight = ctx.saved_tensors
         grad_mesh = _filtered(grad, weight) if ctx.needs_input_grad[0] else None
-        return grad_mesh, _slope(grad, mesh) if ctx.needs_input_grad[1] else None
+        return grad_mesh, _grad_weight(grad, mesh) if ctx.needs_input_grad[1] else None
 
 
 class _MeshEnergy(torch.autograd.Function):
@@ -261,4 +267,4 @@ class _MeshEnergy(torch.autograd.Function):
             filtered = _filtered(mesh, weight)
         scale = grad[:, None, None, None]
         grad_mesh = scale * filtered if ctx.needs_input_grad[0] else None
-        return grad_mesh, 0.5 * _slope(scale * mesh, mesh) if ctx.needs_input_grad[1] else None
+        return grad_mesh, 0.5 * _grad_weight(scale * mesh, mesh) if ctx.needs_input_grad[1] else None
