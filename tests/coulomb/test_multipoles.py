@@ -352,6 +352,20 @@ def test_error_asked_is_error_reached(method, error, given, rng, apart, triclini
     assert 0.05 < _over_asked((COULOMB * scale, system), moments, error, method) < 2
 
 
+@pytest.mark.parametrize("name", ["dipoles", "quadrupoles"])
+def test_gaussians_of_one_width_leave_no_pairs(name, rng, apart, triclinic, crystal, carried):
+    """And the mesh alone reaches the error asked."""
+    cell, count = triclinic(rng, 9.0), 40
+    system = crystal(apart(rng, count, cell), cell)
+    given = {name: carried(count)[name], "widths": torch.full((count,), 0.7, dtype=torch.float64)}
+    rank = 1 if name == "dipoles" else 2
+    plan = Coulomb(error=1e-4).plan(system, given["widths"], rank=rank)
+    assert plan.on_mesh
+    assert plan.reach == 0
+    scale = float(given[name].square().sum()) / count * (count / float(system.volume())) ** (2 * (1 + rank) / 3)
+    assert _over_asked((COULOMB * scale, system), given, 1e-4, "auto") < 2
+
+
 @pytest.mark.parametrize("rank", [1, 2])
 def test_error_of_the_mesh_is_a_sum_over_aliases(rank):
     """The estimate, sampled in k-space and free of cancellation, against every wave and alias of a small mesh."""

@@ -64,6 +64,27 @@ def test_energies_slopes_and_curvatures_are_those_of_plain_torch(widths, attache
         torch.testing.assert_close(found.detach(), expected.detach(), atol=1e-11, rtol=1e-9)
 
 
+@pytest.mark.parametrize("widths", [None, 0.4])
+def test_dipoles_are_those_of_plain_torch(widths, batch, rng):
+    """Energies, slopes and curvatures of two channels of charges and dipoles."""
+    system, charges = batch
+    sigma = None if widths is None else torch.linspace(0.2, widths, 14).double()
+    dipoles = torch.from_numpy(rng.normal(size=(14, 2, 3)))
+    plan = Coulomb(error=1e-2).plan(system, sigma, rank=1)
+    assert plan.reach > 0
+
+    def derivatives(energy):
+        variables = [x.clone().requires_grad_() for x in (system.positions, system.cell, charges, dipoles)]
+        positions, cell, q, mu = variables
+        total = energy(on_atoms(replace(system, positions=positions, cell=cell), q, sigma, mu), plan)
+        slopes = torch.autograd.grad((total * total.detach().cos()).sum(), variables, create_graph=True)
+        loss = sum((slope * slope.detach().cos()).sum() for slope in slopes)
+        return total.detach(), *slopes, *torch.autograd.grad(loss, variables)
+
+    for found, expected in zip(derivatives(real_space.energy), derivatives(real_space.energy_reference)):
+        torch.testing.assert_close(found.detach(), expected.detach(), atol=1e-10, rtol=1e-9)
+
+
 def test_response_is_that_of_plain_torch(batch):
     system, charges = batch
     placed, plan = on_atoms(system, charges, None), Coulomb(error=1e-2).plan(system)
