@@ -97,7 +97,7 @@ def _shaped(raw: object, target: Target, shape: tuple[int, ...], where: str) -> 
 
 
 def _without_empty_elements(value: Numbers, numbers: Numbers) -> Numbers:
-    """Put nan in the rows ``(atoms, …)`` of elements of which every atom has zeros: files write so what is not there."""
+    """Put nan in the rows ``(atoms, …)`` of elements whose atoms all have zeros: so files write what is not there."""
     empty = [z for z in np.unique(numbers) if not value[numbers == z].any()]
     return np.where(np.isin(numbers, empty)[:, None], np.nan, value)
 
