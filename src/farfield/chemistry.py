@@ -200,5 +200,5 @@ def _check(species: tuple[int, ...], fitted: Tensor, counts: Tensor, charge: Ten
     raise InputError(
         f"no charge per element adds up to the charges in this data (best: {best}); {formula} should carry "
         f"{charge[worst]:+g} e and gets {charge[worst] + wrong[worst]:+.2f} e. One element stands in fragments "
-        "of different charge here: use conservation: shift"
+        "of different charge here: use conservation: shift (charges, latent)"
     )
