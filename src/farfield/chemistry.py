@@ -85,6 +85,13 @@ class ElementCharges:
         return all(abs(charge) <= _CLOSE for charge in self.charges.values())
 
 
+def valence_electrons(number: int) -> int:
+    """Count the electrons outside the noble-gas core and closed d and f shells: 6 of O, 8 of Fe, 4 of Pb."""
+    outside = number - max(core for core in (0, 2, 10, 18, 36, 54, 86) if core < number)
+    outside -= 14 if number > 54 and outside > 17 else 0
+    return outside - 10 if outside > 12 else outside
+
+
 def likely_charges(
     species: tuple[int, ...],
     counts: Tensor,  # (rows, species), float64
@@ -193,5 +200,5 @@ def _check(species: tuple[int, ...], fitted: Tensor, counts: Tensor, charge: Ten
     raise InputError(
         f"no charge per element adds up to the charges in this data (best: {best}); {formula} should carry "
         f"{charge[worst]:+g} e and gets {charge[worst] + wrong[worst]:+.2f} e. One element stands in fragments "
-        "of different charge here: use conservation: shift"
+        "of different charge here: use conservation: shift (charges, latent)"
     )

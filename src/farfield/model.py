@@ -213,7 +213,7 @@ class Model(nn.Module):
         if only is not None and abs(only - float(system.charge.sum())) > 1e-3:
             raise InputError(
                 f"{where}its formal charges sum to {only:+.3f} e, but its total charge is "
-                f"{float(system.charge.sum()):+g} e: use conservation: shift"
+                f"{float(system.charge.sum()):+g} e: use conservation: shift (charges, latent)"
             )
 
     def check_conditions(self, system: System, where: str = "") -> None:

@@ -31,6 +31,7 @@ class Quantity:
     by_forces: bool = False  # and over the scale of the data's forces
     measured_as: str = ""  # the one whose unit files have it in, where that is another
     symmetric: bool = False  # a tensor of which files may have six numbers
+    some_elements: bool = False  # which only some have: rows of the others are 0 in files, or nan, as they are inside
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -50,6 +51,10 @@ _ROWS = (
     Quantity(
         "quadrupoles", "Quadrupoles of atoms", True, (3, 3), "e·Å²", "me·Å²", 1e3, measured_as="quadrupole",
         symmetric=True,
+    ),
+    Quantity(
+        "wannier_displacement", "Wannier displacement", True, (3,), "Å", "mÅ", 1e3, measured_as="length",
+        some_elements=True,
     ),
     Quantity("dipole", "Dipole", False, (3,), "e·Å", "me·Å", 1e3, "molecules", atoms_power=0.5),
     Quantity(

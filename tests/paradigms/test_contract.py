@@ -37,6 +37,8 @@ CASES = {
     "scf": {"kind": "scf", "tolerance": 1e-11, **TIGHT},
     "scf-linear": {"kind": "scf", "channels": 0, "width": "covalent", "tolerance": 1e-11, **TIGHT},
     "scf-readout": {"kind": "scf", "scheme": "readout", "tolerance": 1e-11, **TIGHT},
+    "wannier": {"kind": "wannier", **TIGHT},
+    "wannier-narrow": {"kind": "wannier", "width": 0.4, "electrons": {"O": 8, "Cl": 8, "Na": 8}, **TIGHT},
     "scf-steps": {"kind": "scf", "steps": 3, "mixing": 0.3, "channels": 0, **TIGHT},
 }
 

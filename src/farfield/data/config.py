@@ -107,6 +107,9 @@ class DataConfig:
     """Key of the dipoles of atoms (dipole_unit), beside what their charges make: 3 numbers an atom."""
     quadrupoles: Key | None = None
     """Key of the quadrupoles of atoms (quadrupole_unit, _form, _order), beside both: 9 or 6 numbers an atom."""
+    wannier_displacement: Key | None = None
+    """Key of the Wannier centroids' displacements from their atoms (length_unit): 3 numbers an atom, those of elements
+    without a centroid 0 or nan."""
     dipole: Key | None = None
     """Key of the molecular dipole, about the origin."""
     quadrupole: Key | None = None

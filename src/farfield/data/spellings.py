@@ -28,6 +28,8 @@ USUAL: dict[str, tuple[str, ...]] = {
                 "ddec_dipoles", "mbis_dipole", "iao_dipoles", "local_dipoles"),
     "quadrupoles": ("quadrupoles", "mbis_quadrupoles", "atomic_quadrupoles", "atom_quadrupoles",
                     "hirshfeld_quadrupoles", "ddec6_quadrupoles", "ddec_quadrupoles", "mbis_quadrupole"),
+    "wannier_displacement": ("wannier_displacement", "wannier_displacements", "wannier_centroid_displacement",
+                             "wannier_centroids_displacement", "wannier_vector", "wc_displacement", "atomic_dipole"),
     "dipole": ("dipole", "REF_dipole", "dft_dipole", "mu", "dipoles", "dipole_moment", "total_dipole", "tot_dipole",
                "molecular_dipole", "vDIP"),
     "quadrupole": ("quadrupole", "REF_quadrupole", "dft_quadrupole", "scf_quadrupole", "quadrupole_moment",

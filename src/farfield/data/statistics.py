@@ -39,6 +39,7 @@ class Statistics:
     ion_charge: Tensor  # (species,) float64, e, of single ions; nan where the data has none
     piece_counts: Tensor  # (pieces, species) float64: compositions of frames and of their fragments, each kind once,
     piece_charge: Tensor  # (pieces,) float64, e: and total charges; neutral ones of one element are left out
+    displacement: Tensor  # (species,) float64, Å: rms component of Wannier displacements; nan of elements without
     silent: int  # frames of one element alone, and neutral: they say nothing of charges in compounds
 
 
@@ -84,6 +85,7 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
         ion_charge=energies.ion_charge,
         piece_counts=pieces[:, :-1],
         piece_charge=pieces[:, -1],
+        displacement=_displacements(frames, species),
         silent=int((((counts > 0).sum(1) == 1) & (charge == 0)).sum()),
     )
 
@@ -131,6 +133,17 @@ def _pieces(frames: Sequence[Frame], counts: Tensor, charge: Tensor, species: Te
             rows.append(torch.cat([member.T @ element, frame.fragments.charges.double()[:, None]], dim=1))
     pieces: Tensor = torch.unique(torch.cat(rows), dim=0)
     return pieces[((pieces[:, :-1] > 0).sum(1) > 1) | (pieces[:, -1] != 0)]
+
+
+def _displacements(frames: Sequence[Frame], species: Tensor) -> Tensor:
+    """Rms component ``(species,)`` of the Wannier displacements of each element, Å; nan where it has no centroid."""
+    known = [(f.system.numbers, row.double()) for f in frames if (row := f.labels.wannier_displacement) is not None]
+    if not known:
+        return torch.full((len(species),), torch.nan, dtype=torch.float64)
+    numbers, rows = (torch.cat(column) for column in zip(*known))
+    finite = rows.isfinite().all(1)
+    own = (numbers[:, None] == species) & finite[:, None]
+    return ((own * rows.nan_to_num().square().mean(1)[:, None]).sum(0) / own.sum(0)).sqrt()
 
 
 def _energy_alone(counts: Tensor, energy: Tensor, rows: Tensor) -> Tensor:

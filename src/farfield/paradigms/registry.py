@@ -18,6 +18,7 @@ _CLASSES = {
     "qeq": "QEq",
     "polarizable": "Polarizable",
     "scf": "Scf",
+    "wannier": "Wannier",
 }
 """Folder → class in its ``model.py``, which ``…Config`` in its ``config.py`` configures."""
 

@@ -33,6 +33,8 @@ class LossWeights:
     """Squared error of a component of an atom's dipole, in (e·Å)²; one over the labels' variance where absent."""
     quadrupoles: Weight | None = None
     """Squared error of a component of an atom's quadrupole, in (e·Å²)²; one over the labels' variance where absent."""
+    wannier_displacement: Weight | None = None
+    """Squared error of a component of a Wannier displacement, in Å²; one over the labels' variance where absent."""
     dipole: Weight | None = None
     """Squared error of the dipole per √atoms, in (e·Å)²; one over the labels' variance where absent."""
     quadrupole: Weight | None = None

@@ -13,6 +13,7 @@ from farfield.data.config import ANNOTATIONS, CONDITIONS, TARGETS
 from farfield.data.keys import with_decimal_comma
 from farfield.data.spellings import spells
 from farfield.notices import Grade, Notice
+from farfield.quantities import QUANTITIES
 
 _NUMBER_AND_UNIT = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*((?![dDeE][-+]?\d)[A-Za-zÅ].*)")
 _UNIT_KEYS = {"energy": "energy_unit", "stress": "stress_unit", "virial": "energy_unit", "dipole": "dipole_unit",
@@ -92,7 +93,7 @@ def gap_findings(draft: Draft) -> Iterator[Notice]:
             lacking = [k for k, value in enumerate(key.values) if value is None and k not in key.text]
             without = f" (not in {listed_frames(lacking)})" if target or stops else ""
             yield Notice(grade, f"{key.name} is in only {key.frames} of {frames} frames{without}{hint}")
-        if key.undefined:
+        if key.undefined and not (target and QUANTITIES[target].some_elements):
             yield Notice(gap, f"{key.name} is nan in {counted_frames(key.undefined)}")
         if key.infinite:
             said = f"{key.name} is infinite in {counted_frames(key.infinite)}"

@@ -15,9 +15,14 @@ from farfield.notices import Notice
 
 
 def proposed_model(draft: Draft) -> dict[str, Any]:
-    """Latent charges, which need no labels of them; strictly local where the data are condensed and allow it."""
+    """Latent charges, which need no labels of them; strictly local where the data are condensed and allow it.
+
+    Wannier centroids where there are some, and charges where there is nothing else.
+    """
     if "charges" in draft.chosen and not {"energy", "forces"} & draft.chosen.keys():
         return {"paradigm": {"kind": "charges"}}
+    if "wannier_displacement" in draft.chosen and _formal(draft):
+        return {"paradigm": {"kind": "wannier"}}
     paradigm = {"kind": "latent"}
     if _condensed(draft) and _formal(draft):
         paradigm["conservation"] = "bond"

@@ -10,6 +10,7 @@ _SOUNDS = {
     "stress": r"stress(es)?|pressure",
     "virial": r"virials?",
     "charges": r"charges?|chg|q",
+    "wannier_displacement": r"wannier|wc",
     "dipole": r"dipoles?|dip",
     "polarization": r"polari[sz]ations?",
     "born_charges": r"born|becs?|apts?|zstar",
@@ -57,6 +58,8 @@ def unfit(key: str, target: str) -> str:
         kinds |= {r"gradients?|grad": "a gradient, which is minus the forces"}
     if target == "stress":
         kinds |= {r"pressure": "a pressure, which is minus the stress"}
+    if target == "wannier_displacement":
+        kinds |= {r"centers?|centres?|centroids?|positions?|coords?|places?": "where centroids are, not how far off"}
     if target == "energy" and re.fullmatch(r"energy[A-Z]", key):
         return "the energy of a fragment"
     found = words(key)

@@ -8,12 +8,18 @@ from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
 from farfield.data.checking.labels.charges import propose_charges, propose_spin, propose_total_charge
 from farfield.data.checking.labels.energy import propose_energy, propose_energy_unit, propose_forces
-from farfield.data.checking.labels.moments import propose_dipole, propose_multipoles, propose_polarization
+from farfield.data.checking.labels.moments import (
+    propose_dipole,
+    propose_displacement,
+    propose_multipoles,
+    propose_polarization,
+)
 from farfield.data.checking.labels.responses import propose_responses
 from farfield.data.checking.labels.stress import propose_stress
 from farfield.data.config import ANNOTATIONS, CONDITIONS, TARGETS, DataConfig
 from farfield.data.files import leaves_units_open
 from farfield.data.spellings import USUAL
+from farfield.quantities import QUANTITIES
 
 _OTHERS = {
     "initial_magmoms": "magnetic moments are not learned",
@@ -36,6 +42,7 @@ def drafted(content: Content, *, skip_unreadable: bool) -> Draft:
     propose_energy(draft)
     propose_energy_unit(draft, left_open=leaves_units_open(content.path))
     propose_dipole(draft)
+    propose_displacement(draft)
     propose_multipoles(draft)
     propose_stress(draft)
     propose_charges(draft)
@@ -108,7 +115,8 @@ def _missing(draft: Draft, target: str) -> bool:
     if key is None:
         return False
     lacking = any(value is None and k not in key.text for k, value in enumerate(key.values))
-    return lacking or key.undefined > 0 or target in draft.skipped
+    undefined = key.undefined > 0 and not QUANTITIES[target].some_elements
+    return lacking or undefined or target in draft.skipped
 
 
 def _in_order(config: dict[str, Any]) -> dict[str, Any]:

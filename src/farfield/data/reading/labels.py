@@ -41,7 +41,7 @@ class LabelReader:
     def _value(self, atoms: ase.Atoms, target: Target, where: str) -> Numbers:
         key, shape = self.config.targets[target][target], _shape(target, len(atoms))
         raw = find_value(atoms, target, key)
-        optional = target in self.config.allow_missing
+        some, optional = QUANTITIES[target].some_elements, target in self.config.allow_missing
         if meaningless := _meaningless(target, atoms):
             if optional:
                 return np.full(shape, np.nan)
@@ -50,11 +50,13 @@ class LabelReader:
             return np.full(shape, np.nan)
         where = f"{where}: {target} = {key!r}"
         value = _shaped(raw, target, shape, where)
-        refuse_not_finite(value, target, optional=optional, where=where)
+        refuse_not_finite(value, target, optional=optional or some, where=where)
         if QUANTITIES[target].measured_as == "quadrupole" or target == "quadrupole":
             value = buckingham(value, self.config, where)
         if target == "polarization" and self.config.polarization_unit == "e*angstrom":
             value = value / (atoms.get_volume() * self.config.factors.length**3)
+        if some:
+            value = _without_empty_elements(value, atoms.numbers)
         value = value * _factor(self.config.factors, target)
         if target == "quadrupole" and self.config.quadrupole_origin == "positions":
             value = self._about_mass(atoms, value, where)
@@ -105,6 +107,12 @@ def _shaped(raw: object, target: Target, shape: tuple[int, ...], where: str) -> 
         comma = f" ({said})" if not shape and (said := with_decimal_comma(value)) else ""
         raise InputError(f"{where} has shape {value.shape}, expected {shape or 'one number'}{comma}")
     return value
+
+
+def _without_empty_elements(value: Numbers, numbers: Numbers) -> Numbers:
+    """Put nan in the rows ``(atoms, …)`` of elements whose atoms all have zeros: so files write what is not there."""
+    empty = [z for z in np.unique(numbers) if not value[numbers == z].any()]
+    return np.where(np.isin(numbers, empty)[:, None], np.nan, value)
 
 
 def _factor(factors: Factors, target: Target) -> float:

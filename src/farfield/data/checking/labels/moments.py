@@ -1,4 +1,4 @@
-"""Dipoles, quadrupoles and polarizations: of what they can be labels, in which cell and form."""
+"""Dipoles, centroids, quadrupoles and polarizations: of what they can be labels, in which cell and form."""
 
 import numpy as np
 
@@ -41,6 +41,11 @@ def propose_dipole(draft: Draft) -> None:
         "warning",
         f'{key.name} is not proposed: {lattice}. If these are molecules in a box: dipole: {key.name}, pbc: "F F F"',
     )
+
+
+def propose_displacement(draft: Draft) -> None:
+    """Take displacements of Wannier centroids (before dipoles of atoms, whose name DeePMD gives them)."""
+    draft.take_first("wannier_displacement", draft.sound("wannier_displacement"))
 
 
 def propose_multipoles(draft: Draft) -> None:
