@@ -13,14 +13,14 @@ from farfield.system import System
 from farfield.train.batches import prepared
 from farfield.train.config import LossWeights, PartWeights
 from farfield.train.loss import TrainingStep
-from farfield.train.parts import CHARGES, FORCES, Parts, PartTerms, rigid_body
+from farfield.train.parts import CHARGES, FORCES, BatchParts, PartTerms, rigid_body
 
 WATER = np.array([[0.0, 0.0, 0.1], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])
 AMMONIUM = 0.59 * np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
 
 
 def pair(gap=8.0, charge=1.0):
-    atoms = ase.Atoms("OH2NH4", np.concatenate([WATER, AMMONIUM + [gap, 0, 0]]), info={"charge": charge})
+    atoms = ase.Atoms("OH2NH4", np.concatenate([WATER, np.add(AMMONIUM, [gap, 0, 0])]), info={"charge": charge})
     forces = torch.from_numpy(np.random.default_rng(0).normal(size=(8, 3)))
     return Frame(System.from_ase(atoms), Labels(energy=torch.zeros(1).double(), forces=forces))
 
@@ -32,7 +32,7 @@ def tagged(frames, kind="latent", **keys):
 
 def test_net_force_and_torque_by_hand():
     (frame,) = tagged([pair()])
-    found = rigid_body(frame.labels.forces, Parts.of(frame.system))
+    found = rigid_body(frame.labels.forces, BatchParts.of(frame.system))
     positions, forces = frame.system.positions.numpy(), frame.labels.forces.numpy()
     for part, atoms in enumerate((slice(0, 3), slice(3, 8))):
         arm = positions[atoms] - positions[atoms].mean(0)
@@ -57,7 +57,7 @@ def test_short_range_puts_neither_force_nor_torque_on_parts_out_of_reach():
     (frame,) = tagged([pair()])
     forces = model(frame.system, {"forces"}).forces
     assert forces.norm(dim=1).max() > 1e-3
-    np.testing.assert_allclose(rigid_body(forces, Parts.of(frame.system)).detach(), 0, atol=1e-5)
+    np.testing.assert_allclose(rigid_body(forces, BatchParts.of(frame.system)).detach(), 0, atol=1e-5)
 
 
 def test_frames_without_parts_change_nothing():
@@ -82,14 +82,14 @@ def test_the_loss_counts_them_by_their_weights():
 
 def test_scale_of_forces_is_that_of_the_labels_but_not_below_what_calculations_know():
     frames = tagged([pair(), pair(gap=3.0)])
-    expected = rigid_body(frames[0].labels.forces, Parts.of(frames[0].system)).square().mean().sqrt()
+    expected = rigid_body(frames[0].labels.forces, BatchParts.of(frames[0].system)).square().mean().sqrt()
     assert PartTerms.of(PartWeights(), frames, 1e-3).force_scale == pytest.approx(float(expected))
     assert PartTerms.of(PartWeights(), frames, 1e3).force_scale == pytest.approx(100.0)
     assert PartTerms.of(PartWeights(), frames[1:], 2.0).force_scale == pytest.approx(0.2)
 
 
 def test_fragments_that_a_model_keeps_by_construction_stay():
-    atoms = ase.Atoms("OH2NH4", np.concatenate([WATER, AMMONIUM + [3.0, 0, 0]]), info={"charge": 1.0})
+    atoms = ase.Atoms("OH2NH4", np.concatenate([WATER, np.add(AMMONIUM, [3.0, 0, 0])]), info={"charge": 1.0})
     atoms.set_array("fragment", np.repeat([0, 1], [3, 5]))
     atoms.info["fragment_charges"] = [0.0, 1.0]
     frame = Frame(System.from_ase(atoms), Labels())

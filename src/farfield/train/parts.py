@@ -35,7 +35,7 @@ class PartTerms:
     def of(cls, weights: PartWeights, frames: Sequence[Frame], force_scale: float) -> "PartTerms":
         """Measure the forces on the parts of training frames; ``force_scale`` is that of all atoms, eV/Å."""
         squares = [
-            rigid_body(forces, Parts.of(frame.system)).square().mean()
+            rigid_body(forces, BatchParts.of(frame.system)).square().mean()
             for frame in frames
             if frame.system.fragment is not None and (forces := frame.labels.forces) is not None
         ]
@@ -53,7 +53,7 @@ class PartTerms:
         """Errors of either, the latter in units of their scale; those of systems of one part are none."""
         if system.fragment is None:
             return {}
-        parts, found = Parts.of(system), {}
+        parts, found = BatchParts.of(system), {}
         if self.charges and prediction.charges is not None:
             found[CHARGES] = (parts.sum(prediction.charges) - parts.charges)[parts.known]
         if self.forces and prediction.forces is not None and labels.forces is not None:
@@ -63,7 +63,7 @@ class PartTerms:
 
 
 @dataclass(frozen=True)
-class Parts:
+class BatchParts:
     """The parts of a batch, counted through; a system without any is one, and nothing is known of it."""
 
     index: Tensor  # (atoms,)
@@ -72,7 +72,7 @@ class Parts:
     positions: Tensor  # (atoms, 3), Å
 
     @classmethod
-    def of(cls, system: System) -> "Parts":
+    def of(cls, system: System) -> "BatchParts":
         """Those that ``fragment`` and ``fragment_charges`` name."""
         index, charges = fragments_of(system)
         known = torch.zeros_like(charges, dtype=torch.bool)
@@ -85,7 +85,7 @@ class Parts:
         return values.new_zeros(len(self.charges), *values.shape[1:]).index_add(0, self.index, values)
 
 
-def rigid_body(forces: Tensor, parts: Parts) -> Tensor:
+def rigid_body(forces: Tensor, parts: BatchParts) -> Tensor:
     """Force on every part, and torque about its centre over its radius ``(parts, 6)``, eV/Å, of ``forces`` on atoms."""
     positions = parts.positions.to(forces)
     count = parts.sum(torch.ones_like(forces[:, 0]))
