@@ -43,7 +43,7 @@ class LossWeights:
 class PartWeights:
     """How much parts count that nothing joins, where the file or their bonds say what whole charge each carries."""
 
-    charges: Weight = 10.0
+    charges: Weight = 30.0
     """Squared error of the charge of a part, in e²."""
     forces: Weight = 1.0
     """Squared error of the force and the torque on a part as a rigid body, over the variance of their labels."""
