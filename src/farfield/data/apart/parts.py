@@ -13,7 +13,7 @@ from torch import Tensor
 
 from farfield.data.apart.lewis import Molecule, prices
 from farfield.data.frame import Fragments, Frame
-from farfield.geometry.molecules import Contacts
+from farfield.geometry.molecules import Contacts, hang_together
 
 MARGIN = 1.0
 """Price by which the best charges must beat all others."""
@@ -38,7 +38,7 @@ def with_parts_apart(frames: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
 def parts_apart(frame: Frame) -> Found:
     """Find the parts of a frame, numbered in the order of their first atoms, and what each carries."""
     system = frame.system
-    if system.n_atoms < 2:
+    if hang_together(system):
         return Found()
     contacts = Contacts.of(system)
     index = contacts.groups(system.n_atoms)
