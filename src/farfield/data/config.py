@@ -84,7 +84,8 @@ class DataConfig:
     """Where the data are, and what their keys and units mean. A target whose key is null is not learned.
 
     Where atoms have a ``fragment`` (0, 1, …) and frames ``fragment_charges`` (e), ``qeq`` with ``transfer: fragments``
-    keeps these charges; with ``fragment_energies`` besides, binding energies are compared.
+    keeps these charges, and other paradigms are trained to them where nothing joins the fragments; with
+    ``fragment_energies`` besides, binding energies are compared.
     """
 
     train: Files

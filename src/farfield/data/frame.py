@@ -51,6 +51,7 @@ class Frame:
     group: str = "all"  # error tables are broken down by it
     distance: float | None = None  # Å, for binding curves
     fragments: Fragments | None = None
+    apart: Fragments | None = None  # parts that nothing joins, where their whole charges are known (``data.apart``)
 
 
 def collate(frames: list[Frame]) -> tuple[System, Labels]:

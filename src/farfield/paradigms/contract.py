@@ -58,6 +58,11 @@ class Paradigm(nn.Module, ABC):
         super().__init__()
 
     @property
+    def keeps_fragments(self) -> bool:
+        """Whether every fragment keeps the charge the system names, by construction."""
+        return False
+
+    @property
     def dipole_is_single_valued(self) -> bool:
         """Whether its dipole of a crystal has one value but for e × lattice vectors: it then gives ``polarization``."""
         return "polarization" in self.gives

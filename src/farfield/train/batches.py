@@ -13,7 +13,7 @@ from farfield.system import System
 
 
 def prepared(frames: list[Frame], model: Model, device: torch.device | None = None) -> list[Frame]:
-    """Frames with the neighbours that the model needs attached: searched once, not every epoch.
+    """Frames with the neighbours that the model needs attached, searched once, not every epoch; and parts as fragments.
 
     On a processor those of the features only: sums over longer distances find their pairs in less time than it takes to
     join and to sift lists that long.
@@ -21,7 +21,16 @@ def prepared(frames: list[Frame], model: Model, device: torch.device | None = No
     reach = model.backbone.cutoff
     if device is not None and device.type != "cpu":
         reach = max(model.reach(frame.system) for frame in frames)  # one for all: a batch needs its largest
-    return [replace(f, system=with_neighbors(f.system, reach)) for f in frames]
+    return [replace(f, system=with_neighbors(_in_parts(f, model).system, reach)) for f in frames]
+
+
+def _in_parts(frame: Frame, model: Model) -> Frame:
+    """The parts that are known to be apart instead of the file's fragments, which may touch."""
+    if model.paradigm.keeps_fragments:
+        return frame
+    apart = frame.apart
+    index, charges = (None, None) if apart is None else (apart.index, apart.charges.to(frame.system.charge)[None])
+    return replace(frame, system=replace(frame.system, fragment=index, fragment_charges=charges))
 
 
 class Batches:

@@ -48,6 +48,16 @@ class LossWeights:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class PartWeights:
+    """How much parts count that nothing joins, where the file or their bonds say what whole charge each carries."""
+
+    charges: Weight = 30.0
+    """Squared error of the charge of a part, in e²."""
+    forces: Weight = 1.0
+    """Squared error of the force and the torque on a part as a rigid body, over the variance of their labels."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainConfig:
     """How the model is fitted."""
 
@@ -74,6 +84,8 @@ class TrainConfig:
     """Stop after this many epochs without a better validation."""
     weights: LossWeights = LossWeights()
     """How much each target counts."""
+    parts: PartWeights = PartWeights()
+    """How much molecules and ions count, besides, that are far from all others of their frame."""
     precision: Literal["float32", "float64"] = "float32"
     """Floating-point type of the network."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"

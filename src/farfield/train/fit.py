@@ -22,6 +22,7 @@ from farfield.train.checkpoint import Progress, read_checkpoint, write_checkpoin
 from farfield.train.config import TrainConfig
 from farfield.train.loss import TrainingStep, weighed
 from farfield.train.optimizer import MuonWithAdam
+from farfield.train.parts import PartTerms
 from farfield.train.record import board, write_log
 from farfield.train.schedule import extend, out_of_patience, scheduled
 
@@ -83,7 +84,9 @@ class _Run:
         self.config, self.folder, self.fabric = config, folder, fabric
         self.valid, self.force_scale = material.valid, material.force_scale
         model = material.model
-        step = TrainingStep(model, weighed(config.weights, material.train), material.force_scale, config.huber)
+        parts = PartTerms.of(config.parts, material.train, material.force_scale)
+        weights = weighed(config.weights, material.train)
+        step = TrainingStep(model, weights, material.force_scale, config.huber, parts)
         self.optimizer: torch.optim.Optimizer = MuonWithAdam(step, config.learning_rate, decay=config.weight_decay)
         self.batches = Batches(
             material.train, config.batch_size, seed=config.seed, rank=fabric.global_rank, ranks=fabric.world_size

@@ -13,6 +13,7 @@ from farfield.prediction import Prediction
 from farfield.quantities import QUANTITIES, Quantity
 from farfield.system import System
 from farfield.train.config import LossWeights
+from farfield.train.parts import PartTerms
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,16 @@ def _spread(frames: Sequence[Frame], target: str, power: float) -> float:
 class TrainingStep(nn.Module):
     """Model and loss in one forward, so that a distributed wrapper sees every parameter's use."""
 
-    def __init__(self, model: Model, weights: LossWeights, force_scale: float, huber: float | None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        weights: LossWeights,
+        force_scale: float,
+        huber: float | None,
+        parts: PartTerms | None = None,
+    ) -> None:
         super().__init__()
-        self.model, self.weights, self.force_scale, self.huber = model, weights, force_scale, huber
+        self.model, self.weights, self.force_scale, self.huber, self.parts = model, weights, force_scale, huber, parts
 
     def targets(self, labels: Labels) -> frozenset[str]:
         """What training looks at: labelled, given by the model, read by its paradigm, and of some weight."""
@@ -104,11 +112,14 @@ class TrainingStep(nn.Module):
         return frozenset(labels.targets & readable & paradigm.gives & weighty)
 
     def forward(self, system: System, labels: Labels) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and the ``totals`` of each target (and of the paradigm's own penalty)."""
+        """The loss, and the ``totals`` of each target (and of parts, and of the paradigm's own penalty)."""
         targets = self.targets(labels)
         prediction = self.model(system, targets | {"energy"})
         found = misfits(prediction, labels, system, self.force_scale)
         totals = {name: self._totals(misfit) for name, misfit in found.items()}
+        if self.parts is not None:
+            for name, error in self.parts.errors(prediction, labels, system).items():
+                totals[name] = self._totals(Misfit(error, torch.ones_like(error)))
         penalty = self.model.paradigm.penalty(prediction, system)
         if penalty is not None:
             totals["penalty"] = torch.stack([penalty.detach(), penalty, torch.ones_like(penalty)]) * system.n_systems
@@ -116,7 +127,8 @@ class TrainingStep(nn.Module):
 
     def loss(self, totals: dict[str, Tensor], targets: frozenset[str]) -> Tensor:
         """Weighted mean over all values that ``totals`` were added up from, of one batch or of many."""
-        weights = {"penalty": 1.0} | {target: self._weight(target) for target in targets}
+        of_parts = {} if self.parts is None else self.parts.weights
+        weights = {"penalty": 1.0} | of_parts | {target: self._weight(target) for target in targets}
         terms = [weights[name] * t[1] / t[2].clamp_min(1) for name, t in sorted(totals.items()) if name in weights]
         return torch.stack([term.double() for term in terms]).sum()
 

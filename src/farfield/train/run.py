@@ -29,6 +29,7 @@ from farfield.train.checkpoint import Progress
 from farfield.train.config import RunConfig
 from farfield.train.fit import MODEL, Material, fabric_for, fit
 from farfield.train.loss import TrainingStep
+from farfield.train.part_charges import in_parts, learned_charges
 from farfield.train.record import claim_folder
 from farfield.train.schedule import still_falling
 from farfield.versions import versions
@@ -56,7 +57,7 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
     Raises:
         InputError: anything wrong with the data or the configuration.
     """
-    splits = load_splits(config.data)
+    splits = in_parts(load_splits(config.data))
     statistics = fit_statistics(splits.train, config.model.backbone.cutoff)
     model = build(config.model, statistics.species, seed=config.train.seed)
     labels = splits.train[0].labels
@@ -191,6 +192,7 @@ def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> li
                 f"{np.sqrt(np.nanmean(residual**2)):.4f} e rms, {np.nanmax(np.abs(residual)):.4f} e at most. "
                 f"{meaning}; more epochs or a larger residual_weight lower it."
             )
+    said += learned_charges(job.splits, evaluations)
     return [*said, *model.paradigm.remarks(), *_messages(job, "note")]
 
 

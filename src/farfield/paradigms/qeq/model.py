@@ -92,6 +92,11 @@ class QEq(Paradigm):
         formal = formal_charges(species, given=config.formal_charges)
         self._start_from(formal if self.split else 0.5 * formal)
 
+    @property
+    def keeps_fragments(self) -> bool:
+        """With ``transfer: fragments``."""
+        return self.config.transfer == "fragments"
+
     def prepare(self, statistics: Statistics) -> None:
         """Scale the energies; start from likely charges, those of single ions exact.
 
