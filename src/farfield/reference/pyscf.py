@@ -88,7 +88,7 @@ class PySCFEngine:
             raise InputError(f"the basis set {self.basis} has no {' and no '.join(missing)}")
 
     def _without_basis(self, elements: frozenset[str]) -> list[str]:
-        """Those of the elements that the basis set lacks."""
+        """List the elements that the basis set lacks."""
         return sorted(element for element in elements if not _has_basis(self.basis, element))
 
     def _solve(self, part: Fragment, guess: Density | None = None) -> Any:

@@ -38,7 +38,7 @@ def fragment_charge(evaluation: Evaluation) -> Compared | None:
 
 
 def curve(run: RunResult, group: str, quantity: Quantity) -> Curve | None:
-    """What a run says of a group along the distance; None where it says nothing."""
+    """Collect what a run says of a group along the distance; None where it says nothing."""
     parts = []
     for split in splits_of([run]):
         evaluation = run.evaluations[split]

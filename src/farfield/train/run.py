@@ -168,7 +168,7 @@ def keys_of(data: DataConfig) -> dict[str, Any]:
 
 
 def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> list[str]:
-    """What a reader of the report must know."""
+    """Say what a reader of the report must know."""
     said, targets = [], job.splits.train[0].labels.targets
     kind = job.config.model.paradigm.kind
     unread = (targets & model.gives) - {"energy", "forces", "stress"} - model.paradigm.reads

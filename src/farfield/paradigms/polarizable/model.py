@@ -103,7 +103,7 @@ class Polarizable(Conserving):
         return gaussian_widths(response.largest.double()) if self.config.damping == "gaussian" else None
 
     def _plan(self, system: System) -> Plan:
-        """For the widest Gaussians there could be: the sum is then cut alike wherever the atoms are."""
+        """Plan for the widest Gaussians there could be: the sum is then cut alike wherever the atoms are."""
         widest: Tensor | None = None
         if self.config.damping == "gaussian":
             # as if it were learned: no width is exactly this, and none may be left out of the near half as such

@@ -1,4 +1,4 @@
-"""What rooms with local multipoles have in common: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], Gaussians, no self-energy."""
+"""Base of rooms with local multipoles: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], Gaussians, no self-energy."""
 
 from torch import Tensor
 
