@@ -75,7 +75,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Fragment:
+class Subsystem:
     """Atoms solved together, with their own total charge and spin."""
 
     indices: NDArray[np.int64]
@@ -101,7 +101,7 @@ class Fragment:
         )
 
 
-def fragments_of(atoms: ase.Atoms) -> tuple[Fragment, list[Fragment]]:
+def fragments_of(atoms: ase.Atoms) -> tuple[Subsystem, list[Subsystem]]:
     """The whole, and its parts if ``arrays["fragment"]`` and ``info["fragment_charges"]`` name them.
 
     ``info["fragment_spins"]`` (0 if absent) are those of the parts, signed: two radicals are ``[1, 1]`` in a triplet
@@ -141,9 +141,9 @@ def spin_of(atoms: ase.Atoms) -> int:
     return spin
 
 
-def _cut(atoms: ase.Atoms, indices: NDArray[np.int64], charge: int, spin: int) -> Fragment:
+def _cut(atoms: ase.Atoms, indices: NDArray[np.int64], charge: int, spin: int) -> Subsystem:
     symbols = [atoms.symbols[i] for i in indices]
-    return Fragment(indices, symbols, atoms.positions[indices], charge, spin)
+    return Subsystem(indices, symbols, atoms.positions[indices], charge, spin)
 
 
 def _integer(atoms: ase.Atoms, word: str) -> int:
