@@ -47,7 +47,7 @@ class Paradigm(nn.Module, ABC):
     foreseen from the last steps of a run, where the iteration begins: the result is the same to its tolerance, in
     fewer steps."""
 
-    reads: ClassVar[frozenset[str]] = frozenset()
+    trained_on: ClassVar[frozenset[str]] = frozenset()
     """Labels its training uses where the data has them, besides energy, forces and stress."""
 
     element_charges: ElementCharges | None = None

@@ -99,9 +99,9 @@ class TrainingStep(nn.Module):
     def targets(self, labels: Labels) -> frozenset[str]:
         """Name what training looks at: labelled, given by the model, used by its paradigm, and of some weight."""
         paradigm = self.model.paradigm
-        readable = {"energy", "forces", "stress"} | paradigm.reads
+        usable = {"energy", "forces", "stress"} | paradigm.trained_on
         weighty = {name for name, weight in vars(self.weights).items() if weight is None or weight > 0}
-        return frozenset(labels.targets & readable & paradigm.gives & weighty)
+        return frozenset(labels.targets & usable & paradigm.gives & weighty)
 
     def forward(self, system: System, labels: Labels) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and the ``totals`` of each target (and of the paradigm's own penalty)."""

@@ -29,7 +29,7 @@ class Polarizable(Conserving):
     """Charges and dipoles from the surroundings, and dipoles that follow the field of the whole system."""
 
     Config: ClassVar = PolarizableConfig
-    reads: ClassVar = frozenset(
+    trained_on: ClassVar = frozenset(
         {"charges", "dipoles", "dipole", "quadrupole", "born_charges", "polarization", "polarizability"}
     )
     cells_polarize: ClassVar = True

@@ -13,7 +13,7 @@ from farfield.system import System, per_system
 
 
 class LocalMultipoles(Conserving):
-    """Short-range energy plus the Coulomb energy of multipoles; a room adds its name and what it reads."""
+    """Short-range energy plus the Coulomb energy of multipoles; a room adds its name and its labels."""
 
     def __init__(self, config: LocalMultipolesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
