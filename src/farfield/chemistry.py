@@ -81,7 +81,7 @@ class ElementCharges:
 
     @property
     def all_zero(self) -> bool:
-        """Whether no element carries anything."""
+        """Tell whether no element carries anything."""
         return all(abs(charge) <= _CLOSE for charge in self.charges.values())
 
 

@@ -38,7 +38,7 @@ def compiled(loop: Loop) -> Loop:
 
 
 def regrouped(loop: Loop) -> Loop:
-    """The same where sums may be regrouped: several times faster, and right to rounding."""
+    """Compile a loop whose sums may be regrouped: several times faster, and right to rounding."""
     return _built(loop, nogil=True, fastmath=_REGROUPED)
 
 
@@ -76,7 +76,7 @@ def has_loops(tensor: Tensor) -> bool:
 
 
 def thread_count() -> int:
-    """How many threads torch may use, or lent us."""
+    """Count the threads that torch may use, or has lent us."""
     return getattr(_lent, "count", 0) or torch.get_num_threads()
 
 

@@ -38,7 +38,7 @@ CONDITIONS = {
 
 
 def under(name: str, values: "Tensor") -> "Tensor":
-    """Which systems ``(systems,)`` of a batch are under a condition of these ``values``, a row a system."""
+    """Mark the systems ``(systems,)`` of a batch that are under a condition of these ``values``, a row a system."""
     given = values != 0 if CONDITIONS[name].absent == 0 else ~values.isnan()
     return given.reshape(len(values), -1).any(1)
 
@@ -107,7 +107,7 @@ def spread(atoms: "ase.Atoms") -> None:
 
 
 def _numbers(name: str, given: Any) -> "Numbers | None":
-    """As float64 in the condition's shape; None if they are not such numbers."""
+    """Convert to float64 in the condition's shape; None if they are not such numbers."""
     import numpy as np
 
     try:

@@ -41,7 +41,7 @@ ParadigmConfig = Annotated[Any, PlainValidator(_of_its_kind)]
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class ModelConfig:
-    """What a model is made of."""
+    """Configuration of a model: its paradigm and its backbone."""
 
     paradigm: ParadigmConfig
     """How the long range is treated; ``kind`` is the word, the rest are that room's own keys."""
@@ -129,7 +129,7 @@ _MODEL = "{paradigm: {kind: latent}}"
 
 
 def _to_type(name: str) -> str:
-    """What to write for a key that has to be there."""
+    """Say what to write for a key that has to be there."""
     if name in ("model", "model.paradigm"):
         return f"; write model: {_MODEL}, of kind {', '.join(PARADIGMS)}"
     return "; write data: {train: FILE}" if name in ("data", "data.train") else ""

@@ -58,7 +58,7 @@ def with_derivatives(
 
 @dataclass(frozen=True)
 class _Variables:
-    """What is differentiated by, and the system made of it."""
+    """Variables to differentiate by, and the system made of them."""
 
     system: System  # as it was given
     moved: System
@@ -143,7 +143,7 @@ def _jacobian(vectors: Tensor, variable: Tensor, create_graph: bool) -> Tensor:
 
 
 def _slopes(values: Tensor, wrt: list[Tensor], create_graph: bool, *, keep: bool = False) -> list[Tensor]:
-    """Of the sum of values; zeros where they do not depend on it, as with one atom alone."""
+    """Differentiate the sum of values; zeros where they do not depend on it, as with one atom alone."""
     if not values.requires_grad:
         return [torch.zeros_like(x) for x in wrt]
     found = torch.autograd.grad(
@@ -160,7 +160,7 @@ def _stress(slope: Tensor, system: System) -> Tensor:
 
 
 def _shown(prediction: Prediction, system: System, single_valued: bool) -> Prediction:
-    """With dipoles of molecules and polarizations of crystals, where rooms gave dipoles of cells."""
+    """Turn dipoles of cells into dipoles of molecules and polarizations of crystals."""
     if prediction.dipole is None:
         return prediction
     polarization = polarization_of(prediction.dipole, system) if single_valued else None

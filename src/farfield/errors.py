@@ -1,4 +1,4 @@
-"""What can go wrong, by whose hand it is mended."""
+"""Errors and warnings, by whose hand they are mended."""
 
 
 class FarfieldError(Exception):

@@ -64,7 +64,7 @@ class Registry(MutableMapping[str, T]):
 
     @cached_property
     def _added(self) -> dict[str, list[EntryPoint]]:
-        """What installed packages register, by name; two of them may have hit on the same one."""
+        """Find what installed packages register, by name; two of them may have hit on the same one."""
         found: dict[str, list[EntryPoint]] = {}
         for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
             if point.name in self.own:

@@ -57,14 +57,14 @@ class Model(nn.Module):
 
     @property
     def gives(self) -> frozenset[str]:
-        """What it can be asked for."""
+        """Name the quantities it can be asked for."""
         if "external_charges" not in self.paradigm.takes:
             return self.paradigm.gives
         return self.paradigm.gives | {"external_charge_forces"}
 
     @property
     def charge_flows(self) -> bool:
-        """Whether there are charges that move through a whole crystal at once, so that its dipole has many values."""
+        """Tell whether charges move through a whole crystal at once, so that its dipole has many values."""
         return "charges" in self.gives and not self.paradigm.dipole_is_single_valued
 
     @property
@@ -357,7 +357,7 @@ def from_contents(found: dict[str, Any]) -> Model:
 
 
 def to_bytes(found: dict[str, Any]) -> bytes:
-    """As torch writes it."""
+    """Serialise as ``torch.save`` writes it."""
     buffer = io.BytesIO()
     torch.save(found, buffer)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""What a person should know and what stops nobody: said before the work begins, and again beside its results."""
+"""Notices that a person should see and that stop nobody: before the work begins, and again beside its results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of a batch. ``None`` where it has nothing to say or was not asked."""
+    """Quantities that a model predicts of a batch; ``None`` where it has nothing to say or was not asked."""
 
     energy: Tensor  # (systems,) eV, float64 with the baseline; in a field F = E - d·E, at a Fermi level Ω = E + E_F Σq
     forces: Tensor | None = None  # (atoms, 3) eV/Å

@@ -35,7 +35,7 @@ class Quantity:
 
     @property
     def numbers(self) -> frozenset[int]:
-        """How many numbers a row of it may be in a file."""
+        """List how many numbers a row of it may be in a file."""
         return frozenset({math.prod(self.shape), *([6] if self.symmetric else [])})
 
 

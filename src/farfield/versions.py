@@ -1,4 +1,4 @@
-"""What a number was made with."""
+"""Versions of everything that a number was made with."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version

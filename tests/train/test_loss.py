@@ -71,9 +71,9 @@ def test_huber_is_the_square_near_zero_and_linear_far_away():
 
 def test_latent_does_not_look_at_charge_labels():
     _, _, labels = two()
-    for kind, reads in (("latent", False), ("charges", True), ("qeq", True)):
+    for kind, used in (("latent", False), ("charges", True), ("qeq", True)):
         step = TrainingStep(new_model({"kind": kind}, species=["Ar"]), LossWeights(), 1.0, None)
-        assert ("charges" in step.targets(labels)) is reads
+        assert ("charges" in step.targets(labels)) is used
 
 
 def test_a_prediction_that_is_not_finite_is_no_good_one():
@@ -135,7 +135,7 @@ def test_polarizations_differ_modulo_the_quantum():
     ],
 )
 def test_targets_of_the_response_reach_the_weights(paradigm, expected):
-    """Molecule and crystal together: every target the paradigm reads has a loss with a finite slope."""
+    """Molecule and crystal together: every target the paradigm is trained on has a loss with a finite slope."""
     salt = ase.Atoms("NaCl", [[0, 0, 0], [0, 0.3, 2.6]], cell=[5, 5.2, 5.4], pbc=True)
     pair = ase.Atoms("NaCl", [[0, 0, 0], [0, 0.3, 2.6]])
     system = System.from_ase([salt, pair])

@@ -1,4 +1,4 @@
-"""What a backbone promises: atoms in, features per atom out."""
+"""Contract of a backbone: atoms in, features per atom out."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from farfield.system import System
 
 @dataclass(frozen=True)
 class Widths:
-    """How many features of each kind a backbone gives per atom."""
+    """Numbers of features of each kind that a backbone gives per atom."""
 
     scalars: int  # of all layers
     channels: int  # features of every other order, and scalars of one layer
@@ -30,18 +30,18 @@ class Widths:
 
     @property
     def vectors(self) -> int:
-        """Count those of l = 1."""
+        """Count the features of l = 1."""
         return self.of(1)
 
     @property
     def tensors(self) -> int:
-        """Count those of l = 2."""
+        """Count the features of l = 2."""
         return self.of(2)
 
 
 @dataclass(frozen=True)
 class Features:
-    """What each atom knows of its surroundings within the cutoff (times the number of layers)."""
+    """Features of each atom, made of its surroundings within the cutoff (times the number of layers)."""
 
     scalars: Tensor  # (atoms, widths.scalars), invariant
     harmonics: Tensor  # (atoms, (highest + 1)², widths.channels), the last layer's; as angular.py has them
@@ -58,12 +58,12 @@ class Features:
 
     @property
     def vectors(self) -> Tensor:
-        """Those of l = 1 ``(atoms, widths.vectors, 3)``, along x, y, z."""
+        """Features of l = 1 ``(atoms, widths.vectors, 3)``, along x, y, z."""
         return _cartesian(self.harmonics, 1)
 
     @property
     def tensors(self) -> Tensor:
-        """Those of l = 2 ``(atoms, widths.tensors, 3, 3)``: symmetric, traceless."""
+        """Features of l = 2 ``(atoms, widths.tensors, 3, 3)``: symmetric, traceless."""
         return _cartesian(self.harmonics, 2)
 
 
@@ -92,7 +92,7 @@ class Backbone(Protocol):
 
     @property
     def widths(self) -> Widths:
-        """How many features of each kind come out."""
+        """Count the features of each kind that come out."""
         ...
 
     @property

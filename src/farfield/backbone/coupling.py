@@ -1,4 +1,4 @@
-"""Which harmonics multiply to which: the few couplings that are not zero, listed once for all atoms and channels."""
+"""Products of harmonics: the few couplings that are not zero, listed once for all atoms and channels."""
 
 from dataclasses import dataclass
 from functools import lru_cache

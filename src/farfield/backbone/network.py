@@ -25,7 +25,7 @@ from farfield.system import System
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the layers ask of the geometry."""
+    """Bonds, waves and harmonics: the geometry as the layers take it."""
 
     bonds: BondTable
     waves: Tensor  # (bonds, radial)
@@ -147,7 +147,7 @@ class Layer(nn.Module):
         return torch.as_tensor(self.out_size(torch.cat([out[:, :1] + kept, out[:, 1:]], dim=1)))
 
     def alone(self, scalars: Tensor) -> Tensor:
-        """What becomes of the scalars ``(elements, channels)`` of atoms without neighbours: only what is kept."""
+        """Update the scalars ``(elements, channels)`` of atoms without neighbours: only what is kept."""
         return self._kept(scalars, torch.eye(len(scalars)).to(scalars)) * self.out_size.scale[0]
 
     def _kept(self, scalars: Tensor, is_element: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What keeps atoms apart where no training frame is: the universal screened repulsion of nuclei.
+"""Universal screened repulsion of nuclei, which keeps atoms apart where no training frame is.
 
     E = Σ_pairs K Z_i Z_j / r · φ(r/a),  a = 0.46850 Å / (Z_i^0.23 + Z_j^0.23)
 

@@ -1,4 +1,4 @@
-"""What is said of spins that the network does not see."""
+"""Notices of spins that the network does not see."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

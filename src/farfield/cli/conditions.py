@@ -33,7 +33,7 @@ def take_conditions(atoms: ase.Atoms, keys: dict[str, Any]) -> list[str]:
 
 
 def _in_own_units(name: str, keys: dict[str, Any]) -> Callable[[Any], Any] | None:
-    """What makes a condition of the training data's one in farfield's units; None where they are the same."""
+    """Find the conversion of a condition from the training data's unit to farfield's; None where they are the same."""
     if name == "spin":
         return (lambda multiplicity: multiplicity - 1) if keys.get("spin_unit") == "multiplicity" else None
     factor = condition_factor(name, keys.get("energy_unit"), keys.get("field_unit", "V/angstrom"))

@@ -81,7 +81,7 @@ def overridden(plain: dict[str, Any], overrides: Sequence[str], *, single: Seque
 
 
 def run_folder(args: argparse.Namespace, config: "RunConfig", suffix: str = "") -> Path:
-    """Where the run lives."""
+    """Choose the folder of a run: as the line says, or the configuration, or named after its file."""
     return args.out or config.out or Path("runs") / (args.config.stem + suffix)
 
 

@@ -92,7 +92,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _coulomb(found: "Evaluation") -> Iterator[str]:
-    """How much of the energy is electrostatic, where a part of it is."""
+    """Say how much of the energy is electrostatic, where a part of it is."""
     if (part := found.coulomb_per_atom) is not None:
         mean, spread = part
         yield (

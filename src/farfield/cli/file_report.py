@@ -1,4 +1,4 @@
-"""How the report of ``farfield data check`` looks on a terminal."""
+"""Report of ``farfield data check`` on a terminal."""
 
 from collections.abc import Sequence
 

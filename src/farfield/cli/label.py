@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _beside(structures: Path) -> Path:
-    """Where the labelled structures go unless told: beside the others, or here if those came with farfield."""
+    """Name the file of labelled structures: beside the others, or here if those came with farfield."""
     if str(structures).startswith(PREFIX):
         return Path(f"{str(structures).removeprefix(PREFIX)}_labelled.xyz")
     return structures.with_name(f"{structures.stem}_labelled.xyz")

@@ -1,4 +1,4 @@
-"""How laws of physics, and what they say of a model, look on a terminal."""
+"""Laws of physics, and what they say of a model, on a terminal."""
 
 import inspect
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the library logs, shown as notices."""
+"""Log messages of the library, shown as notices."""
 
 import logging
 from collections.abc import Iterator

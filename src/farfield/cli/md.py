@@ -93,7 +93,7 @@ def _structure(args: argparse.Namespace) -> "ase.Atoms":
 def _notices(
     atoms: "ase.Atoms", calculator: "FarfieldCalculator", options: MDOptions, args: argparse.Namespace
 ) -> Iterator[Notice]:
-    """What to know before the run begins; the structure takes its conditions on the way."""
+    """Collect what to know before the run begins; the structure takes its conditions on the way."""
     from farfield.cli.conditions import overlooked_in, take_conditions
     from farfield.deploy.conditions import unread_spins
     from farfield.deploy.velocities import unread_velocities
@@ -145,7 +145,7 @@ def _without_effect(options: MDOptions) -> list[str]:
 
 
 def _velocities(atoms: "ase.Atoms", options: MDOptions, asked: float | None) -> list[str]:
-    """Whose velocities the run begins with, where the file has some; ``asked`` is the temperature on the line, K."""
+    """Say whose velocities begin the run, where the file has some; ``asked`` is the temperature on the line, K."""
     if not atoms.get_momenta().any():
         return []
     from farfield.deploy.velocities import temperature_of

@@ -1,4 +1,4 @@
-"""How notices look on a terminal: on standard error, so that standard output stays clean for pipes."""
+"""Notices on a terminal: on standard error, so that standard output stays clean for pipes."""
 
 from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""Who is judged by the laws of physics and on what, as the command line says."""
+"""Subjects and structures that the laws of physics judge, as the command line names them."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ def structures_to_judge_on(path: Path | None) -> list[ase.Atoms]:
 
 
 def subject_of(args: argparse.Namespace, structures: list[ase.Atoms]) -> tuple[Subject, dict[str, Any]]:
-    """Who is judged, and the keys of the data it was trained on."""
+    """Load the model or calculator to be judged, and the keys of the data it was trained on."""
     if args.model is not None:
         model = load(args.model)
         return ModelSubject.of(model), model.training_summary.get("keys", {})

@@ -1,4 +1,4 @@
-"""What is shown of trained models in the end."""
+"""Results of trained models, shown at the end."""
 
 from collections.abc import Collection
 from pathlib import Path

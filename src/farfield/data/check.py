@@ -1,4 +1,4 @@
-"""What a file holds and what is wrong with it, whatever its keys are called."""
+"""Check of a file: what it holds and what is wrong with it, whatever its keys are called."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -50,12 +50,12 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether there is an error among the findings."""
+        """Tell whether there is an error among the findings."""
         return any(finding.grade == "error" for finding in self.findings)
 
     @property
     def teaches(self) -> bool:
-        """Whether the configuration asks for any target."""
+        """Tell whether the configuration asks for any target."""
         return any(self.config.get(target) is not None for target in TARGETS)
 
 

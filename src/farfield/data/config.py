@@ -1,4 +1,4 @@
-"""What to learn from: files, keys, units, splits."""
+"""Configuration of the data to learn from: files, keys, units, splits."""
 
 import re
 from pathlib import Path
@@ -81,7 +81,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class DataConfig:
-    """Where the data are, and what their keys and units mean. A target whose key is null is not learned.
+    """Files of the data, and what their keys and units mean. A target whose key is null is not learned.
 
     Where atoms have a ``fragment`` (0, 1, …) and frames ``fragment_charges`` (e), ``qeq`` with ``transfer: fragments``
     keeps these charges, and other paradigms are trained to them where nothing joins the fragments; with

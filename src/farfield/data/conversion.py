@@ -1,4 +1,4 @@
-"""What other codes' units are worth in farfield's: Å, eV, e."""
+"""Conversion of other codes' units to farfield's: Å, eV, e."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -69,7 +69,7 @@ class Factors:
 
 
 def tensor_components(order: str) -> tuple[str, ...]:
-    """Which components six numbers are: of a name in ``STRESS_ORDERS``, or spelt out, ``"xx yy zz xy xz yz"``.
+    """Name the components of six numbers: by a name in ``STRESS_ORDERS``, or spelt out, ``"xx yy zz xy xz yz"``.
 
     Raises:
         ValueError: neither.

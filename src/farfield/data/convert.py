@@ -30,7 +30,7 @@ Write = Callable[[ase.Atoms], None]
 
 @dataclass(frozen=True)
 class Conversion:
-    """In what units the file is, and which keys go by another name afterwards."""
+    """Units that the file is in, and keys that go by another name afterwards."""
 
     energy_unit: EnergyUnit | None = None  # eV where absent, but for formats that leave it open
     length_unit: LengthUnit = "angstrom"
@@ -40,7 +40,7 @@ class Conversion:
 
 @dataclass
 class Written:
-    """What came of it."""
+    """Outcome of a conversion: frames and keys that were written."""
 
     frames: int = 0
     keys: dict[str, str] = field(default_factory=dict)  # → unit; "as given" where nobody knows it
@@ -153,7 +153,7 @@ def _whole(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _writer(path: Path, target: Path) -> Iterator[Write]:
-    """What takes one frame after the other."""
+    """Open the target for one frame after the other."""
     if has_xyz_name(target):
         with open_with_compression(str(path), "wt") as file:
             yield lambda atoms: file.write(extxyz_text(atoms)) and None

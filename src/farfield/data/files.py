@@ -57,7 +57,7 @@ def iter_structures(
 
 
 def leaves_units_open(path: Path | str) -> bool:
-    """Whether neither the format nor the file says in what its energies are: npz without ``e_unit``.
+    """Tell whether neither the format nor the file says in what its energies are: npz without ``e_unit``.
 
     Raises:
         InputError: no such file, or an archive that states units nobody knows.
@@ -123,7 +123,7 @@ def _extxyz(path: Path, remarks: Remarks, on_progress: OnProgress) -> Iterator[a
 
 
 def _by_ase_or_dpdata(path: Path, kind: str, remarks: Remarks) -> Iterator[ase.Atoms]:
-    """What ASE reads; what it gives up on, dpdata may know better."""
+    """Read by ASE; what it gives up on, dpdata may know better."""
     try:
         yield from read_by_ase(path, kind)
     except InputError as failure:

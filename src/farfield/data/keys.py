@@ -1,4 +1,4 @@
-"""Where ASE put what the file says: ``info``, ``arrays``, or the results of a calculator."""
+"""Values of a file where ASE put them: ``info``, ``arrays``, or the results of a calculator."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _RENAMED = {"charge": "charges"}
 
 
 def find_value(atoms: ase.Atoms, target: Target, key: str) -> Any | None:
-    """What the frame says under ``key``, looked up only where a value per atom (or per frame) can stand."""
+    """Find what a frame says under ``key``, only where a value per atom (or per frame) can stand."""
     if target in PER_ATOM:
         return _atom_value(atoms, key)
     for place in (atoms.info, results(atoms)):
@@ -46,7 +46,7 @@ def results(atoms: ase.Atoms) -> dict[str, Any]:
 
 
 def as_numbers(value: Any) -> Numbers | None:
-    """As float64, or None if it is no array of real numbers."""
+    """Convert to float64; None if it is no array of real numbers."""
     try:
         found = np.asarray(value)
         return found.astype(np.float64) if found.dtype.kind in "iuf" else None
@@ -55,7 +55,7 @@ def as_numbers(value: Any) -> Numbers | None:
 
 
 def numeric(raw: Any, where: str) -> Numbers:
-    """What a file says, as float64.
+    """Convert what a file says to float64.
 
     Raises:
         InputError: it is no array of real numbers.
@@ -67,7 +67,7 @@ def numeric(raw: Any, where: str) -> Numbers:
 
 
 def with_decimal_comma(value: Numbers) -> str:
-    """What to say of two numbers where one is expected, if they can be one with a decimal comma; empty if not."""
+    """Say so if two numbers where one is expected can be one with a decimal comma; empty if they cannot."""
     whole = value.size == 2 and np.isfinite(value).all() and (value == np.round(value)).all() and value.ravel()[1] >= 0
     if not whole:
         return ""

@@ -1,4 +1,4 @@
-"""Where the files of structures are, before anything is read of them."""
+"""Paths of structures' files, before anything is read of them."""
 
 import difflib
 from pathlib import Path
@@ -8,7 +8,7 @@ from farfield.errors import InputError
 
 
 def existing(path: Path | str) -> Path:
-    """Where the file or folder is; ``embedded:NAME`` is resolved.
+    """Find a file or folder; ``embedded:NAME`` is resolved.
 
     Raises:
         InputError: no such file; the nearest names in its folder are suggested.

@@ -79,7 +79,7 @@ _QUANTITY = re.compile(r"(energ(?:y|ies)|forces?|stress(?:es)?|virials?|charges?
 
 
 def spells(key: str, name: str) -> bool:
-    """Whether ``key`` of a file is one of the usual names of ``name``, in any case, with or without REF, PBE, eV, ….
+    """Tell whether ``key`` of a file is a usual name of ``name``, in any case, with or without REF, PBE, eV, ….
 
     ``spells("E_REF", "energy")``, ``spells("TotEnergy", "energy")`` and ``spells("Total-Charge", "total_charge")`` are
     true.
@@ -106,7 +106,7 @@ def words(key: str) -> list[str]:
 
 
 def names_a_method(word: str) -> bool:
-    """Whether a word of a key says how it was calculated, as pbe and wb97x do."""
+    """Tell whether a word of a key says how it was calculated, as pbe and wb97x do."""
     return _METHOD.fullmatch(word) is not None
 
 
@@ -116,7 +116,7 @@ def unit_in_name(key: str, units: Collection[str]) -> str | None:
 
 
 def is_multiplicity(key: str) -> bool:
-    """Whether a spin by that name is 2S + 1, not 2S."""
+    """Tell whether a spin by that name is 2S + 1, not 2S."""
     return "mult" in key.lower()
 
 
@@ -150,12 +150,12 @@ def overlooked(
 
 
 def _states(other: str, name: str) -> bool:
-    """Whether a key states a condition; Fermi levels under other names are what a calculation has found."""
+    """Tell whether a key states a condition; Fermi levels under other names are what a calculation has found."""
     return spells(other, name) and (name != "fermi_level" or _bare(other) == _bare(name))
 
 
 def _contradicts(info: Mapping[str, Any], name: str, read: tuple[str, bool], other: str) -> bool:
-    """Whether a frame says something else under ``other`` than what is ``read``: key, and whether it is 2S + 1."""
+    """Tell whether ``other`` says something else than what is ``read``: key, and whether it is 2S + 1."""
     if info.get(other) is None or (name in ("total_charge", "spin") and np.size(info[other]) != 1):
         return False
     key, doubled = read

@@ -1,4 +1,4 @@
-"""What is learned from, what chooses the best epoch and what is looked at in the end: given, or set aside at random."""
+"""Splits of the data: frames that train, choose the best epoch, or test in the end; given, or set aside at random."""
 
 from dataclasses import dataclass, replace
 
@@ -25,11 +25,11 @@ class Splits:
     notices: tuple[Notice, ...] = ()  # what a person should know of how they were read and split
 
     def named(self) -> dict[str, list[Frame]]:
-        """By name: train, valid, test."""
+        """Map train, valid and test to their frames."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
     def described(self) -> dict[str, list[str]]:
-        """By name, where each frame came from: for writing down."""
+        """Map train, valid and test to where each frame came from: for writing down."""
         return {name: [frame.source for frame in frames] for name, frames in self.named().items()}
 
 

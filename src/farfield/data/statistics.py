@@ -1,4 +1,4 @@
-"""What the training set says as a whole: baselines and scales that every model starts from."""
+"""Statistics of the training set as a whole: baselines and scales that every model starts from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
 
 @dataclass(frozen=True)
 class _Energies:
-    """What energies say of elements; see ``Statistics``."""
+    """Fit of energies to the elements, and the rest that it leaves; see ``Statistics``."""
 
     baseline: Tensor
     offset: Tensor

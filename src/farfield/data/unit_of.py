@@ -1,4 +1,4 @@
-"""In which unit a value is, by its name."""
+"""Unit of a value, by its name."""
 
 import re
 
@@ -9,7 +9,7 @@ _ENERGIES = re.compile("free_energy|energies|fragment_energies|energy[A-Z]")
 
 
 def unit_of(key: str) -> str | None:
-    """What a value of that name is in, once converted; None where the name does not tell."""
+    """Name the unit of a value of that name, once converted; None where the name does not tell."""
     if _ENERGIES.fullmatch(key):
         return "eV"
     return next((unit for name, unit in _UNITS.items() if spells(key, name)), None)

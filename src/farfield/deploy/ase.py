@@ -191,7 +191,7 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
 
 
 def _results(found: Prediction, atoms: ase.Atoms) -> dict[str, Any]:
-    """What ASE is told of a structure, by its names."""
+    """List the results of a structure, by ASE's names."""
     crystal, molecule = atoms.pbc.all(), not atoms.pbc.any()
     energy = float(found.energy[0])
     results: dict[str, Any] = {"energy": energy, "free_energy": energy}

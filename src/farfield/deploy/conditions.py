@@ -1,4 +1,4 @@
-"""What of ``atoms.info`` a calculator reads, and what it overlooks."""
+"""Conditions in ``atoms.info``: those that a calculator reads, and those that it overlooks."""
 
 import sys
 import warnings
@@ -38,7 +38,7 @@ class OverlookedConditions:
     """Warns, once of every kind, of conditions under another name than the one read, and of spins that nobody reads."""
 
     def __init__(self, model: Model, given: Collection[str]) -> None:
-        """Whose training data may have other keys than ASE, for instance ``{"total_charge": "Q"}``.
+        """Remember the keys of the training data, which need not be ASE's: ``{"total_charge": "Q"}``.
 
         Conditions ``given`` otherwise than by structures are left alone.
         """
@@ -78,7 +78,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _stacklevel() -> int:
-    """How far up the first caller is who is neither ASE nor farfield."""
+    """Count the levels up to the first caller who is neither ASE nor farfield."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and f"{frame.f_globals.get('__name__', '')}.".startswith(_BETWEEN):
         level, frame = level + 1, frame.f_back

@@ -1,4 +1,4 @@
-"""What ASE constraints mean for a run: which ensembles take them, how a run is told from one under others."""
+"""Constraints of ASE's in a run: which ensembles take them, how a run is told from one under others."""
 
 import copy
 import json

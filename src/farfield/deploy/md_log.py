@@ -14,7 +14,7 @@ COULOMB, COULOMB_COLUMN = "energy_coulomb", "energy_coulomb_eV"
 
 
 def columns(atoms: ase.Atoms) -> tuple[str, ...]:
-    """What the log says of frames like this one, whose energy is known."""
+    """Name the columns of the log for frames like this one, whose energy is known."""
     return (*COLUMNS, COULOMB_COLUMN) if COULOMB in atoms.info else COLUMNS
 
 
@@ -25,7 +25,7 @@ def keep_coulomb(atoms: ase.Atoms) -> None:
 
 
 def row(atoms: ase.Atoms, timestep: float) -> dict[str, float]:
-    """What the log says of a frame with its energy."""
+    """Fill the columns of the log from a frame with its energy."""
     step, potential = int(atoms.info["step"]), float(atoms.get_potential_energy())
     volume = atoms.get_volume() if atoms.cell.rank == 3 else float("nan")
     total = potential + float(atoms.get_kinetic_energy())

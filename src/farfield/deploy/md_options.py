@@ -1,4 +1,4 @@
-"""What a run of molecular dynamics is told."""
+"""Options of a run of molecular dynamics."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Ensemble = Literal["nve", "nvt", "npt"]
 
 @dataclass(frozen=True, kw_only=True)
 class MDOptions:
-    """What to run."""
+    """Ensemble, length, and thermostat or barostat of a run."""
 
     ensemble: Ensemble = "nve"
     steps: int = 1000

@@ -1,4 +1,4 @@
-"""What a restart must know of a trajectory: whose it is, and how much of it is whole."""
+"""Trajectories to restart from: whose they are, and how much of them is whole."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ _STEP_UP = 42  # the index of an ASE trajectory grows by this factor whenever it
 
 
 def fingerprint(atoms: ase.Atoms, options: dict[str, Any], model: str) -> dict[str, Any]:
-    """What makes a run this run and no other, as plain JSON types; long arrays as hashes.
+    """Describe what makes a run this run and no other, as plain JSON types; long arrays as hashes.
 
     ``options`` are those that change the physics, ``model`` names what gives the forces.
     """
@@ -49,7 +49,7 @@ def _fragments(atoms: ase.Atoms) -> dict[str, Any]:
 
 
 def _constraints(atoms: ase.Atoms) -> dict[str, Any]:
-    """Their names, and a hash of what they hold."""
+    """Name the constraints, with a hash of what they hold."""
     if not atoms.constraints:
         return {}
     names = sorted({type(constraint).__name__ for constraint in atoms.constraints})
@@ -127,7 +127,7 @@ def _has_content(path: Path) -> bool:
 
 
 def whole_frames(out: Path) -> int:
-    """How many frames can be read; what a kill or a full disk tore at the end of the file is cut off.
+    """Count the frames that can be read; what a kill or a full disk tore at the end of the file is cut off.
 
     Raises:
         InputError: the file holds something else than frames of ours.

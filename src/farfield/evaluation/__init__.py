@@ -1,4 +1,4 @@
-"""How far a model is from its reference: predictions beside labels, and tables of errors."""
+"""Evaluation of a model against its reference: predictions beside labels, and tables of errors."""
 
 from farfield.evaluation.errors import MEASURES, ErrorRow, Measure, errors, table
 from farfield.evaluation.record import Compared, Evaluation

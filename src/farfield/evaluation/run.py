@@ -26,7 +26,7 @@ class Predicts(Protocol):
 
     @property
     def gives(self) -> frozenset[str]:
-        """What it can be asked for."""
+        """Name the quantities it can be asked for."""
         ...
 
     @property

@@ -26,7 +26,7 @@ def field_across(system: System) -> Tensor:
 
 
 def along_lattice(system: System) -> Tensor:
-    """Which systems ``(systems,)`` are in a field with a component along a periodic lattice vector."""
+    """Mark the systems ``(systems,)`` in a field with a component along a periodic lattice vector."""
     if system.external_field is None:
         return torch.zeros_like(system.periodic[:, 0])
     field, cell = system.external_field.detach(), system.cell.detach()

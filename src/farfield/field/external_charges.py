@@ -68,6 +68,6 @@ def external_potential(
 
 
 def _gradient(values: Tensor, points: Tensor, *, graph: bool) -> Tensor:
-    """Of values ``(points,)`` that depend on one point each."""
+    """Differentiate values ``(points,)`` that depend on one point each."""
     (gradient,) = torch.autograd.grad(values.sum(), points, create_graph=graph, retain_graph=True)
     return gradient

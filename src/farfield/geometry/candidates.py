@@ -1,4 +1,4 @@
-"""What may be close to the atoms of a bin.
+"""Candidates for the neighbours of the atoms of a bin.
 
 All atoms of a bin share one set of candidates: the atoms of the bins around it that are closer than the cutoff to the
 box around them. These are sorted by number once, so that what each atom picks of them comes out sorted.
@@ -32,7 +32,7 @@ class Room(NamedTuple):
 
 @compiled
 def empty_room(runs: int, candidates: int) -> Room:
-    """For so many runs and candidates, nothing in it."""
+    """Allocate room for so many runs and candidates."""
     return Room(
         np.empty((runs, 2), np.int64),
         np.empty((runs, 3)),
@@ -106,7 +106,7 @@ def _runs(bins: Bins, b: int, room: Room) -> int:
 
 @compiled
 def _sort_runs(room: Room, runs: int, integers: Array, s: int) -> None:
-    """By the lattice vectors of the given cell, where that is not the reduced one (Shell's sort)."""
+    """Sort runs by the lattice vectors of the given cell, where that is not the reduced one (Shell's sort)."""
     same, gap = True, 1
     for a in range(3):
         for b in range(3):
@@ -147,7 +147,7 @@ def _first_at_least(key: Array, begin: int, end: int, wanted: int) -> int:
 
 @compiled
 def _near(bins: Bins, b: int, cutoff: float, room: Room, runs: int) -> int:
-    """Of the atoms in the runs those closer than the cutoff to the box around the bin's atoms."""
+    """Gather the atoms of the runs that are closer than the cutoff to the box around the bin's atoms."""
     first, last, s = bins.first_atom[b], bins.first_atom[b + 1], bins.system[b]
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for axis in range(3):
@@ -180,7 +180,7 @@ def _translation(rows: Array, s: int, steps: Array, r: int) -> tuple[float, floa
 
 @compiled
 def _sort(room: Room, found: int, atoms: int) -> None:
-    """By number, stably (images stay in order): by at most 8 bits at a time; the result is in ``item[0]``."""
+    """Sort by number, stably (images stay in order), at most 8 bits at a time; the result is in ``item[0]``."""
     bits = max(math.ceil(math.log2(atoms)), 1)
     passes = (bits + 7) // 8
     width = (bits + passes - 1) // passes

@@ -78,7 +78,7 @@ def _wrapped(positions: Tensor, lattice: Tensor) -> Tensor:
 
 
 def _listed(known: NeighborList, whole: Tensor) -> NeighborList:
-    """The same pairs, in the same order."""
+    """Correct the shifts of listed pairs for atoms that moved by lattice vectors: same pairs, same order."""
     if not bool(whole.any()):
         return known
     change = whole.index_select(0, known.j) - whole.index_select(0, known.i)

@@ -1,4 +1,4 @@
-"""Which image of an atom is the nearest to another."""
+"""Images of atoms that are nearest to others."""
 
 import itertools
 

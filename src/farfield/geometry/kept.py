@@ -34,7 +34,7 @@ class KeptNeighbors:
         return replace(system, neighbors=self.known)
 
     def missing(self, system: System) -> bool:
-        """Whether a pair of ``system`` could be missing from the list at hand."""
+        """Tell whether a pair of ``system`` could be missing from the list at hand."""
         return self.known is None or self.made_for is None or not still_complete(self.known, self.made_for, system)
 
 
@@ -43,7 +43,7 @@ def still_complete(
     then: System,  # what the list was made for
     now: System,
 ) -> bool:
-    """Whether no pair closer than ``known.cutoff`` can be missing from a list that was made earlier.
+    """Tell whether no pair closer than ``known.cutoff`` can be missing from a list that was made earlier.
 
     A pair that is not in the list was v ≥ cutoff + skin apart. A cell deformed by F and atoms moved by at most u
     besides leave at least σ_min(F) v - 2u, σ_min being the smallest singular value; that must not be below the cutoff.
@@ -64,7 +64,7 @@ def still_complete(
 
 
 def same_batch(then: System, now: System) -> bool:
-    """Whether two batches differ by no more than where their atoms are, and in which cells."""
+    """Tell whether two batches differ by no more than where their atoms are, and in which cells."""
     if then.system_index.shape != now.system_index.shape or then.periodic.shape != now.periodic.shape:
         return False
     if (then.positions.device, then.positions.dtype) != (now.positions.device, now.positions.dtype):
@@ -83,7 +83,7 @@ def _deformation(then: System, now: System) -> Tensor:
 
 
 def _largest_move(moved: Tensor, system: System) -> Tensor:
-    """Of each system ``(systems,)`` in Å, a move of all its atoms left out."""
+    """Find the largest move of each system's atoms ``(systems,)`` in Å, a move of all of them left out."""
     sizes = system.atoms_per_system.clamp(min=1).unsqueeze(1)
     moved = moved - (per_system(moved, system) / sizes)[system.system_index]
     squared = torch.linalg.vecdot(moved, moved)

@@ -74,7 +74,7 @@ def _shorten(rows: Array, integers: Array, a: int, b: int) -> bool:
 
 @compiled
 def product(rows: Array, a: int, b: int) -> float:
-    """Of two rows, to a number."""
+    """Compute the scalar product of two rows."""
     return float(rows[a, 0] * rows[b, 0] + rows[a, 1] * rows[b, 1] + rows[a, 2] * rows[b, 2])
 
 

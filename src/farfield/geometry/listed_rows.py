@@ -12,7 +12,7 @@ DENSE = 1 << 26
 
 
 def listed_once(i: Array, j: Array, shift: Array, *, sources: int, twice: bool) -> NeighborRows:
-    """Of a list that has every pair ``twice`` those with i < j, and of a source's own images one half."""
+    """Keep of a list with every pair ``twice`` those with i < j, and of a source's own images one half."""
     first, bounds = np.zeros(sources + 1, np.int64), np.zeros((2, 3))
     _count(i, j, shift, twice, first, bounds)
     spans = (bounds[1] - bounds[0]).astype(np.int64) + 1
@@ -46,7 +46,7 @@ def _list(rows: NeighborRows, i: Array, j: Array, shift: Array) -> None:
 
 
 def _listed_by_sorting(i: Array, j: Array, shift: Array, first: Array, *, twice: bool) -> NeighborRows:
-    """The same where images lie wide apart: sources far outside their cell."""
+    """List pairs whose images lie wide apart: sources far outside their cell."""
     kept = np.empty(len(i), np.bool_)
     _keep(i, j, shift, twice, kept)
     i, j, shift = i[kept], j[kept], shift[kept]
@@ -83,7 +83,7 @@ def _keep(i: Array, j: Array, shift: Array, twice: bool, kept: Array) -> None:
 
 @regrouped
 def _count(i: Array, j: Array, shift: Array, twice: bool, first: Array, bounds: Array) -> None:
-    """Where the pairs of each source begin, and the smallest and the largest shift."""
+    """Find where the pairs of each source begin, and the smallest and the largest shift."""
     for pair in range(len(i)):
         x, y, z = np.float64(shift[pair, 0]), np.float64(shift[pair, 1]), np.float64(shift[pair, 2])
         if twice and not _once(i[pair], j[pair], x, y, z):

@@ -19,7 +19,7 @@ class Listing(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Which pairs."""
+    """Pairs that a search is to list."""
 
     cutoff: float  # Å
     closest: float  # Å, pairs closer than this touch

@@ -1,4 +1,4 @@
-"""Which atoms hang together: by bonds, as molecules, or by touching at all."""
+"""Atoms that hang together: by bonds, as molecules, or by touching at all."""
 
 from dataclasses import dataclass
 

@@ -38,7 +38,7 @@ class NeighborRows(NamedTuple):
 
     @property
     def pairs(self) -> int:
-        """How many."""
+        """Count the pairs."""
         return len(self.other) - SPARE
 
 
@@ -80,7 +80,7 @@ def _joined(bins: Bins, parts: list[tuple[Array, Array, Array, Array]]) -> Neigh
 
 @compiled
 def _rows(bins: Bins, begin: int, end: int, cutoff: float, around: Array) -> tuple[Array, Array, Array, Array]:
-    """Of the atoms of some bins the number of pairs and their other ends, and the images met, numbered after atoms."""
+    """List the pairs of the atoms of some bins: their number, other ends, and the images met, numbered after atoms."""
     atoms, begun, limit = len(bins.atom), bins.first_atom[begin], cutoff * cutoff
     counts = np.empty(bins.first_atom[end] - begun, np.int64)
     number = np.zeros(atoms * around[0] * around[1] * around[2], np.int32)

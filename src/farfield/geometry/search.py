@@ -34,7 +34,7 @@ def search(batch: Batch, wanted: Wanted, dtype: type) -> tuple[Listing, bool]:
 
 @compiled
 def _at_once(batch: Batch, wanted: Wanted, no_shift: Array) -> tuple[Listing, int]:
-    """The same without a way through Python, which costs more than the search of a molecule."""
+    """Search without a way through Python, which costs more than the search of a molecule."""
     bins = binned(batch, wanted.cutoff)
     nothing, offsets = np.empty(0, np.int64), np.zeros(len(batch.positions) + 1, np.int64)
     begin, end = bins.first_bin[0], bins.first_bin[-1]

@@ -1,4 +1,4 @@
-"""What every paradigm promises."""
+"""Contract of every paradigm."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
@@ -47,7 +47,7 @@ class Paradigm(nn.Module, ABC):
     foreseen from the last steps of a run, where the iteration begins: the result is the same to its tolerance, in
     fewer steps."""
 
-    reads: ClassVar[frozenset[str]] = frozenset()
+    trained_on: ClassVar[frozenset[str]] = frozenset()
     """Labels its training uses where the data has them, besides energy, forces and stress."""
 
     element_charges: ElementCharges | None = None
@@ -59,12 +59,12 @@ class Paradigm(nn.Module, ABC):
 
     @property
     def keeps_fragments(self) -> bool:
-        """Whether every fragment keeps the charge the system names, by construction."""
+        """Tell whether every fragment keeps the charge the system names, by construction."""
         return False
 
     @property
     def dipole_is_single_valued(self) -> bool:
-        """Whether its dipole of a crystal has one value but for e × lattice vectors: it then gives ``polarization``."""
+        """Tell whether a crystal's dipole has one value but for e × lattice vectors: it then gives ``polarization``."""
         return "polarization" in self.gives
 
     @classmethod
@@ -77,7 +77,7 @@ class Paradigm(nn.Module, ABC):
         """Energy (F = E - d·E in a field), dipoles (of cells, too) and what else; derivatives are taken elsewhere."""
 
     def mix(self, layer: int, system: System, features: Features) -> Tensor:
-        """What atoms learn from one another between a layer and the next, over any distance: ``(atoms, channels)``.
+        """Mix the features of atoms between a layer and the next, over any distance: ``(atoms, channels)``.
 
         It is added to the scalars; ``features`` are those of that layer alone. Of an atom alone it must be 0. Called
         where there is a ``mixing_order``, ``widths.layers`` - 1 times.
@@ -100,5 +100,5 @@ class Paradigm(nn.Module, ABC):
         return None
 
     def remarks(self) -> list[str]:
-        """What a reader of the report should know of this trained model, a sentence each."""
+        """Say what a reader of the report should know of this trained model, a sentence each."""
         return []

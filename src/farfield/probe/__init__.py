@@ -32,7 +32,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """What judges, at its first use: the names of the laws are known without torch."""
+    """Import what judges at its first use: the names of the laws are known without torch."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(f"farfield.probe.{_HOMES[name]}"), name)

@@ -90,7 +90,7 @@ class CalculatorSubject:
         return self.calculator.get_property("energy", atoms)
 
     def _shaped(self, name: str, value: Any, atoms: ase.Atoms) -> Floats:
-        """As float64, if it is as large as ASE has it."""
+        """Convert to float64, and raise unless it is as large as ASE has it."""
         found, n = array(value), len(atoms)
         shapes = {
             "energy": ((),), "forces": ((n, 3),), "stress": ((6,), (3, 3)), "charges": ((n,),), "dipole": ((3,),),

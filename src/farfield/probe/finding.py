@@ -1,4 +1,4 @@
-"""What a law says of a model: checks of a number against what it must be, and the verdict over them."""
+"""Findings of laws: checks of a number against what it must be, and the verdict over them."""
 
 import math
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """What was measured, ready to be drawn."""
+    """Curves of what was measured, ready to be drawn."""
 
     x_label: str
     y_label: str
@@ -55,7 +55,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a law found; without checks it is information only."""
+    """Checks of a law, and a sentence on them; without checks it is information only."""
 
     checks: tuple[Check, ...]
     said: str  # one sentence, of a model that passes
@@ -81,7 +81,7 @@ class Finding:
     plot: Plot | None = None
 
     def to_plain(self) -> dict[str, Any]:
-        """As dictionaries and lists, ready for JSON; numbers that are none become null."""
+        """Convert to dictionaries and lists, ready for JSON; numbers that are none become null."""
         plain: dict[str, Any] = _finite(asdict(self))
         return plain
 

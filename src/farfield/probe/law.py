@@ -1,4 +1,4 @@
-"""What a law of physics is: a sentence that must hold, and who judges whether it does."""
+"""Law of physics: a sentence that must hold, and who judges whether it does."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ CONSISTENCY, SMOOTHNESS, RANGE, RESPONSE, COST = (
 
 @dataclass(frozen=True)
 class Law:
-    """What must hold, and who judges it; the docstring of ``judge`` says how."""
+    """Law of physics: what must hold, and who judges it; the docstring of ``judge`` says how."""
 
     name: str
     title: str

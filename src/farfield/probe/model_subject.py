@@ -50,12 +50,12 @@ class ModelSubject:
 
     @property
     def gives(self) -> frozenset[str]:
-        """What it can be asked for."""
+        """Name the quantities it can be asked for."""
         return self.model.gives
 
     @property
     def takes_field(self) -> bool:
-        """Whether a field acts on it."""
+        """Tell whether a field acts on it."""
         taken: frozenset[str] = getattr(getattr(self.model, "paradigm", None), "takes", frozenset())
         return FIELD in taken
 

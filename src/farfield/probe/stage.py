@@ -1,4 +1,4 @@
-"""What the laws are judged on: the user's structures where there are any, invented ones where there are not."""
+"""Structures that laws are judged on: the user's where there are any, invented ones where there are not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class Stage:
         return np.array([seen.energy for seen in self.see(frames)])
 
     def wants(self, *names: str) -> tuple[str, ...]:
-        """Of ``names`` those that the subject gives."""
+        """Choose of ``names`` those that the subject gives."""
         return tuple(name for name in names if name in self.subject.gives)
 
     def needs(self, name: str, words: str) -> None:
@@ -72,7 +72,7 @@ class Stage:
 
     @property
     def dipole_is_single_valued(self) -> bool:
-        """Whether the subject's dipole of a crystal has one value but for e × lattice vectors, its polarization."""
+        """Tell whether a crystal's dipole has one value but for e × lattice vectors: there is a ``polarization``."""
         return "polarization" in self.subject.gives
 
     @cached_property
@@ -104,14 +104,14 @@ class Stage:
 
     @property
     def samples(self) -> list[tuple[str, ase.Atoms]]:
-        """What consistency is judged on, with a word for each: only the user's where there are any."""
+        """List what consistency is judged on, with a word for each: only the user's where there are any."""
         both = [("crystal", self.crystal), ("molecule", self.molecule)]
         own = [(word, atoms) for word, atoms in both if any(atoms is frame for frame in self.structures)]
         return own or both
 
     @cached_property
     def charges_respond(self) -> bool:
-        """Whether the charges of two atoms answer to one another at twice and four times the reach, or may do so."""
+        """Tell whether charges of two atoms answer to one another at two and four times the reach, or may do so."""
         if "charges" not in self.subject.gives:
             return False
         pair = [self.subject.species[0], self.subject.species[-1]]
@@ -131,7 +131,7 @@ class Stage:
         return {}
 
     def noise(self, atoms: ase.Atoms) -> float:
-        """By how many eV rounding moves the energy of these atoms; laws ask of the same ones."""
+        """Measure by how many eV rounding moves the energy of these atoms; laws ask of the same ones."""
         key = b"".join(part.tobytes() for part in (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc))
         if key not in self._noises:
             self._noises[key] = noise(self.energies, atoms)
@@ -147,10 +147,10 @@ def check(frame: ase.Atoms, seen: Seen) -> None:
 
 
 def is_crystal(frame: ase.Atoms) -> bool:
-    """Whether laws of crystals can be judged on it."""
+    """Tell whether laws of crystals can be judged on it."""
     return bool(frame.pbc.all()) and len(frame) <= LARGEST
 
 
 def is_molecule(frame: ase.Atoms) -> bool:
-    """Whether laws of molecules can be judged on it."""
+    """Tell whether laws of molecules can be judged on it."""
     return not frame.pbc.any() and len(frame) <= LARGEST

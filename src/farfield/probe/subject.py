@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a model says of one structure; None where it was not asked or has nothing to say."""
+    """Answers of a model on one structure; None where it was not asked or has nothing to say."""
 
     energy: float  # eV
     forces: Floats | None = None  # (atoms, 3) eV/Å
@@ -34,7 +34,7 @@ class Subject(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called on the page."""
+        """Name the subject as on the page."""
         ...
 
     @property
@@ -44,7 +44,7 @@ class Subject(Protocol):
 
     @property
     def gives(self) -> frozenset[str]:
-        """What it can be asked for."""
+        """Name the quantities it can be asked for."""
         ...
 
     @property
@@ -59,17 +59,17 @@ class Subject(Protocol):
 
     @property
     def batches(self) -> bool:
-        """Whether it takes several structures at once."""
+        """Tell whether it takes several structures at once."""
         ...
 
     @property
     def takes_charge(self) -> bool:
-        """Whether it is known to read ``info["charge"]``."""
+        """Tell whether it is known to read ``info["charge"]``."""
         ...
 
     @property
     def takes_field(self) -> bool:
-        """Whether ``info["external_field"]`` (V/Å) acts on it."""
+        """Tell whether ``info["external_field"]`` (V/Å) acts on it."""
         ...
 
     def total_charge(self, numbers: Sequence[int]) -> float:
@@ -77,7 +77,7 @@ class Subject(Protocol):
         ...
 
     def __call__(self, frames: Sequence[ase.Atoms], want: frozenset[str]) -> list[Seen]:
-        """What it says of each; total charge and field are in ``info``."""
+        """Predict each structure; total charge and field are in ``info``."""
         ...
 
 
@@ -86,7 +86,7 @@ class Refused(InputError):
 
 
 class Unphysical(Exception):
-    """What the model gives is not what it says it is: no number, or of another shape."""
+    """Output of a model that is not what it says it is: no number, or of another shape."""
 
 
 def given(value: Floats | None) -> Floats:
@@ -101,5 +101,5 @@ def given(value: Floats | None) -> Floats:
 
 
 def array(value: Any) -> Floats:
-    """As float64."""
+    """Convert to float64."""
     return np.asarray(value, dtype=np.float64)

@@ -19,7 +19,7 @@ from farfield.probe.subject import Refused, Subject, Unphysical
 
 @dataclass(frozen=True)
 class Scorecard:
-    """What every law said of one model."""
+    """Findings of all laws on one model."""
 
     name: str
     findings: tuple[Finding, ...]
@@ -33,7 +33,7 @@ class Scorecard:
 
     @property
     def nothing_judged(self) -> str:
-        """Why not one law could be judged, the reasons met most often first, alike ones once; empty where any was."""
+        """Say why no law could be judged, the most frequent reasons first, alike ones once; empty where any was."""
         if self.count("pass") + self.count("fail") or not self.count("skip"):
             return ""
         reasons = Counter(finding.explanation for finding in self.findings if finding.status == "skip")

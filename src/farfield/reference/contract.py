@@ -1,4 +1,4 @@
-"""What an engine promises: a structure in, labels with farfield's units out."""
+"""Contract of an engine: a structure in, labels in farfield's units out."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from farfield.errors import InputError
 
 @dataclass(frozen=True)
 class Label:
-    """What one calculation says of one structure: eV, Å, e."""
+    """Labels of one structure from one calculation: eV, Å, e."""
 
     energy: float
     forces: NDArray[np.float64]  # (atoms, 3)
@@ -38,7 +38,7 @@ class Label:
 
     @classmethod
     def read_from(cls, atoms: ase.Atoms) -> "Label":
-        """What ``written_on`` wrote, after a way through a file: ASE moves some of it into a calculator."""
+        """Read what ``written_on`` wrote, after a way through a file: ASE moves some of it into a calculator."""
         known = atoms.info | atoms.arrays | (atoms.calc.results if atoms.calc else {})
         scheme = next((name.removesuffix("_charges") for name in atoms.arrays if name.endswith("_charges")), "")
         energies = known.get("fragment_energies")
@@ -75,7 +75,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Fragment:
+class Subsystem:
     """Atoms solved together, with their own total charge and spin."""
 
     indices: NDArray[np.int64]
@@ -86,7 +86,7 @@ class Fragment:
 
     @property
     def electrons(self) -> int:
-        """How many, of all shells."""
+        """Count the electrons, of all shells."""
         return sum(int(atomic_numbers[symbol]) for symbol in self.symbols) - self.charge
 
     def check_spin(self) -> None:
@@ -101,7 +101,7 @@ class Fragment:
         )
 
 
-def fragments_of(atoms: ase.Atoms) -> tuple[Fragment, list[Fragment]]:
+def fragments_of(atoms: ase.Atoms) -> tuple[Subsystem, list[Subsystem]]:
     """The whole, and its parts if ``arrays["fragment"]`` and ``info["fragment_charges"]`` name them.
 
     ``info["fragment_spins"]`` (0 if absent) are those of the parts, signed: two radicals are ``[1, 1]`` in a triplet
@@ -141,9 +141,9 @@ def spin_of(atoms: ase.Atoms) -> int:
     return spin
 
 
-def _cut(atoms: ase.Atoms, indices: NDArray[np.int64], charge: int, spin: int) -> Fragment:
+def _cut(atoms: ase.Atoms, indices: NDArray[np.int64], charge: int, spin: int) -> Subsystem:
     symbols = [atoms.symbols[i] for i in indices]
-    return Fragment(indices, symbols, atoms.positions[indices], charge, spin)
+    return Subsystem(indices, symbols, atoms.positions[indices], charge, spin)
 
 
 def _integer(atoms: ase.Atoms, word: str) -> int:

@@ -10,7 +10,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from farfield.errors import ConvergenceError, InputError
-from farfield.reference.contract import Fragment, Label, fragments_of
+from farfield.reference.contract import Label, Subsystem, fragments_of
 from farfield.reference.partition import mbis_charges
 from farfield.units import BOHR, DEBYE, HARTREE
 
@@ -49,7 +49,7 @@ class PySCFEngine:
         known = sorted(elements - set(self._without_basis(elements)))
         if not known:
             raise InputError(f"PySCF has no basis set {self.basis!r} for {', '.join(sorted(elements))}: try def2-svpd")
-        atom = Fragment(np.arange(1), known[:1], np.zeros((1, 3)), 0, atomic_numbers[known[0]] % 2)
+        atom = Subsystem(np.arange(1), known[:1], np.zeros((1, 3)), 0, atomic_numbers[known[0]] % 2)
         try:
             mean_field = self._mean_field(atom, unrestricted=True)
             mean_field.get_dispersion()  # pyscf-dispersion may be missing
@@ -82,16 +82,16 @@ class PySCFEngine:
             fragment_energies=energies,
         )
 
-    def _check_part(self, part: Fragment) -> None:
+    def _check_part(self, part: Subsystem) -> None:
         part.check_spin()
         if missing := self._without_basis(frozenset(part.symbols)):
             raise InputError(f"the basis set {self.basis} has no {' and no '.join(missing)}")
 
     def _without_basis(self, elements: frozenset[str]) -> list[str]:
-        """Those of the elements that the basis set lacks."""
+        """List the elements that the basis set lacks."""
         return sorted(element for element in elements if not _has_basis(self.basis, element))
 
-    def _solve(self, part: Fragment, guess: Density | None = None) -> Any:
+    def _solve(self, part: Subsystem, guess: Density | None = None) -> Any:
         # a singlet of two radicals is open-shell too: its guess says so by having both spins
         unrestricted = part.spin != 0 or (guess is not None and guess.ndim == 3)
         mean_field = self._mean_field(part, unrestricted=unrestricted)
@@ -103,7 +103,7 @@ class PySCFEngine:
             raise ConvergenceError(f"{self.functional} did not converge in {mean_field.max_cycle} cycles")
         return mean_field
 
-    def _mean_field(self, part: Fragment, *, unrestricted: bool) -> Any:
+    def _mean_field(self, part: Subsystem, *, unrestricted: bool) -> Any:
         program = _program()
         molecule = program.gto.M(
             atom=list(zip(part.symbols, part.positions, strict=True)),
@@ -140,7 +140,7 @@ def _has_basis(basis: str, element: str) -> bool:
         return False
 
 
-def _side_by_side(parts: list[Fragment], densities: list[Density]) -> Density:
+def _side_by_side(parts: list[Subsystem], densities: list[Density]) -> Density:
     """Block-diagonal density of the fragments, in the order of the atoms of the whole; of both spins if any is open."""
     order = np.concatenate([part.indices for part in parts])
     if (np.diff(order) != 1).any():
@@ -151,7 +151,7 @@ def _side_by_side(parts: list[Fragment], densities: list[Density]) -> Density:
     return np.stack([scipy.linalg.block_diag(*(spin[k] for spin in spins)) for k in range(2)])
 
 
-def _both_spins(part: Fragment, density: Density) -> Density:
+def _both_spins(part: Subsystem, density: Density) -> Density:
     if density.ndim == 2:
         return np.stack([density / 2, density / 2])
     return density[::-1] if part.spin < 0 else density  # solved with its unpaired electrons up

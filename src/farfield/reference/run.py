@@ -24,7 +24,7 @@ from farfield.reference.contract import Engine, Label
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a labelling run ended."""
+    """Outcome of a labelling run."""
 
     labelled: int
     failures: dict[int, str]  # frame → what its engine said
@@ -74,7 +74,7 @@ def label_structures(
 
 
 def parts_folder(out: Path) -> Path:
-    """Where finished frames wait until ``out`` is written."""
+    """Name the folder where finished frames wait until ``out`` is written."""
     return out.with_name(out.name + ".parts")
 
 
@@ -98,7 +98,7 @@ def _check_place(out: Path, workers: int) -> None:
 
 
 def _check_engine(engine: Engine, elements: frozenset[str]) -> None:
-    """In a process of its own: a calculator may take hold of a GPU, and workers forked afterwards could not."""
+    """Check in a process of its own: a calculator may take hold of a GPU, and workers forked afterwards could not."""
     with ProcessPoolExecutor(1, initializer=_quiet_worker) as pool:
         try:
             pool.submit(engine.check, elements).result()

@@ -16,7 +16,7 @@ _DRAWN_BY = {"save_binding_picture": "binding", "write_report": "page", "write_s
 
 
 def __getattr__(name: str) -> Any:
-    """What draws, at its first use: a training holds no matplotlib in memory until it is done."""
+    """Import what draws at its first use: a training holds no matplotlib in memory until it is done."""
     if name in _DRAWN_BY:
         return getattr(import_module(f"farfield.report.{_DRAWN_BY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from farfield.atomic_write import write_atomically
 from farfield.errors import InputError
 from farfield.evaluation.errors import significant
 from farfield.evaluation.record import Floats, Integers
-from farfield.report.curves import Curve, binding, curve, groups_along_distance, smooth
+from farfield.report.curves import DistanceCurve, binding, curve, groups_along_distance, smooth
 from farfield.report.result import RunResult, longest_trained
 from farfield.report.style import (
     FAINT,
@@ -102,7 +102,7 @@ def draw_binding(
 
 
 def draw_along_distance(
-    axes: Axes, curves: list[tuple[str, Look, Curve]], *, reference: str, level: float = float("nan")
+    axes: Axes, curves: list[tuple[str, Look, DistanceCurve]], *, reference: str, level: float = float("nan")
 ) -> None:
     """Reference and models against distance: a point a frame, a line through them, the name at its end.
 
@@ -131,7 +131,7 @@ def draw_along_distance(
     label_ends(axes, ends)
 
 
-def draw_errors(axes: Axes, curves: list[tuple[str, Look, Curve]], *, unit: str) -> None:
+def draw_errors(axes: Axes, curves: list[tuple[str, Look, DistanceCurve]], *, unit: str) -> None:
     """Size of the errors of models in thousandths (``unit``) against distance, on a logarithmic axis."""
     axes.set_yscale("log")
     for _, look, c in curves:
@@ -177,7 +177,7 @@ def _draw_reference(axes: Axes, x: Floats, y: Floats, *, name: str) -> tuple[flo
     return float(line_x[-1]), float(line_y[-1]), name, INK
 
 
-def _frame(axes: Axes, curves: list[tuple[str, Look, Curve]]) -> None:
+def _frame(axes: Axes, curves: list[tuple[str, Look, DistanceCurve]]) -> None:
     """Limits that the reference sets: a model gone astray must not flatten everything else; say what is cut off."""
     references = np.concatenate([c.reference for _, _, c in curves])
     predicted = np.concatenate([c.predicted for _, _, c in curves])
@@ -214,7 +214,7 @@ def _in_words(runs: Sequence[RunResult], group: str) -> str:
     return f"Binding energy of {group} against distance{where}. Root mean square errors: {'; '.join(parts)}."
 
 
-def _rmse(c: Curve, here: NDArray[np.bool_]) -> str:
+def _rmse(c: DistanceCurve, here: NDArray[np.bool_]) -> str:
     difference = 1e3 * (c.predicted - c.reference)[here]
     difference = difference[np.isfinite(difference)]
     return f"{significant(float(np.sqrt(np.mean(difference**2))))} meV" if len(difference) else ""

@@ -101,7 +101,7 @@ def _formal_charge(runs: Sequence[RunResult], group: str) -> float:
 
 
 def _first_fragment(runs: Sequence[RunResult], group: str) -> str:
-    """Its formula: as the group's name has it, where that begins with a word of the same atoms; else by Hill."""
+    """Name the first fragment: as the group does, where that begins with a word of the same atoms; else by Hill."""
     for evaluation in (e for run in runs for e in run.evaluations.values()):
         frames = np.flatnonzero((evaluation.group == group) & np.isfinite(evaluation.fragment_charge))
         if len(frames):

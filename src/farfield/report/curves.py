@@ -14,7 +14,7 @@ Quantity = Callable[[Evaluation], "Compared | None"]
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class DistanceCurve:
     """One quantity of one group by one run, over all splits, ascending in distance."""
 
     distance: Floats  # (points,) Å
@@ -37,8 +37,8 @@ def fragment_charge(evaluation: Evaluation) -> Compared | None:
     )
 
 
-def curve(run: RunResult, group: str, quantity: Quantity) -> Curve | None:
-    """What a run says of a group along the distance; None where it says nothing."""
+def curve(run: RunResult, group: str, quantity: Quantity) -> DistanceCurve | None:
+    """Collect what a run says of a group along the distance; None where it says nothing."""
     parts = []
     for split in splits_of([run]):
         evaluation = run.evaluations[split]
@@ -48,7 +48,7 @@ def curve(run: RunResult, group: str, quantity: Quantity) -> Curve | None:
     found = np.concatenate(parts, axis=1) if parts else np.empty((3, 0))
     if not found.shape[1]:
         return None
-    return Curve(*found[:, np.argsort(found[0], kind="stable")])
+    return DistanceCurve(*found[:, np.argsort(found[0], kind="stable")])
 
 
 def groups_along_distance(runs: Sequence[RunResult], quantity: Quantity) -> list[str]:

@@ -49,7 +49,7 @@ def laws(runs: Sequence[RunResult]) -> list[Chapter]:
 
 
 def faults(runs: Sequence[RunResult]) -> list[tuple[str, str, str]]:
-    """Of every broken law: run, title, what is likely wrong."""
+    """List every broken law: run, title, what is likely wrong."""
     return [
         (run.name, finding.title, finding.explanation)
         for run in runs
@@ -59,7 +59,7 @@ def faults(runs: Sequence[RunResult]) -> list[tuple[str, str, str]]:
 
 
 def mark(finding: Finding | None) -> Mark:
-    """As the table shows it."""
+    """Mark a finding as the table shows it."""
     if finding is None:
         return Mark(GLYPHS["skip"], "skip")
     aside = f"{value(finding.found)}, not {value(finding.expected)} {finding.unit}".rstrip()
@@ -73,7 +73,7 @@ def value(number: float | None) -> str:
 
 
 def summary(card: Scorecard) -> str:
-    """In a sentence."""
+    """Sum up a scorecard in a sentence."""
     failed = card.count("fail")
     held = f"{card.count('pass')} of {card.count('pass') + failed} laws that apply hold"
     if not failed:
@@ -87,7 +87,7 @@ def _inner(title: str) -> str:
 
 
 def found_in_words(finding: Finding) -> str:
-    """What was found; of a zero that is one to rounding, only that."""
+    """Write down what was found; of a zero that is one to rounding, only that."""
     if finding.found and finding.expected == 0 and abs(finding.found) < 1e-3 * (finding.tolerance or 0):
         return "≈ 0"
     return value(finding.found)

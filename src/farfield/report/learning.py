@@ -1,4 +1,4 @@
-"""How training went."""
+"""Learning curves: errors against epochs and time."""
 
 from collections.abc import Sequence
 

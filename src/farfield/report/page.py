@@ -116,14 +116,14 @@ def _parity(runs: Sequence[RunResult], split: str) -> list[Gallery]:
 
 
 def _along_distance(runs: Sequence[RunResult]) -> list[Picture]:
-    """Of every group its binding curve and, beside it, the charge of its first fragment."""
+    """Draw of every group its binding curve and, beside it, the charge of its first fragment."""
     energies, charges = binding_pictures(runs), fragment_charge_pictures(runs)
     groups = dict.fromkeys([*energies, *charges])
     return [found[group] for group in groups for found in (energies, charges) if group in found]
 
 
 def _described(runs: Sequence[RunResult], split: str) -> dict[str, str]:
-    """What a split is made of, as the first run that has it saw it."""
+    """Describe a split, as the first run that has it saw it."""
     e = next(run.evaluations[split] for run in runs if split in run.evaluations)
     reach = e.distance[np.isfinite(e.distance)]
     groups = zip(*np.unique(e.group, return_counts=True))

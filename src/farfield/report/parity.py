@@ -22,7 +22,7 @@ MOST_POINTS = 2000
 
 @dataclass(frozen=True)
 class Parity:
-    """How one target is plotted."""
+    """Titles, units and scale of the parity plot of one target."""
 
     target: str
     title: str
@@ -83,7 +83,7 @@ def _composition_energy(evaluation: Evaluation) -> Floats:
 
 
 def _limits(references: list[Floats]) -> tuple[float, float]:
-    """Where the reference lives, with some room; predictions beyond are pushed onto the border."""
+    """Find the limits of the reference, with some room; predictions beyond are pushed onto the border."""
     values = np.concatenate(references)
     low, high = float(values.min()), float(values.max())
     room = 0.1 * (high - low) or 0.1 * abs(high) or 0.1

@@ -1,4 +1,4 @@
-"""What a finished run hands to the report."""
+"""Result that a finished run hands to the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -76,7 +76,7 @@ def _picture(finding: Finding, plot: Plot) -> Picture:
 
 
 def _calm(axes: Axes) -> None:
-    """What is constant to a thousandth is drawn so: rounding does not fill the picture."""
+    """Widen an axis on which all is constant to a thousandth: rounding does not fill the picture."""
     low, high = axes.get_ylim()
     middle = (low + high) / 2
     if high - low < 1e-3 * abs(middle):

@@ -85,7 +85,7 @@ RC = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one run is drawn everywhere on the page; the marker and dashes tell it apart without colour."""
+    """Look of one run everywhere on the page; the marker and dashes tell it apart without colour."""
 
     colour: str
     marker: str

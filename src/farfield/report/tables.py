@@ -55,7 +55,7 @@ def verdict(runs: Sequence[RunResult], split: str) -> list[Line]:
 
 
 def by_split(runs: Sequence[RunResult]) -> list[Block]:
-    """For every measure, a line a split."""
+    """Tabulate every measure, a line a split."""
     tables = [{split: errors(e) for split, e in run.evaluations.items()} for run in runs]
     out = []
     for measure in MEASURES:
@@ -68,7 +68,7 @@ def by_split(runs: Sequence[RunResult]) -> list[Block]:
 
 
 def by_group(runs: Sequence[RunResult], split: str) -> list[Block]:
-    """For every measure, a line a group of one split."""
+    """Tabulate every measure, a line a group of one split."""
     tables = [errors(run.evaluations[split]) if split in run.evaluations else [] for run in runs]
     groups = list(dict.fromkeys(row.group for table in tables for row in table if row.group is not None))
     out = []
@@ -79,7 +79,7 @@ def by_group(runs: Sequence[RunResult], split: str) -> list[Block]:
 
 
 def timings(runs: Sequence[RunResult], split: str) -> list[Line]:
-    """What each run costs."""
+    """List what each run costs."""
     pace = [1e6 * r.evaluations[split].seconds_per_atom if split in r.evaluations else np.nan for r in runs]
     rows: list[tuple[str, str, list[float], Callable[[float], str]]] = [
         ("Parameters", "", [float(run.parameters or np.nan) for run in runs], thousands),
@@ -118,7 +118,7 @@ def thousands(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """As one would say it: 42 s, 3 min 20 s, 2 h 5 min."""
+    """Write a time as one would say it: 42 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -102,7 +102,7 @@ class System:
 
     @property
     def conditions(self) -> dict[str, Tensor]:
-        """Those of ``CONDITIONS`` that any system is under, a row a system."""
+        """List the ``CONDITIONS`` that any system is under, a row a system."""
         return {name: value for name in CONDITIONS if (value := getattr(self, name)) is not None}
 
     @property
@@ -126,7 +126,7 @@ class System:
         return determinant.abs()
 
     def with_positions(self, positions: Tensor) -> "System":
-        """The same atoms somewhere else, ``(atoms, 3)`` Å; differentiable. Forgets the neighbours."""
+        """Place the same atoms somewhere else, ``(atoms, 3)`` Å; differentiable. Forgets the neighbours."""
         return replace(self, positions=positions, neighbors=None)
 
     def select(self, systems: Tensor) -> tuple["System", Tensor]:
@@ -196,7 +196,7 @@ class System:
         return replace(self, positions=positions, cell=cell, external_field=field, external_charges=charges)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "System":
-        """On another device or in another floating-point type."""
+        """Move to another device or convert to another floating-point type."""
 
         def move(tensor: Tensor) -> Tensor:
             return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class NeighborList:
-    """Which atoms are closer than ``cutoff``; every pair twice (i→j and j→i), ``i == j`` only through an image.
+    """Pairs of atoms closer than ``cutoff``; each twice (i→j and j→i), ``i == j`` only through an image.
 
     With a skin it holds more pairs, out to ``cutoff + skin`` when it was made, and stays complete to ``cutoff`` until
     some atom has moved by half the skin (``geometry.kept.still_complete``). A ``half`` list has every pair once: i < j,

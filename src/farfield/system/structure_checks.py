@@ -1,4 +1,4 @@
-"""What structures must be before anything is computed of them."""
+"""Checks of structures before anything is computed of them."""
 
 import itertools
 from typing import Any

@@ -1,4 +1,4 @@
-"""How the checks compare."""
+"""Comparisons that the checks make."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def slope_at_zero(value: Callable[[float], Tensor], step: float = 1e-3) -> Tenso
 
 
 def given(value: Tensor | None) -> Tensor:
-    """What a model said it gives.
+    """Return what a model said it gives.
 
     Raises:
         AssertionError: it gave nothing.

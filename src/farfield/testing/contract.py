@@ -1,4 +1,4 @@
-"""What every paradigm passes, whoever wrote it."""
+"""Checks that every paradigm passes, whoever wrote it."""
 
 import copy
 import tempfile
@@ -172,7 +172,7 @@ def check_training_reaches_the_weights(model: Model) -> None:
 
 
 def check_saved_is_the_same(model: Model) -> None:
-    """What was saved and loaded predicts the same to the bit."""
+    """A model that was saved and loaded predicts the same to the bit."""
     with tempfile.TemporaryDirectory() as folder:
         save(model, Path(folder) / "model.pt")
         again = load(Path(folder) / "model.pt")

@@ -1,4 +1,4 @@
-"""What every paradigm passes beside charges that are no atoms; those that take none refuse them."""
+"""Checks that every paradigm passes beside charges that are no atoms; those that take none refuse them."""
 
 from collections.abc import Callable
 from dataclasses import replace

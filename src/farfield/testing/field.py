@@ -1,4 +1,4 @@
-"""What every paradigm passes in a uniform field; those that take none refuse it."""
+"""Checks that every paradigm passes in a uniform field; those that take none refuse it."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -52,7 +52,7 @@ def far_apart(model: Model) -> System:
 
 
 def _system(model: Model, atoms: ase.Atoms) -> System:
-    """With a total charge of one where the model takes any: neutral systems hide mistakes."""
+    """Build a system with a total charge of one where the model takes any: neutral systems hide mistakes."""
     only = model.paradigm.only_charge(torch.from_numpy(atoms.numbers))
     atoms.info["charge"] = 1.0 if only is None else only
     return System.from_ase(atoms)

@@ -1,4 +1,4 @@
-"""What is said of a model's charges: those of its elements before the first epoch, and where it has none at all."""
+"""Notices of a model's charges: those of its elements before the first epoch, and where it has none at all."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What a run must remember to go on after a kill at any moment as if nothing had happened."""
+"""Checkpoint of a run: it goes on after a kill at any moment as if nothing had happened."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ LAST = "last.ckpt"
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """Progress of a run."""
 
     epoch: int = 0  # epochs finished
     batch: int = 0  # batches finished of the epoch under way

@@ -15,7 +15,7 @@ Weight = Annotated[float, Field(ge=0)]
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class LossWeights:
-    """How much each target counts; energies, forces, stress are made dimensionless with the data's force scale first.
+    """Weights of targets; energies, forces, stress are made dimensionless with the data's force scale first.
 
     Where no weight is given for multipoles and polarizabilities, it is one over the variance of their labels: an error
     as large as their spread counts as much as forces that are nowhere right.
@@ -49,7 +49,7 @@ class LossWeights:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class PartWeights:
-    """How much parts count that nothing joins, where the file or their bonds say what whole charge each carries."""
+    """Weights of parts that nothing joins, where the file or their bonds say what whole charge each carries."""
 
     charges: Weight = 30.0
     """Squared error of the charge of a part, in e²."""
@@ -59,7 +59,7 @@ class PartWeights:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainConfig:
-    """How the model is fitted."""
+    """Configuration of the fit."""
 
     epochs: Annotated[int, Field(ge=1)] = 200
     """Passes over the training frames."""

@@ -34,7 +34,7 @@ COLUMNS = {name: f"valid_{name}_rmse" for name in QUANTITIES}
 
 @dataclass(frozen=True)
 class Material:
-    """What is trained on what: frames already in the model's type, with neighbours attached."""
+    """Model and frames of a fit: already in the model's type, with neighbours attached."""
 
     model: Model
     train: list[Frame]

@@ -1,4 +1,4 @@
-"""What training makes small: one dimensionless term per target, labels that are missing (nan) left out."""
+"""Loss that training makes small: one dimensionless term per target, labels that are missing (nan) left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ def misfits(prediction: Prediction, labels: Labels, system: System, force_scale:
 
 
 def _factor(quantity: Quantity, system: System, force_scale: float) -> Tensor:
-    """What errors are multiplied by, a number a row: volume / atoms^power / scale of the forces, so far as asked."""
+    """Find the factor of errors, a number a row: volume / atoms^power / scale of the forces, so far as asked."""
     factor = system.atoms_per_system.to(torch.float64) ** -quantity.atoms_power
     if quantity.by_volume:
         factor = system.volume() * factor
@@ -62,7 +62,7 @@ def _factor(quantity: Quantity, system: System, force_scale: float) -> Tensor:
 
 
 def _defined(quantity: Quantity, system: System, predicted: Tensor) -> Tensor:
-    """Where a target means anything, in the shape of what is predicted; polarizabilities of cells where given."""
+    """Mark where a target means anything, in the shape of what is predicted; polarizabilities of cells where given."""
     if quantity.defined_on == "everywhere":
         return torch.ones_like(predicted, dtype=torch.bool)
     crystals = quantity.defined_on == "crystals"
@@ -105,11 +105,11 @@ class TrainingStep(nn.Module):
         self.model, self.weights, self.force_scale, self.huber, self.parts = model, weights, force_scale, huber, parts
 
     def targets(self, labels: Labels) -> frozenset[str]:
-        """What training looks at: labelled, given by the model, read by its paradigm, and of some weight."""
+        """Name what training looks at: labelled, given by the model, used by its paradigm, and of some weight."""
         paradigm = self.model.paradigm
-        readable = {"energy", "forces", "stress"} | paradigm.reads
+        usable = {"energy", "forces", "stress"} | paradigm.trained_on
         weighty = {name for name, weight in vars(self.weights).items() if weight is None or weight > 0}
-        return frozenset(labels.targets & readable & paradigm.gives & weighty)
+        return frozenset(labels.targets & usable & paradigm.gives & weighty)
 
     def forward(self, system: System, labels: Labels) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and the ``totals`` of each target (and of parts, and of the paradigm's own penalty)."""

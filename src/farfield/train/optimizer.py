@@ -95,7 +95,7 @@ class MuonWithAdam(torch.optim.Optimizer):
 
 
 def _moving(p: Tensor) -> Tensor:
-    """Which matrices of a parameter have a gradient ``(…, 1, 1)``."""
+    """Mark the matrices of a parameter that have a gradient ``(…, 1, 1)``."""
     assert p.grad is not None
     return (p.grad != 0).flatten(-2).any(-1)[..., None, None]
 

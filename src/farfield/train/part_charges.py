@@ -1,4 +1,4 @@
-"""What is said of parts that nothing joins: which charges are asked of them, and which a trained model gives them."""
+"""Notices of parts that nothing joins: which charges are asked of them, and which a trained model gives them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -64,7 +64,7 @@ def learned_charges(splits: Splits, evaluations: Mapping[str, Evaluation]) -> li
 
 
 def _kinds(frame: Frame) -> list[Kind]:
-    """Of every part of a frame, in order; none where nothing is known of them."""
+    """List formula and charge of every part of a frame, in order; none where nothing is known of them."""
     if frame.apart is None:
         return []
     numbers, index = frame.system.numbers.numpy(), _index(frame)

@@ -1,4 +1,4 @@
-"""What training asks of parts that nothing joins: whole charges, and the forces between them.
+"""Terms of the loss for parts that nothing joins: whole charges, and the forces between them.
 
 Inside a molecule the atoms' charges are what energies make of them. Apart, each part carries a whole number of
 electrons, and the force and torque on it as a rigid body are all that long range does: short-range energies of a part
@@ -73,7 +73,7 @@ class BatchParts:
 
     @classmethod
     def of(cls, system: System) -> "BatchParts":
-        """Those that ``fragment`` and ``fragment_charges`` name."""
+        """Find the parts that ``fragment`` and ``fragment_charges`` name."""
         index, charges = fragments_of(system)
         known = torch.zeros_like(charges, dtype=torch.bool)
         if system.fragment_charges is not None:

@@ -86,7 +86,7 @@ def _compare_configuration(folder: Path, config: dict[str, Any]) -> None:
 
 
 def _extends(folder: Path, before: int, now: int) -> bool:
-    """Whether a run that has ended is asked for more epochs."""
+    """Tell whether a run that has ended is asked for more epochs."""
     log = folder / LOG
     done = len(log.read_text().splitlines()) - 1 if log.exists() else 0
     return now > before and done >= before

@@ -169,19 +169,19 @@ def keys_of(data: DataConfig) -> dict[str, Any]:
 
 
 def notes(job: Prepared, model: Model, evaluations: dict[str, Evaluation]) -> list[str]:
-    """What a reader of the report must know."""
+    """Say what a reader of the report must know."""
     said, targets = [], job.splits.train[0].labels.targets
     kind = job.config.model.paradigm.kind
-    unread = (targets & model.gives) - {"energy", "forces", "stress"} - model.paradigm.reads
-    if unread:
+    unused = (targets & model.gives) - {"energy", "forces", "stress"} - model.paradigm.trained_on
+    if unused:
         said.append(
-            f"{kind} was not trained on {' and '.join(sorted(unread))}; they are compared where it predicts them."
+            f"{kind} was not trained on {' and '.join(sorted(unused))}; they are compared where it predicts them."
         )
     if unknown := targets - model.gives:
         said.append(f"{kind} gives no {' and no '.join(sorted(unknown))}: those labels were not used.")
-    if "charges" in model.paradigm.reads and "charges" not in targets:
-        read = sorted(targets & model.gives & (model.paradigm.reads | {"energy", "forces", "stress"}))
-        said.append(f"No charge labels: {kind} learned its charges from {', '.join(read)} alone.")
+    if "charges" in model.paradigm.trained_on and "charges" not in targets:
+        used = sorted(targets & model.gives & (model.paradigm.trained_on | {"energy", "forces", "stress"}))
+        said.append(f"No charge labels: {kind} learned its charges from {', '.join(used)} alone.")
     for split in [split for split in evaluations if split != "train"][-1:]:  # the test, or what stands for it
         residual = evaluations[split].charge_residual
         if residual is not None and np.nanmax(np.abs(residual), initial=0.0) > 1e-4:

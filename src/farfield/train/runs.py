@@ -1,4 +1,4 @@
-"""Which runs ``farfield compare`` makes of one configuration."""
+"""Runs that ``farfield compare`` makes of one configuration."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace

@@ -49,7 +49,7 @@ def slope_of_sent(
 def slope_of_bonds(
     density: Tensor, radial: Tensor, harmonics: Tensor, sent: Tensor, ends: Tensor, visits: Tensor, start: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Of the radial functions ``(bonds, orders, channels)`` and of the harmonics ``(bonds, m)``."""
+    """Differentiate by radial functions ``(bonds, orders, channels)`` and by harmonics ``(bonds, m)``."""
     to_radial, to_harmonics = radial.new_empty(radial.shape), harmonics.new_empty(harmonics.shape)
     _run(loops.slope_of_bonds, len(ends), to_radial, to_harmonics, density, radial, harmonics, sent, ends)
     return to_radial, to_harmonics

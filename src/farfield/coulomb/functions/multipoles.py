@@ -42,7 +42,7 @@ class Moments:
         return 2 if self.quadrupoles is not None else int(self.dipoles is not None)
 
     def at(self, places: Tensor) -> "Moments":
-        """Those of some sources; differentiable."""
+        """Take the moments of some sources; differentiable."""
         dipoles, quadrupoles = (
             None if x is None else x.index_select(0, places) for x in (self.dipoles, self.quadrupoles)
         )

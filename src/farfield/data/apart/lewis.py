@@ -1,4 +1,4 @@
-"""What a molecule carries, by its bonds: the charge whose Lewis structure asks for least.
+"""Charge of a molecule, by its bonds: that whose Lewis structure asks for least.
 
 Every atom has its valence, or one more or less at the price of a formal charge; where bonds leave valences open, they
 close to double and triple bonds. C-N(H₂)₂ of guanidinium closes with nitrogen at +1, C-O₂ of an acetate leaves one

@@ -22,7 +22,7 @@ _WHOLE = 1e-3
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of the parts of one frame."""
+    """Parts of one frame, as far as they are known."""
 
     parts: Fragments | None = None  # None where nothing is claimed
     contradiction: str = ""  # what bonds say against the file
@@ -56,7 +56,7 @@ def _listed(charges: Tensor) -> str:
 
 
 def _told(frame: Frame, index: Tensor) -> Tensor | None:
-    """What the file says of every part ``(parts,)``; a part may be several of its fragments."""
+    """Read what the file says of every part ``(parts,)``; a part may be several of its fragments."""
     system = frame.system
     if system.fragment is None or system.fragment_charges is None:
         return None
@@ -70,7 +70,7 @@ def _told(frame: Frame, index: Tensor) -> Tensor | None:
 
 
 def _by_bonds(frame: Frame, contacts: Contacts, index: Tensor) -> Tensor | None:
-    """What bonds say of every part ``(parts,)``, e; None where they leave a choice."""
+    """Derive the charge of every part from bonds ``(parts,)``, e; None where they leave a choice."""
     total = float(frame.system.charge[0])
     if float(frame.system.spin[0]) or abs(total - round(total)) > _WHOLE:
         return None

@@ -68,7 +68,7 @@ def condition_findings(draft: Draft) -> Iterator[Notice]:
 
 
 def _meant(draft: Draft, key: KeyReport, name: str) -> bool:
-    """Whether text in it stops the reading of a field: one that is proposed, read anyway, or mostly numbers."""
+    """Tell whether text in a key stops the reading of a field: one that is proposed, read anyway, or mostly numbers."""
     if draft.chosen.get(name) is key or (key.place == "frame" and key.name == (CONDITIONS | ANNOTATIONS).get(name)):
         return True
     if key.place != SHAPES.get(name, ("frame",))[0] or unfit(key.name, name):
@@ -101,7 +101,7 @@ def gap_findings(draft: Draft) -> Iterator[Notice]:
 
 
 def _nothing_lost(draft: Draft, key: KeyReport, target: str) -> bool:
-    """Whether the frames that lack a label could not have had one that teaches anything."""
+    """Tell whether the frames that lack a label could not have had one that teaches anything."""
     lacking = np.array([value is None for value in key.values])
     if target in ("stress", "virial", "polarization"):
         return not (lacking & draft.crystals).any()

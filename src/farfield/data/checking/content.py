@@ -1,4 +1,4 @@
-"""What was read from a file, and what follows from it without a guess."""
+"""Content of a file as it was read, and what follows from it without a guess."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -32,7 +32,7 @@ _UNITS = {"energy": " eV", "forces": " eV/Å", "charges": " e"}
 
 @dataclass
 class Draft:
-    """What is proposed so far."""
+    """Proposal as far as it has come: configuration, uses of keys, findings."""
 
     content: Content
     config: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Draft:
         self.uses[key.place, key.name] = f"not proposed: {why}"
 
     def values(self, name: str) -> Values:
-        """What the file says under the key that a field is read from, by frame; None where there is none."""
+        """Look up the values under the key that a field is read from, by frame; None where there is none."""
         key = self.chosen.get(name)
         return None if key is None else key.values
 
@@ -106,7 +106,7 @@ class Draft:
             self.say("note", f"also looks like {_article(name)}: {other.name} ({_compared(name, found[0], other)})")
 
     def _never_calculated(self, key: KeyReport) -> bool:
-        """Whether it is 0 wherever there is more than one atom."""
+        """Tell whether a key is 0 wherever there is more than one atom."""
         several = [v for v, n in zip(key.values, self.content.sizes) if v is not None and n > 1]
         return bool(several) and key.largest == 0 and not key.undefined and not key.infinite and not key.text
 

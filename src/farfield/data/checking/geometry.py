@@ -49,7 +49,7 @@ def _complaint(frames: Sequence[ase.Atoms]) -> str | None:
 
 
 def closest_pairs(frames: Sequence[ase.Atoms], broken: Collection[int]) -> list[Closest | None]:
-    """Of every frame; None where it is broken, or has nothing within 6 Å."""
+    """Find the closest pair of every frame; None where it is broken, or has nothing within 6 Å."""
     found: list[Closest | None] = [None] * len(frames)
     open_still = [k for k in range(len(frames)) if k not in broken]
     for reach in _REACHES:  # the first sees crowds, without listing the thousands of pairs of lengths in nm

@@ -41,7 +41,7 @@ class KeyReport:
 
     @property
     def numeric(self) -> bool:
-        """Whether it holds numbers, or text that begins with one, in most of the frames that have it."""
+        """Tell whether it holds numbers, or text that begins with one, in most of the frames that have it."""
         other = [text for text in self.text.values() if not _BEGINS_WITH_NUMBER.match(text)]
         return len(other) * 2 < self.frames
 

@@ -14,7 +14,7 @@ from farfield.notices import Notice
 
 
 def lone_atom_findings(draft: Draft) -> Iterator[Notice]:
-    """Whose isolated atoms the file has, with an energy; which have several, and which are none."""
+    """Report the isolated atoms that the file has, with an energy; which have several, and which are none."""
     if "pbc" not in draft.config:
         yield from taken_for_crystals(draft.content.frames, LENGTH[draft.config.get("length_unit", "angstrom")])
     key = draft.chosen.get("energy")

@@ -1,4 +1,4 @@
-"""What to write under ``model:`` to learn from a file, and what of it a network does not see unless told."""
+"""Proposal of a ``model:`` to learn from a file, and what of it a network does not see unless told."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,13 +30,13 @@ def proposed_model(draft: Draft) -> dict[str, Any]:
 
 
 def _condensed(draft: Draft) -> bool:
-    """Whether all but isolated atoms are crystals or liquids."""
+    """Tell whether all but isolated atoms are crystals or liquids."""
     several = ~draft.content.single
     return bool(several.any() and (draft.crystals & (draft.content.vacuum < ROOM))[several].all())
 
 
 def _formal(draft: Draft) -> bool:
-    """Whether one charge an element adds up to the total charge of every frame."""
+    """Tell whether one charge an element adds up to the total charge of every frame."""
     numbers = [torch.from_numpy(atoms.numbers.astype(np.int64)) for atoms in draft.content.frames]
     species = torch.unique(torch.cat(numbers))
     counts = torch.stack([(of_frame[:, None] == species).sum(0) for of_frame in numbers]).double()

@@ -1,4 +1,4 @@
-"""What the name of a key says of it: what it could be a label of, and what it is not although it sounds like it."""
+"""Names of keys: what a key could be a label of, and what it is not although it sounds like it."""
 
 import re
 
@@ -49,7 +49,7 @@ _DISPERSION = frozenset({"d3", "d4", "mbd", "vdw", "ts", "disp"})
 
 
 def unfit(key: str, target: str) -> str:
-    """Why a key that sounds like a target is none; empty where nothing speaks against it."""
+    """Say why a key that sounds like a target is none; empty where nothing speaks against it."""
     if preference(key, target) is not None and not (target == "charges" and "initial" in words(key)):
         return ""
     kinds = dict(_NOT_A_REFERENCE)
@@ -69,7 +69,7 @@ def unfit(key: str, target: str) -> str:
 
 
 def sounds_like(key: str, target: str) -> bool:
-    """Whether the name has a word of the target in it, or is one of its usual names."""
+    """Tell whether the name has a word of the target in it, or is one of its usual names."""
     if preference(key, target) is not None:
         return True
     pattern = _SOUNDS.get(target, rf"{target.removesuffix('s')}s?")
@@ -77,5 +77,5 @@ def sounds_like(key: str, target: str) -> bool:
 
 
 def is_free_energy(key: str) -> bool:
-    """Whether an energy by that name is what forces are the slope of where electrons are smeared out."""
+    """Tell whether an energy by that name is what forces are the slope of where electrons are smeared out."""
     return "free" in words(key) or {"e", "fr"} <= set(words(key))

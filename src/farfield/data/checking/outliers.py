@@ -66,7 +66,7 @@ def force_findings(draft: Draft) -> Iterator[Notice]:
 
 
 def _in_kcal(draft: Draft, largest: Numbers) -> str:
-    """What to write if forces that are large in many frames are in the usual unit of molecules; empty if not."""
+    """Say what to write if forces, large in many frames, are in the usual unit of molecules; empty if not."""
     often = float(np.median(largest[largest > 0])) > _LARGE_FORCE / 5
     if not often or "energy_unit" in draft.config:
         return ""
@@ -79,7 +79,7 @@ def _unit(draft: Draft) -> float:
 
 
 def _deviations(content: Content, energy: Numbers, charges: Numbers) -> Numbers:
-    """How far outlying energies stand out, eV per atom; 0 for all others.
+    """Measure how far outlying energies stand out, eV per atom; 0 for all others.
 
     Among frames of one formula, total charge and periodicity where there are enough, from a sum over elements where
     there are not.

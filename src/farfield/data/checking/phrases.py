@@ -1,4 +1,4 @@
-"""How findings name frames and charges."""
+"""Phrases in which findings name frames and charges."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What to write under ``data:`` to learn from a file, and what every key of it is taken for."""
+"""Proposal of a ``data:`` to learn from a file, and what every key of it is taken for."""
 
 import re
 from typing import Any
@@ -87,7 +87,7 @@ def _propose_annotations(draft: Draft) -> None:
 
 
 def _of_isolated_atoms(draft: Draft, key: KeyReport) -> bool:
-    """Whether no other frames have it: it tells no groups apart."""
+    """Tell whether only isolated atoms have a key: it then tells no groups apart."""
     having = [value is not None or k in key.text for k, value in enumerate(key.values)]
     return bool(draft.content.single[having].all())
 
@@ -110,7 +110,7 @@ def _say_what_is_not_learned(draft: Draft) -> None:
 
 
 def _missing(draft: Draft, target: str) -> bool:
-    """Whether frames lack the target that reading would stop at."""
+    """Tell whether frames lack the target that reading would stop at."""
     key = draft.chosen.get(target)
     if key is None:
         return False

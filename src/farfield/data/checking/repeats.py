@@ -1,4 +1,4 @@
-"""The same structure twice: with the same labels a repeat, with others a contradiction."""
+"""Structures that occur twice: with the same labels a repeat, with others a contradiction."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ def _identity(atoms: ase.Atoms, under: list[str]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """The same for a number and an array of it."""
+    """Convert to plain numbers where there are any: the same for a number and an array of it."""
     found = as_numbers(value)
     return value if found is None else found.tolist()
 

@@ -61,7 +61,7 @@ def spread(atoms: ase.Atoms) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _free(atoms: ase.Atoms) -> Any | None:
-    """Which coordinates may move ``(atoms, 3)`` or ``(atoms,)``; None if all may."""
+    """Mark the coordinates that may move ``(atoms, 3)`` or ``(atoms,)``; None if all may."""
     free = np.ones((len(atoms), 3), dtype=bool)
     for constraint in atoms.constraints:
         if isinstance(constraint, FixAtoms | FixCartesian):
@@ -72,7 +72,7 @@ def _free(atoms: ase.Atoms) -> Any | None:
 
 
 def _is_result(name: str, value: Any) -> bool:
-    """Whether a calculator could hold it: six numbers of a stress, in an order that nobody told, it could not."""
+    """Tell whether a calculator could hold it: six numbers of a stress, in an order that nobody told, it could not."""
     if name in _SCALARS:
         return True
     return np.asarray(value).dtype.kind in "iuf" and (name != "stress" or np.shape(value) == (3, 3))

@@ -79,7 +79,7 @@ def _check_structure(columns: Sequence[Column], properties: str) -> None:
 
 
 def values_of(column: Column, rows: Sequence[Sequence[str]], numbered: Callable[[int], str]) -> NDArray[Any]:
-    """What stands in a column ``(atoms,)`` or ``(atoms, width)``.
+    """Read the values of a column ``(atoms,)`` or ``(atoms, width)``.
 
     Args:
         column: which.
@@ -104,7 +104,7 @@ def values_of(column: Column, rows: Sequence[Sequence[str]], numbered: Callable[
 
 
 def mended(columns: Sequence[Column], row: Sequence[str]) -> str:
-    """What to do about an atom's line of too many or too few words, for messages."""
+    """Say what to do about an atom's line of too many or too few words, for messages."""
     more = len(row) - columns[-1].start - columns[-1].width
     if more < 0:
         lacking = [_component(c, k) for c in columns for k in range(c.width) if c.start + k >= len(row)]
@@ -113,14 +113,14 @@ def mended(columns: Sequence[Column], row: Sequence[str]) -> str:
 
 
 def told(columns: Sequence[Column], row: Sequence[str]) -> str:
-    """What to do about an atom's line with words after those read, for notices."""
+    """Say what to do about an atom's line with words after those read, for notices."""
     more = row[columns[-1].start + columns[-1].width :]
     advice = _announcing(columns, more)
     return f"{advice[0].upper()}{advice[1:]}" if more else ""
 
 
 def _announcing(columns: Sequence[Column], words: Sequence[str]) -> str:
-    """What to write so that ``words`` are read as well."""
+    """Say what to write so that ``words`` are read as well."""
     more = len(words)
     usual = {3: "forces", 1: "charges"}.get(more, "")
     kind = "R" if all(is_number(word) for word in words) else "S"

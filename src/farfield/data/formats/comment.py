@@ -28,7 +28,7 @@ TENSORS = ("stress", "virial")
 
 @dataclass(frozen=True)
 class Comment:
-    """What the line says."""
+    """Content of a frame's comment line."""
 
     info: dict[str, Any]
     numbers: tuple[str, ...]  # that stand alone, without a key

@@ -1,4 +1,4 @@
-"""What dpdata reads: DeePMD's folders, CP2K, SIESTA, PWmat, …; eV and Å by its definition."""
+"""Formats that dpdata reads: DeePMD's folders, CP2K, SIESTA, PWmat, …; eV and Å by its definition."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -92,7 +92,7 @@ def _systems(path: Path, name: str) -> list[Any]:
 
 
 def _labelled(path: Path) -> bool:
-    """Whether there are energies: only folders may be without."""
+    """Tell whether there are energies: only folders may be without."""
     return not path.is_dir() or any(path.glob("set.*/energy.npy")) or (path / "energy.raw").is_file()
 
 

@@ -1,4 +1,4 @@
-"""Which element a label means: ``Na``, but also ``NA``, ``na``, ``Na1``, ``Cl_2``, ``Cl-`` and ``D``."""
+"""Elements that labels mean: ``Na``, but also ``NA``, ``na``, ``Na1``, ``Cl_2``, ``Cl-`` and ``D``."""
 
 import re
 from collections.abc import Sequence

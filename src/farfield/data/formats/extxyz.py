@@ -180,7 +180,7 @@ def _skip(lines: Lines) -> None:
 
 
 def _only_blank(lines: Lines) -> bool:
-    """Whether nothing else follows."""
+    """Tell whether nothing but blank lines follows."""
     while (line := lines.next()) is not None:
         if line.strip():
             lines.back()

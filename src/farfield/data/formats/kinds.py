@@ -1,4 +1,4 @@
-"""Which format a file is in: by what stands in it, and by its name."""
+"""Format of a file: by what stands in it, and by its name."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def kind_of(path: Path) -> str:
 
 
 def has_xyz_name(path: Path) -> bool:
-    """Whether the name alone says that it is extended xyz, packed or not."""
+    """Tell whether the name alone says that it is extended xyz, packed or not."""
     suffixes = [suffix for suffix in path.suffixes if suffix not in _PACKED]
     return bool(suffixes) and suffixes[-1].lower() in _XYZ
 
@@ -65,7 +65,7 @@ def _looks_like_xyz(lines: list[str]) -> bool:
 
 
 def _is_label(word: str) -> bool:
-    """Whether it stands for an element, be it one of two."""
+    """Tell whether a word stands for an element, be it one of two."""
     try:
         return bool(element(word))
     except ValueError as unknown:

@@ -57,7 +57,7 @@ def frames(path: Path, remarks: Remarks) -> Iterator[ase.Atoms]:
 
 
 def units_of(path: Path) -> Units:
-    """What an archive says of its units; of its arrays nothing else is read.
+    """Read the units that an archive states; of its arrays nothing else is read.
 
     Raises:
         InputError: it cannot be read, or states units that nobody knows.
@@ -73,7 +73,7 @@ def _units(path: Path, arrays: dict[str, Array]) -> Units:
 
 
 def _topics(units: Units, extra: Extra, said: list[str]) -> list[tuple[Grade, str, list[str]]]:
-    """What there is to say of every frame."""
+    """List what there is to say of every frame."""
     topics: list[tuple[Grade, str, list[str]]] = []
     if units.energy not in (None, "eV"):
         topics.append(("note", f"energies in {units.energy}, as the file says, are turned into eV", []))
@@ -88,7 +88,7 @@ def _topics(units: Units, extra: Extra, said: list[str]) -> list[tuple[Grade, st
 
 
 def _is_remark(key: str, array: Array) -> bool:
-    """Whether it is a word for people, not for the reader."""
+    """Tell whether an array is a word for people, not for the reader."""
     return array.ndim == 0 and array.dtype.kind == "U" and (key in ("theory", "name") or "unit" in key.lower())
 
 
@@ -159,7 +159,7 @@ def _atoms(row: dict[str, Array], extra: Extra, k: int) -> ase.Atoms:
 
 
 def _converted(atoms: ase.Atoms, units: Units) -> ase.Atoms:
-    """In eV and Å, whatever of it has a name that tells what it is."""
+    """Convert to eV and Å whatever has a name that tells what it is."""
     factors = units.factors
     if all(factor == 1 for factor in factors.values()):
         return atoms

@@ -20,7 +20,7 @@ _OF_ATOM = {(), (1,), (3,), (9,), (3, 3)}
 
 @dataclass
 class Extra:
-    """What every frame carries besides."""
+    """Arrays that frames carry besides, sorted by what they belong to."""
 
     of_frames: dict[str, Array] = field(default_factory=dict)  # (frames, …)
     of_atoms: dict[str, Array] = field(default_factory=dict)  # (frames, atoms, …)
@@ -61,7 +61,7 @@ def _places(array: Array, frames: int, atoms: int) -> list[Place]:
 
 
 def _by_name(name: str) -> Place:
-    """Where an array of that name belongs: where its likeliest meaning does."""
+    """Place an array by its name: where its likeliest meaning belongs."""
     likely = {target: place for target in TARGETS if (place := preference(name, target)) is not None}
     best = min(likely, key=lambda target: likely[target], default=None)
     return "atom" if best in PER_ATOM else "frame"

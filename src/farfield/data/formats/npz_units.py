@@ -40,7 +40,7 @@ _LABELS = re.compile(
 
 @dataclass(frozen=True)
 class Units:
-    """What a file says; None where it is silent."""
+    """Units that a file states; None where it is silent."""
 
     energy: EnergyUnit | None = None
     length: LengthUnit | None = None
@@ -48,13 +48,13 @@ class Units:
 
     @property
     def factors(self) -> dict[str | None, float]:
-        """What makes values eV, eV/Å and Å; 1 for what nothing is said of."""
+        """List the factors that make values eV, eV/Å and Å; 1 for what nothing is said of."""
         energy, length = ENERGY[self.energy or "eV"], LENGTH[self.length or "angstrom"]
         return {"eV": energy, "Å": length, "eV/Å": energy / length if self.forces is None else self.forces, None: 1.0}
 
 
 def is_unit_key(key: str) -> bool:
-    """Whether an array of that name says a unit of energies, lengths or forces."""
+    """Tell whether an array of that name says a unit of energies, lengths or forces."""
     return bool(_quantities(key))
 
 

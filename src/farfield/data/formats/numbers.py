@@ -49,12 +49,12 @@ def logical(token: str) -> bool:
 
 
 def is_number(token: str) -> bool:
-    """Whether ``real`` takes it."""
+    """Tell whether ``real`` takes a token."""
     return bool(_PLAIN.fullmatch(token) or _FORTRAN.fullmatch(token))
 
 
 def why_no_number(token: str) -> str:
-    """What a token that is no number may have been meant to be; empty where nobody knows."""
+    """Guess what a token that is no number was meant to be; empty where nobody knows."""
     if set(token) == {"*"}:
         return "Fortran ran out of columns"
     if _NO_LETTER.fullmatch(token):

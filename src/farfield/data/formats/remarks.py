@@ -1,4 +1,4 @@
-"""What was read in another way than it is written, told once a file."""
+"""Remarks on what was read in another way than it is written, told once a file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Remarks:
 
     @property
     def first_reason(self) -> str:
-        """Why the first frame was left out; empty if none was."""
+        """Say why the first frame was left out; empty if none was."""
         return str(self._failures[0]) if self._failures else ""
 
     def leave_out(self, failure: InputError) -> None:

@@ -55,7 +55,7 @@ class Lines:
         self.number -= self._current is not None
 
     def bytes_read(self) -> int:
-        """How far into the file on the disk the reading is; 0 where that cannot be told."""
+        """Count the bytes of the file on the disk that were read; 0 where that cannot be told."""
         inner: Any = self._bytes
         for name in ("fileobj", "_fp", "_buffer", "raw"):  # what unpacks knows the packed file under its own name
             inner = getattr(inner, name, None) or inner
@@ -77,7 +77,7 @@ class Lines:
         return self._western(line).rstrip("\n")
 
     def _western(self, line: str) -> str:
-        """What is no UTF-8 is taken for Latin-1, in which every byte is a letter."""
+        """Decode what is no UTF-8 as Latin-1, in which every byte is a letter."""
         if line.isascii():
             return line
         try:

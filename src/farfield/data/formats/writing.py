@@ -54,7 +54,7 @@ def _joined(values: Any) -> str:
 
 
 def _text(key: str, value: Any) -> str:
-    """What is read as ``value`` again; as JSON where nothing else would be."""
+    """Write down what is read as ``value`` again; as JSON where nothing else would be."""
     if isinstance(value, str):
         read: Any = meaning(key, value)
         return value if isinstance(read, str) and read == value and "\n" not in value else _json(key, value)

@@ -1,4 +1,4 @@
-"""Whether the files hold what the configuration asks of them; if not, what they hold and what to type."""
+"""Keys that the configuration asks for: whether the files hold them; if not, what they hold and what to type."""
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ Files = Mapping[str, list[ase.Atoms]]
 
 
 def check_request(paths: Sequence[Path | str], config: DataConfig) -> None:
-    """What is wrong with the configuration whatever the files hold."""
+    """Refuse a configuration that is wrong whatever the files hold."""
     if not paths or len(set(map(str, paths))) < len(paths):
         raise InputError(f"expected a list of different files, got [{', '.join(map(str, paths))}]")
     if not config.targets:
@@ -79,7 +79,7 @@ def _anywhere(files: Files, target: Target, key: str) -> bool:
 
 
 def _target(files: Files, target: Target, keys: dict[str, str], optional: bool) -> Iterator[str]:
-    """What is wrong unless every key is somewhere, and one of them in every frame that may not lack it."""
+    """Complain unless every key is somewhere, and one of them in every frame that may not lack it."""
     first = next(iter(files))
     if absent := [(name, key) for name, key in keys.items() if not _anywhere(files, target, key)]:
         yield from (_no_such_key(first, files[first], target, each) for each in absent)
@@ -103,7 +103,7 @@ def _has(atoms: ase.Atoms, target: Target, keys: Iterable[str]) -> bool:
 
 
 def _info_key(files: Files, name: str, key: str, *, required: bool) -> Iterator[str]:
-    """What is wrong unless a key of another name than the usual is there, and a condition in all frames or none."""
+    """Complain unless a key of another name than the usual is there, and a condition in all frames or none."""
     for file, frames in files.items():
         flags = [key in atoms.info for atoms in frames]
         if required and not any(flags):
@@ -117,7 +117,7 @@ def _info_key(files: Files, name: str, key: str, *, required: bool) -> Iterator[
 
 
 def _absent(name: str, key: str) -> str:
-    """How to say that a frame is under no such condition, as far as that can be said."""
+    """Say how to write that a frame is under no such condition, as far as that can be said."""
     if name in ("displacement_field", "electrode_potentials", "fermi_level"):
         return "put the others into a file of their own"
     zero = '"0 0 0"' if name == "external_field" else "0"

@@ -25,7 +25,7 @@ _WEAK = 0.02
 
 
 def doubts_of_structures(structures: Sequence[ase.Atoms], config: DataConfig) -> Iterator[Notice]:
-    """What the frames of one file have besides, or in another way than it is read."""
+    """Warn of what the frames of one file have besides, or in another way than it is read."""
     infos, read = [atoms.info for atoms in structures], {name: getattr(config, name) for name in CONDITIONS}
     for said in overlooked(infos, read, multiplicity=config.spin_unit == "multiplicity", configured=True):
         yield Notice("warning", said)
@@ -39,7 +39,7 @@ def doubts_of_structures(structures: Sequence[ase.Atoms], config: DataConfig) ->
 
 
 def _two_energies(structures: Sequence[ase.Atoms], config: DataConfig) -> Iterator[Notice]:
-    """Where electrons are smeared forces belong to the free energy, and extrapolated energies beside it do not."""
+    """Note a free energy beside the energy that is read: where electrons are smeared, forces belong to it."""
     if config.energy is None or config.forces is None or _is_free(config.energy):
         return
     apart: dict[str, float] = {}

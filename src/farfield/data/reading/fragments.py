@@ -39,7 +39,7 @@ def _spins(atoms: ase.Atoms, fragments: int, where: str) -> torch.Tensor | None:
 
 
 def _charged(atoms: ase.Atoms, energy_factor: float, where: str) -> Fragments | None:
-    """As the file names them, spins aside."""
+    """Read fragments as the file names them, spins aside."""
     if "fragment_charges" in atoms.info and "fragment" not in atoms.arrays:
         raise InputError(
             f'{where}: info["fragment_charges"] says what fragments carry: say whose atoms are, arrays["fragment"]'

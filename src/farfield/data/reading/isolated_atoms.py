@@ -1,4 +1,4 @@
-"""What isolated atoms say of their energies E0, or fail to say."""
+"""Isolated atoms, and what they say of their energies E0, or fail to say."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -79,7 +79,7 @@ class LabelReader:
 
 
 def _meaningless(target: Target, atoms: ase.Atoms) -> str:
-    """Why there can be no such label; empty where there can."""
+    """Say why there can be no such label; empty where there can."""
     if target in ("dipole", "quadrupole") and atoms.pbc.any():
         known = "is known only modulo e × lattice vectors" if target == "dipole" else "depends on the choice of a cell"
         return (

@@ -46,7 +46,7 @@ def to_centre_of_mass(
 
 
 def has_trace(tensors: Numbers) -> bool:
-    """Whether any of a frame's tensors ``(…, 3, 3)`` has a trace beyond what printing has cut off."""
+    """Tell whether any of a frame's tensors ``(…, 3, 3)`` has a trace beyond what printing has cut off."""
     return bool(np.abs(np.trace(tensors, axis1=-2, axis2=-1)).max() > _TRACE * np.abs(tensors).max())
 
 

@@ -57,7 +57,7 @@ def _from_virial(atoms: ase.Atoms, config: DataConfig, where: str) -> Numbers | 
 
 
 def _tensor(atoms: ase.Atoms, key: str | None, config: DataConfig, where: str) -> Numbers | None:
-    """What a crystal has under ``key``, in the file's unit; None without a finite number."""
+    """Read the tensor of a crystal under ``key``, in the file's unit; None without a finite number."""
     if key is None or not atoms.pbc.all() or (raw := find_value(atoms, "stress", key)) is None:
         return None
     # what ASE keeps as the result of a calculation is in its own order, whatever the file's was

@@ -13,7 +13,7 @@ from farfield.notices import Notice, OnNotice
 
 
 def stresses_of_no_crystal(structures: Sequence[ase.Atoms], config: DataConfig) -> int:
-    """How many frames carry a stress and are not periodic along three axes."""
+    """Count the frames that carry a stress and are not periodic along three axes."""
     keys = config.targets.get("stress", {}).values()
     others = [atoms for atoms in structures if not atoms.pbc.all()]
     return sum(any(find_value(atoms, "stress", key) is not None for key in keys) for atoms in others)
@@ -39,6 +39,6 @@ def without_empty_targets(frames: list[Frame], stresses: int, on_notice: OnNotic
 
 
 def has_label(frame: Frame, target: str) -> bool:
-    """Whether any number of that target is known."""
+    """Tell whether any number of that target is known."""
     value: Tensor | None = getattr(frame.labels, target)
     return value is not None and bool(value.isfinite().any())

@@ -1,1 +1,1 @@
-"""Which frames are learned from and which are set aside, so that no structure stands on two sides unsaid."""
+"""Splitting of frames into those that train and those set aside, so that no structure stands on two sides unsaid."""

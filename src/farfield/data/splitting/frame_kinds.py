@@ -1,4 +1,4 @@
-"""What a frame is, as far as a split must know: which structure, and what a model learns to know from it."""
+"""Kinds of frames, as far as a split must know: which structure, and what a model learns to know from it."""
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -13,7 +13,7 @@ _DECIMALS = 6
 
 
 def structure_of(frame: Frame) -> bytes:
-    """The same for frames with the same atoms in the same places, cell and conditions, whatever their labels."""
+    """Identify a structure: its atoms and their places, cell and conditions, whatever its labels."""
     system = frame.system
     named = [value for _, value in sorted(system.conditions.items())]
     exact = [part.numpy() for part in (system.numbers, system.periodic)]
@@ -28,7 +28,7 @@ def elements_of(frame: Frame) -> set[str]:
 
 
 def circumstances_of(frame: Frame) -> set[str]:
-    """What else a model should have seen, in words: its charge and spin, conditions that it is under, labels.
+    """Name what else a model should have seen: charge and spin, conditions a frame is under, labels.
 
     Charges and spins that are no integers are many, and none of them is a kind of its own.
     """

@@ -1,4 +1,4 @@
-"""What a person should know of a split: what was moved and why, and what is on several sides."""
+"""Notices of a split: what was moved and why, and what is on several sides."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _SHOWN = 5
 
 
 def mended(pool: list[Frame], config: DataConfig, wanted: tuple[int, int], parts: Parts) -> Iterator[Notice]:
-    """What has been moved where the bare permutation would have put it elsewhere."""
+    """Say what has been moved where the bare permutation would have put it elsewhere."""
     if config.split_by == "group":
         counts = [len({pool[k].group for k in part}) for part in (parts.train, parts.valid, parts.test)]
         yield Notice("note", "groups in train, valid and test: {}, {} and {}".format(*counts))

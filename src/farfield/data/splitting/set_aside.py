@@ -1,4 +1,4 @@
-"""Which frames a seed sets aside, and which it may not: a random permutation, mended where it would do harm."""
+"""Frames that a seed sets aside: by a random permutation, mended where it would do harm."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Pool:
         return [int(k) for k in np.random.default_rng(self.seed).permutation(len(self.frames))]
 
     def bundles(self) -> list[Bundle]:
-        """What is one structure, or one group, in the order of the seed."""
+        """Bundle the frames of one structure, or one group, in the order of the seed."""
         if self.part_repeats:
             return [[k] for k in self.permuted()]
         names: list[list[Hashable]] = [[structure_of(frame) for frame in self.frames]]
@@ -56,7 +56,7 @@ class Pool:
 
 
 def set_aside(pool: Pool, valid: int, test: int) -> Parts:
-    """About so many frames for validation and test; the rest trains.
+    """Choose about so many frames for validation and test; the rest trains.
 
     Training keeps every isolated atom, and of all others some frame with every element; with every total charge,
     condition and kind of label, too, where that leaves enough to set aside. Where there is nothing to mend, the first

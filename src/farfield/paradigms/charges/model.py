@@ -13,6 +13,6 @@ class Charges(LocalMultipoles):
     """Multipoles of physical meaning, charges fixed or all fitted to labels, and their Coulomb energy."""
 
     Config: ClassVar = ChargesConfig
-    reads: ClassVar = frozenset(
+    trained_on: ClassVar = frozenset(
         {"charges", "dipoles", "quadrupoles", "dipole", "quadrupole", "born_charges", "polarization"}
     )

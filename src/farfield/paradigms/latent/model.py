@@ -13,4 +13,4 @@ class Latent(LocalMultipoles):
     """Multipoles learned from the energies and forces they cause."""
 
     Config: ClassVar = LatentConfig
-    reads: ClassVar = frozenset()  # that is the point
+    trained_on: ClassVar = frozenset()  # that is the point

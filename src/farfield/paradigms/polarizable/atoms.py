@@ -1,4 +1,4 @@
-"""How polarizable every atom is: positive whatever the network says, from scalars and, for the anisotropy, tensors."""
+"""Polarizability of atoms: positive whatever the network says, from scalars and, for the anisotropy, tensors."""
 
 import math
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class AtomicPolarizability(nn.Module):
         self.anisotropy = AtomicTensor(widths) if anisotropic else None
 
     def forward(self, system: System, features: Features) -> Response:
-        """Of every atom of the batch."""
+        """Predict the polarizability of every atom of the batch."""
         mean = torch.exp(self.log_element[system.numbers] + torch.tanh(self.change(features)))
         if self.anisotropy is None:
             return Response(mean, mean, mean)
@@ -61,6 +61,6 @@ class AtomicPolarizability(nn.Module):
         return Response(whole, mean, mean * (1 + STEEPEST * (square / (1 + square) + ROUND**2).sqrt()))
 
     def bound(self, system: System) -> Tensor:
-        """What ``largest`` (atoms,) cannot exceed, whatever the surroundings, Å³."""
+        """Bound ``largest`` (atoms,) from above, whatever the surroundings, Å³."""
         widest = 1.0 if self.anisotropy is None else 1 + STEEPEST * math.sqrt(1 + ROUND**2)
         return math.e * widest * self.log_element.detach()[system.numbers].exp()

@@ -29,7 +29,7 @@ class Polarizable(Conserving):
     """Charges and dipoles from the surroundings, and dipoles that follow the field of the whole system."""
 
     Config: ClassVar = PolarizableConfig
-    reads: ClassVar = frozenset(
+    trained_on: ClassVar = frozenset(
         {"charges", "dipoles", "dipole", "quadrupole", "born_charges", "polarization", "polarizability"}
     )
     cells_polarize: ClassVar = True
@@ -103,7 +103,7 @@ class Polarizable(Conserving):
         return gaussian_widths(response.largest.double()) if self.config.damping == "gaussian" else None
 
     def _plan(self, system: System) -> Plan:
-        """For the widest Gaussians there could be: the sum is then cut alike wherever the atoms are."""
+        """Plan for the widest Gaussians there could be: the sum is then cut alike wherever the atoms are."""
         widest: Tensor | None = None
         if self.config.damping == "gaussian":
             # as if it were learned: no width is exactly this, and none may be left out of the near half as such

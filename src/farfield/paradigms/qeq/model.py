@@ -69,7 +69,9 @@ class QEq(Paradigm):
     takes = frozenset({"external_field", "external_charges", "fermi_level"})
     equilibrates: ClassVar = True
     iterated_quantity: ClassVar = "charges"
-    reads: ClassVar = frozenset({"charges", "dipole", "quadrupole", "born_charges", "polarizability", "polarization"})
+    trained_on: ClassVar = frozenset(
+        {"charges", "dipole", "quadrupole", "born_charges", "polarizability", "polarization"}
+    )
     widths: Tensor
 
     def __init__(self, config: QEqConfig, *, widths: Widths, species: tuple[int, ...]) -> None:

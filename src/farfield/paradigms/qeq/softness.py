@@ -1,4 +1,4 @@
-"""How willingly a bond hands charge over: smoothly not at all at the cutoff."""
+"""Softness of a bond, how willingly it hands charge over: smoothly not at all at the cutoff."""
 
 import torch
 from torch import Tensor, nn

@@ -40,7 +40,7 @@ class ResponseHeads(nn.Module):
             self.turn = UnitLinear(widths.vectors, channels)
 
     def forward(self, system: System, features: Features, own: Tensor) -> AtomicResponse:
-        """Of every atom; ``own`` (atoms, 4) is what its Gaussians do to themselves."""
+        """Predict the response of every atom; ``own`` (atoms, 4) is what its Gaussians do to themselves."""
         numbers, atoms = system.numbers, system.n_atoms
         hardness = self.log_hardness[numbers] + 2 * torch.tanh(0.5 * self.hardening(features))
         volume = self.log_polarizability[numbers] + 2 * torch.tanh(0.5 * self.swelling(features))

@@ -52,7 +52,7 @@ class Scf(Paradigm):
 
     Config: ClassVar = ScfConfig
     takes = frozenset({"external_field", "external_charges", "fermi_level"})
-    reads: ClassVar = frozenset({"charges", "dipoles", "dipole", "quadrupole", "born_charges", "polarizability"})
+    trained_on: ClassVar = frozenset({"charges", "dipoles", "dipole", "quadrupole", "born_charges", "polarizability"})
     highest_order: ClassVar = 1
     equilibrates: ClassVar = True
     widths: Tensor

@@ -1,4 +1,4 @@
-"""What rooms whose charges are local and conserved have in common, whatever they make of them."""
+"""Base of rooms whose charges are local and conserved, whatever they make of them."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""What rooms with local multipoles have in common: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], Gaussians, no self-energy."""
+"""Base of rooms with local multipoles: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], Gaussians, no self-energy."""
 
 from torch import Tensor
 
@@ -13,7 +13,7 @@ from farfield.system import System, per_system
 
 
 class LocalMultipoles(Conserving):
-    """Short-range energy plus the Coulomb energy of multipoles; a room adds its name and what it reads."""
+    """Short-range energy plus the Coulomb energy of multipoles; a room adds its name and its labels."""
 
     def __init__(self, config: LocalMultipolesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)

@@ -1,4 +1,4 @@
-"""How many electrons sit at the centroid of each element, and what is left of the atom without them."""
+"""Numbers of electrons at the centroid of each element, and what is left of the atom without them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -37,7 +37,7 @@ class Wannier(Paradigm):
         "born_charges",
     }  # fmt: skip
     takes = frozenset({"external_field", "external_charges"})
-    reads: ClassVar = frozenset({"wannier_displacement", "dipole", "quadrupole", "polarization", "born_charges"})
+    trained_on: ClassVar = frozenset({"wannier_displacement", "dipole", "quadrupole", "polarization", "born_charges"})
     highest_order: ClassVar = 1
     net: Tensor
     electrons: Tensor

@@ -1,4 +1,4 @@
-"""What energy and forces cost, in time and memory, against the number of atoms."""
+"""Cost of energy and forces, in time and memory, against the number of atoms."""
 
 import math
 import sys

@@ -198,7 +198,7 @@ def _stiffness(forces: Floats, sites: list[Floats], cosine: Floats) -> Floats:
 
 
 def _wave_charges(seen: list[Seen], frames: list[ase.Atoms], sites: list[Floats], wave: float) -> Floats:
-    """What the charge density of longitudinal waves says: Z = (i/q) dρ(q)/du, dq/dR included."""
+    """Read Z = (i/q) dρ(q)/du off the charge density of longitudinal waves, dq/dR included."""
     if seen[0].charges is None:
         return np.full(2, np.nan)
     density = [(given(s.charges) * np.exp(-1j * wave * f.positions[:, 0])).sum() for s, f in zip(seen, frames)]

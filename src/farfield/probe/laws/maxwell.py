@@ -43,7 +43,7 @@ LAW = Law("maxwell", "Born charges, dipole and field agree", judge, RESPONSE)
 
 
 def _all_ways(stage: Stage, word: str, atoms: ase.Atoms) -> dict[str, Floats]:
-    """The same derivative in every way the subject has it; a crystal has no dipole."""
+    """Take one derivative in every way the subject has it; a crystal has no dipole."""
     found: dict[str, Floats] = {}
     if word == "crystal" and not stage.subject.takes_field:
         return found

@@ -11,7 +11,7 @@ EXPECTED, TOLERANCE = 0.25, 0.75
 
 
 def judge(stage: Stage) -> Verdict:
-    """Where the charge is that an ion induces in a slab: at the surface before the ion, so that no field is inside.
+    """The charge that an ion induces in a slab: at the surface before the ion, so that no field is inside.
 
     The slab carries -q in all. Spread evenly, its centre would be in the middle, and the ion's field in the metal.
     """

@@ -1,1 +1,1 @@
-"""What several laws measure: slopes, steps, asymptotes, and whether two views are the same."""
+"""Measures that several laws share: slopes, steps, asymptotes, and whether two views are the same."""

@@ -114,7 +114,7 @@ def _power(exponent: int) -> str:
 
 
 def _without_charges(measured: Tail, name: str) -> Check:
-    """Of charges that are zero: nothing may be felt.
+    """Check that where charges are zero nothing is felt.
 
     Raises:
         NotApplicable: nothing is.

@@ -39,7 +39,7 @@ def between(first: Body, second: Body, distance: float) -> float:
 
 
 def spare_dipole(stage: Stage, fragment: Fragment, charge: float) -> Floats:
-    """What of the fragment's own dipole (e·Å) its charges do not make: dipoles on atoms, bonds or centres of charge.
+    """Find the part of a fragment's dipole (e·Å) that its charges do not make: of atoms, bonds or centres of charge.
 
     ``charge`` (e) is what it carries where it is judged: a model may hand some of it over, and dipoles go with it.
     """

@@ -1,4 +1,4 @@
-"""Whether two views of one structure are the same, up to how vectors turn and atoms are ordered."""
+"""Comparison of two views of one structure, up to how vectors turn and atoms are ordered."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

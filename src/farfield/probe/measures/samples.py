@@ -32,7 +32,7 @@ def each_sample(
 
 
 def taken(stage: Stage) -> tuple[list[ase.Atoms], str]:
-    """Those that the model takes, and what was left out, in sentences.
+    """List the structures that the model takes, and what was left out, in sentences.
 
     Raises:
         Refused: it takes none.

@@ -24,7 +24,7 @@ def uncharged(stage: Stage) -> tuple[str, ...]:
 
 
 def _charges(stage: Stage, frame: ase.Atoms) -> Floats | None:
-    """Of one structure ``(atoms,)``, e; None where the subject does not take it."""
+    """Ask for the charges of one structure ``(atoms,)``, e; None where the subject does not take it."""
     try:
         return given(stage.see([frame], "charges")[0].charges)
     except (Refused, Unphysical):

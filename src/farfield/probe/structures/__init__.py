@@ -1,1 +1,1 @@
-"""What the laws are judged on where the user has given nothing: crystals, ions, molecules, a metal."""
+"""Structures for the laws where the user has given none: crystals, ions, molecules, a metal."""

@@ -28,7 +28,7 @@ class Fragment:
 
     @property
     def alone(self) -> ase.Atoms:
-        """Its atoms, with its charge and spin where laws and models read them."""
+        """Copy the atoms, with charge and spin where laws and models read them."""
         atoms = self.atoms.copy()
         atoms.info |= {"charge": self.charge, "spin": self.spin}
         return atoms

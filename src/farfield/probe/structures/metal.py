@@ -45,7 +45,7 @@ class Surface:
 
 
 def surface(stage: Stage) -> Surface:
-    """Of the first fcc metal the model knows, before it the most electronegative of its other elements.
+    """Build a surface of the first fcc metal the model knows, before it the most electronegative other element.
 
     Raises:
         NotApplicable: charges that do not respond, no metal, or nothing else.

@@ -35,7 +35,7 @@ class Salt:
 
     @property
     def reduced_mass(self) -> float:
-        """In u."""
+        """Compute the reduced mass of both ions, u."""
         first, second = atomic_masses[[self.cation, self.anion]]
         return float(first * second / (first + second))
 
@@ -105,7 +105,7 @@ def _energies(subject: Subject, salt: Salt, edges: Floats) -> Floats:
 
 
 def _vertex(x: Floats, y: Floats) -> float:
-    """Where the parabola through the values is lowest."""
+    """Find where the parabola through the values is lowest."""
     middle = x.mean()
     curvature, slope, _ = np.polyfit(x - middle, y - y.mean(), 2)
     return float(np.clip(middle - slope / (2 * curvature), x[0], x[-1])) if curvature > 0 else float(x[y.argmin()])

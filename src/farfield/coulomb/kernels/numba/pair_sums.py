@@ -143,7 +143,7 @@ def rows(listed: NeighborRows) -> list[tuple[int, int]]:
 
 
 def total_of(arrays: tuple[Array, ...]) -> Array:
-    """Their sum, in the place of the first."""
+    """Add arrays up in the place of the first."""
     whole = arrays[0]
     for array in arrays[1:]:
         whole += array

@@ -1,1 +1,1 @@
-"""What each label of a file is recognised to be: its key, its unit, its sign."""
+"""Recognition of each label of a file: its key, its unit, its sign."""

@@ -1,4 +1,4 @@
-"""Which keys are charges of atoms, which the total charge and the spin, and whether they fit together."""
+"""Keys of atomic charges, total charge and spin, and whether these fit together."""
 
 from collections.abc import Iterator, Sequence
 
@@ -123,7 +123,7 @@ def spins(draft: Draft) -> Numbers:
 
 
 def electron_findings(draft: Draft) -> Iterator[Notice]:
-    """What total charges and spins tell."""
+    """Report what total charges and spins tell."""
     total = total_charges(draft)
     if "total_charge" not in draft.chosen:
         yield Notice("note", "no total charge in the file: taken for 0")

@@ -1,4 +1,4 @@
-"""Which key is the energy, which the forces, and in what unit."""
+"""Keys of energy and forces, and their unit."""
 
 from collections.abc import Sequence
 
@@ -97,7 +97,7 @@ def all_electron_unit(frames: Sequence[ase.Atoms], energy: Numbers) -> EnergyUni
 
 
 def _made_up(draft: Draft, key: KeyReport) -> bool:
-    """Whether it is one number for different structures: then it is left, and said."""
+    """Tell whether an energy is one number for different structures: then it is left, and said."""
     content, values = draft.content, energies(key)
     told = np.isfinite(values) & (content.sizes > 1)
     if key.text or not told.any() or np.ptp(values[told]) > 0:
@@ -115,7 +115,7 @@ def _made_up(draft: Draft, key: KeyReport) -> bool:
 
 
 def _with_free_energy(draft: Draft, plain: KeyReport, free: KeyReport, found: list[KeyReport]) -> list[KeyReport]:
-    """Which of the two goes first; the other is left, and the difference said."""
+    """Decide which of two energies goes first; the other is left, and the difference said."""
     difference = (energies(free) - energies(plain)) / draft.content.sizes
     largest = float(np.nanmax(np.abs(difference), initial=0.0))
     rest = [key for key in found if key not in (plain, free)]

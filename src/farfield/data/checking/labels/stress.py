@@ -1,4 +1,4 @@
-"""Which keys are the stress and the virial, and whether unit, order and sign of their numbers are certain."""
+"""Keys of stress and virial, and whether unit, order and sign of their numbers are certain."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def propose_stress(draft: Draft) -> None:
 
 
 def _possible(draft: Draft, key: KeyReport) -> bool:
-    """Whether a virial makes stresses as there can be; otherwise it is left, and said."""
+    """Tell whether a virial makes stresses as there can be; otherwise it is left, and said."""
     sizes = [
         float(np.abs(v).max()) / volume
         for v, volume, crystal in zip(key.values, draft.content.volumes, draft.crystals)
@@ -53,7 +53,7 @@ def _possible(draft: Draft, key: KeyReport) -> bool:
 
 
 def _of_crystals(draft: Draft, keys: list[KeyReport]) -> list[KeyReport]:
-    """Those that some crystal has; the others are left, and said."""
+    """Keep the keys that some crystal has; the others are left, and said."""
     kept = []
     for key in keys:
         have = np.array([value is not None for value in key.values])
@@ -91,7 +91,7 @@ def _skew(tensor: Numbers) -> bool:
 
 
 def _certain(draft: Draft, key: KeyReport) -> bool:
-    """Whether unit and order of a stress are known; otherwise it is left, with what to write."""
+    """Tell whether unit and order of a stress are known; otherwise it is left, with what to write."""
     unit = unit_in_name(key.name, STRESS)
     size = _size(draft, key)
     order_open = _six_sheared(draft, key) and ("virial" in words(key.name) or unit == "kbar")  # habits of VASP's
@@ -123,7 +123,7 @@ def _size(draft: Draft, key: KeyReport) -> float:
 
 
 def _six_sheared(draft: Draft, key: KeyReport) -> bool:
-    """Whether the order of six numbers matters and is open: results of ASE's are in order, whatever the file's was."""
+    """Tell whether six numbers' order matters and is open: results of ASE's are in order, whatever the file's was."""
     return any(
         v is not None and v.size == 6 and np.any(v.ravel()[3:] != 0) and key.name in atoms.info
         for v, atoms in zip(key.values, draft.content.frames)
@@ -154,7 +154,7 @@ def _ask(draft: Draft, key: KeyReport, size: float, unit: str | None) -> None:
 
 
 def _by_volume(draft: Draft, key: KeyReport, unit: str | None) -> str:
-    """What else a stress may be that is a usual one times the volume; empty where it is not."""
+    """Say what else a stress may be that is a usual one times the volume; empty where it is not."""
     sizes = [
         float(np.abs(v).max()) / volume
         for v, volume, crystal in zip(key.values, draft.content.volumes, draft.crystals)

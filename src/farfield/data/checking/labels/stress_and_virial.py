@@ -1,4 +1,4 @@
-"""How a stress and a virial of the same frames are related: by unit, order of components, sign and volume."""
+"""Relation of a stress and a virial of the same frames: unit, order of components, sign and volume."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -25,7 +25,7 @@ class Relation:
 
     @property
     def unit(self) -> StressUnit | None:
-        """That the factor means, whatever its sign."""
+        """Find the unit that the factor means, whatever its sign."""
         return next((unit for unit, worth in STRESS.items() if abs(abs(self.factor) * worth - 1) < _AGREE), None)
 
 
