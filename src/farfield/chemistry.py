@@ -144,6 +144,28 @@ def formal_charges(
     return fitted
 
 
+def whole_charges(
+    species: tuple[int, ...],
+    *,
+    given: Mapping[str, int] | None = None,
+    counts: Tensor | None = None,  # (rows, species), float64
+    charge: Tensor | None = None,  # (rows,), float64, e
+) -> Tensor:  # (species,) float64, e
+    """Find whole charges that reproduce the total charges of all rows, as near to the usual ones as ``formal_charges``.
+
+    Where these are no whole numbers, or miss a total: the ``given``, and 0 for all others.
+
+    Raises:
+        InputError: ``given`` names an element that is not there.
+    """
+    fitted = formal_charges(species, given=given, counts=counts, charge=charge)
+    whole = bool(((fitted - fitted.round()).abs() < _CLOSE).all())
+    compounds = None if counts is None else (counts > 0).sum(1) > 1
+    if whole and (compounds is None or charge is None or _met(fitted, counts[compounds], charge[compounds])):
+        return fitted.round()
+    return torch.tensor([float((given or {}).get(chemical_symbols[z], 0)) for z in species], dtype=torch.float64)
+
+
 def share_of_elements(element_charge: Tensor, system: System) -> Tensor:
     """Give every atom ``(atoms,)`` the charge of its element ``(119,)``, e, or its share where all are of one element.
 
