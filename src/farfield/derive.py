@@ -125,8 +125,10 @@ def _of_dipole(
 def _of_molecules(derived: dict[str, Tensor], system: System) -> dict[str, Tensor]:
     """With nan for polarizabilities, and their slopes, of what is periodic."""
     periodic = system.periodic.any(1)
-    where = {"polarizability": periodic[:, None, None], "raman_tensors": periodic[system.system_index, None, None, None]}
-    return {k: torch.where(where[k], torch.nan, v) if k in where else v for k, v in derived.items()}
+    rows = {"polarizability": periodic, "raman_tensors": periodic[system.system_index]}
+    for name in rows.keys() & derived.keys():
+        derived[name] = derived[name].masked_fill(rows[name].reshape(-1, *[1] * (derived[name].ndim - 1)), torch.nan)
+    return derived
 
 
 def _flow_matters(system: System, want: frozenset[str]) -> bool:

@@ -125,7 +125,9 @@ class Model(nn.Module):
         if system.external_charges is not None:
             variables += [system.external_charges.positions, system.external_charges.charges]
         graph = torch.is_grad_enabled() and (self.training or any(x.requires_grad for x in variables))
-        home = Home.of(system, self.dtype, keep_origin=bool(wanted & {"born_charges", "polarizability", "raman_tensors"}))
+        home = Home.of(
+            system, self.dtype, keep_origin=bool(wanted & {"born_charges", "polarizability", "raman_tensors"})
+        )
         prediction = with_derivatives(
             partial(self._predict, start=start),
             home.system,

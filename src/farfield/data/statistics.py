@@ -39,6 +39,7 @@ class Statistics:
     ion_charge: Tensor  # (species,) float64, e, of single ions; nan where the data has none
     piece_counts: Tensor  # (pieces, species) float64: compositions of frames and of their fragments, each kind once,
     piece_charge: Tensor  # (pieces,) float64, e: and total charges; neutral ones of one element are left out
+    energetic: bool  # whether anything is known of energies or their slopes
     silent: int  # frames of one element alone, and neutral: they say nothing of charges in compounds
 
 
@@ -84,6 +85,7 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
         ion_charge=energies.ion_charge,
         piece_counts=pieces[:, :-1],
         piece_charge=pieces[:, -1],
+        energetic=any({"energy", "forces", "stress"} & frame.labels.targets for frame in frames),
         silent=int((((counts > 0).sum(1) == 1) & (charge == 0)).sum()),
     )
 

@@ -17,8 +17,8 @@ Weight = Annotated[float, Field(ge=0)]
 class LossWeights:
     """How much each target counts; energies, forces, stress are made dimensionless with the data's force scale first.
 
-    Where no weight is given for multipoles, polarizations and polarizabilities, it is one over the variance of their labels: an error
-    as large as their spread counts as much as forces that are nowhere right.
+    Where no weight is given for multipoles, polarizations and polarizabilities, it is one over the variance of their
+    labels: an error as large as their spread counts as much as forces that are nowhere right.
     """
 
     energy: Weight = 1.0

@@ -1,10 +1,10 @@
 """One energy of positions and field: F(R, E) = Σ ε(h) - E·d(R) - ½ E·α(R)·E, with d = Σ z R + Σ μ(h), α = Σ α(h).
 
-The dipole is -∂F/∂E, Born charges are ∂²F/∂R∂E, the polarizability is -∂²F/∂E²: derivatives of one function, which a
-translation changes by nothing but -E·QΔ, so that Born charges sum to Q 1 exactly (Falletta et al., Nat. Commun. 16, 4031
-(2025)). z are whole numbers: moved on by a lattice vector a, an atom has carried z a, a quantum of polarization, and
-all else is as before (Resta & Vanderbilt, in Physics of Ferroelectrics (2007); Grasselli & Baroni, Nat. Phys. 15, 967
-(2019)).
+The dipole is -∂F/∂E, Born charges are -∂²F/∂E∂R, the polarizability is -∂²F/∂E²: derivatives of one function, of which
+a translation by t changes nothing but -Q E·t, so that Born charges sum to Q 1 exactly (Falletta et al., Nat. Commun.
+16, 4031 (2025)). z are whole numbers: an atom carried on by a lattice vector a has carried z a, a quantum of
+polarization, and all else is as before (Resta & Vanderbilt, in Physics of Ferroelectrics, Springer (2007); Grasselli &
+Baroni, Nat. Phys. 15, 967 (2019)).
 """
 
 from typing import ClassVar
@@ -50,7 +50,9 @@ class Polarization(Paradigm):
         species, given = statistics.species, self.config.formal_charges
         fitted = whole_charges(species, given=given, counts=statistics.piece_counts, charge=statistics.piece_charge)
         self.element_charge[list(species)] = fitted.to(self.element_charge)
-        self.element_charges = ElementCharges.of(species, fitted, given=given, ions=statistics.ion_charge, stay=True)
+        self.element_charges = ElementCharges.of(
+            species, fitted, given=given, ions=statistics.ion_charge, stay=True, zero="no whole charges add up"
+        )
 
     def forward(self, system: System, features: Features) -> Prediction:
         """The energy in the field, and the dipole, which is its slope by it."""
