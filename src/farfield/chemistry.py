@@ -57,8 +57,9 @@ class ElementCharges:
         given: Mapping[str, float] | None,
         ions: Tensor,  # (species,), e, nan where there is none
         stay: bool,
+        zero: str = "no compound tells",
     ) -> "ElementCharges":
-        """Tell by comparison where each charge is from."""
+        """Tell by comparison where each charge is from; ``zero`` says why one is 0 that usually is not."""
         symbols = [chemical_symbols[z] for z in species]
         origins = {}
         for symbol, z, charge, ion in zip(symbols, species, charges.tolist(), ions.tolist()):
@@ -69,7 +70,7 @@ class ElementCharges:
             elif abs(charge - USUAL.get(z, 0.0)) < _CLOSE:
                 origins[symbol] = "usual" if z in USUAL else "none is usual"
             elif charge == 0:
-                origins[symbol] = "no compound tells"
+                origins[symbol] = zero
             else:
                 origins[symbol] = "fitted to total charges"
         return cls(dict(zip(symbols, charges.tolist())), origins, stay)
@@ -144,11 +145,31 @@ def formal_charges(
     free = ~_are_given(species, given)
     compounds = (counts > 0).sum(1) > 1
     fitted = _fitted(start, free, counts, charge)
-    if not _met(fitted, counts[compounds], charge[compounds]):
+    if not _of_compounds_met(fitted, counts, charge):
         fitted = _fitted(start, free, counts[compounds], charge[compounds])
     if exact:
         _check(species, fitted, counts[compounds], charge[compounds])
     return fitted
+
+
+def whole_charges(
+    species: tuple[int, ...],
+    *,
+    given: Mapping[str, int] | None = None,
+    counts: Tensor | None = None,  # (rows, species), float64
+    charge: Tensor | None = None,  # (rows,), float64, e
+) -> Tensor:  # (species,) float64, e
+    """Find whole charges that reproduce the total charges of all rows, as near to the usual ones as ``formal_charges``.
+
+    Where these are no whole numbers, or miss a total: the ``given``, and 0 for all others.
+
+    Raises:
+        InputError: ``given`` names an element that is not there.
+    """
+    fitted = formal_charges(species, given=given, counts=counts, charge=charge)
+    if bool(((fitted - fitted.round()).abs() < _CLOSE).all()) and _of_compounds_met(fitted, counts, charge):
+        return fitted.round()
+    return torch.tensor([float((given or {}).get(chemical_symbols[z], 0)) for z in species], dtype=torch.float64)
 
 
 def share_of_elements(element_charge: Tensor, system: System) -> Tensor:
@@ -188,6 +209,14 @@ def _fitted(start: Tensor, free: Tensor, counts: Tensor, charge: Tensor) -> Tens
 
 def _met(fitted: Tensor, counts: Tensor, charge: Tensor) -> bool:
     return bool(((counts @ fitted - charge).abs() < _CLOSE).all())
+
+
+def _of_compounds_met(fitted: Tensor, counts: Tensor | None, charge: Tensor | None) -> bool:
+    """Tell whether the totals of what has several elements are met, if there are any."""
+    if counts is None or charge is None:
+        return True
+    compounds = (counts > 0).sum(1) > 1
+    return _met(fitted, counts[compounds], charge[compounds])
 
 
 def _check(species: tuple[int, ...], fitted: Tensor, counts: Tensor, charge: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The only place where an energy becomes forces and stress, and a dipole Born charges and polarizability.
+"""The only place where an energy becomes forces and stress, a dipole Born charges, polarizability, Raman tensors.
 
 In a field the energy of a model is F(E) = E(R) - d·E, so that its slopes are forces and stress in that field. Where
 charge flows between the cells of a crystal, the dipole d = Σ q R is not single-valued, and its slope depends on where
@@ -19,7 +19,7 @@ from farfield.geometry.images import NearestImages
 from farfield.prediction import Prediction
 from farfield.system import System
 
-DERIVED = frozenset({"forces", "external_charge_forces", "stress", "born_charges", "polarizability"})
+DERIVED = frozenset({"forces", "external_charge_forces", "stress", "born_charges", "polarizability", "raman_tensors"})
 
 
 def with_derivatives(
@@ -48,9 +48,8 @@ def with_derivatives(
             between = _between_cells(_given(prediction.charges), variables.positions, system, create_graph)
         # what keeps the graph comes first, so that the last pass through it can free it
         derived = _of_dipole(prediction, variables, want, between, create_graph)
-        if "polarizability" in derived and not cells_polarize:
-            periodic = system.periodic.any(1)[:, None, None]
-            derived["polarizability"] = torch.where(periodic, torch.nan, derived["polarizability"])
+        if not cells_polarize:
+            derived = _of_molecules(derived, system)
         derived |= _of_energy(prediction, variables, want, between, create_graph)
     out = _shown(replace(prediction, **derived), system, single_valued)
     return out if create_graph else _detached(out)
@@ -70,7 +69,7 @@ class _Variables:
     @classmethod
     def of(cls, system: System, want: frozenset[str]) -> "_Variables":
         positions, strain, field = _leaf(system.positions), None, system.external_field
-        if "polarizability" in want:
+        if want & {"polarizability", "raman_tensors"}:
             field = _leaf(torch.zeros_like(system.cell[:, 0]) if field is None else field)
         moved, external = replace(system, positions=positions, external_field=field), None
         if system.external_charges is not None and "external_charge_forces" in want:
@@ -107,14 +106,29 @@ def _of_energy(
 def _of_dipole(
     prediction: Prediction, at: _Variables, want: frozenset[str], between: Tensor | None, create_graph: bool
 ) -> dict[str, Tensor]:
-    """Born charges and polarizability."""
+    """Born charges, polarizability and its slopes."""
     found = {}
     if "born_charges" in want:
         own = _jacobian(_given(prediction.dipole), at.positions, create_graph)
         found["born_charges"] = own if between is None else own + between
-    if "polarizability" in want and at.field is not None:
-        found["polarizability"] = _jacobian(_given(prediction.dipole), at.field, create_graph)
+    if at.field is not None and want & {"polarizability", "raman_tensors"}:
+        raman = "raman_tensors" in want
+        polarizability = _jacobian(_given(prediction.dipole), at.field, create_graph or raman)
+        if raman:
+            rows = [_jacobian(polarizability[:, a], at.positions, create_graph) for a in range(3)]
+            found["raman_tensors"] = torch.stack(rows, 1)
+        if "polarizability" in want:
+            found["polarizability"] = polarizability
     return found
+
+
+def _of_molecules(derived: dict[str, Tensor], system: System) -> dict[str, Tensor]:
+    """With nan for polarizabilities, and their slopes, of what is periodic."""
+    periodic = system.periodic.any(1)
+    rows = {"polarizability": periodic, "raman_tensors": periodic[system.system_index]}
+    for name in rows.keys() & derived.keys():
+        derived[name] = derived[name].masked_fill(rows[name].reshape(-1, *[1] * (derived[name].ndim - 1)), torch.nan)
+    return derived
 
 
 def _flow_matters(system: System, want: frozenset[str]) -> bool:

@@ -58,9 +58,9 @@ class Model(nn.Module):
     @property
     def gives(self) -> frozenset[str]:
         """Name the quantities it can be asked for."""
-        if "external_charges" not in self.paradigm.takes:
-            return self.paradigm.gives
-        return self.paradigm.gives | {"external_charge_forces"}
+        besides = {"external_charge_forces"} if "external_charges" in self.paradigm.takes else set()
+        besides |= {"raman_tensors"} if "polarizability" in self.paradigm.gives else set()
+        return self.paradigm.gives | besides
 
     @property
     def charge_flows(self) -> bool:
@@ -125,7 +125,9 @@ class Model(nn.Module):
         if system.external_charges is not None:
             variables += [system.external_charges.positions, system.external_charges.charges]
         graph = torch.is_grad_enabled() and (self.training or any(x.requires_grad for x in variables))
-        home = Home.of(system, self.dtype, keep_origin=bool(wanted & {"born_charges", "polarizability"}))
+        home = Home.of(
+            system, self.dtype, keep_origin=bool(wanted & {"born_charges", "polarizability", "raman_tensors"})
+        )
         prediction = with_derivatives(
             partial(self._predict, start=start),
             home.system,

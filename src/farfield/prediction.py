@@ -23,6 +23,7 @@ class Prediction:
     polarizability: Tensor | None = (
         None  # (systems, 3, 3) e²·Å²/V, ∂d_a/∂E_b at fixed atoms, of cells where they polarize
     )
+    raman_tensors: Tensor | None = None  # (atoms, 3, 3, 3) e²·Å/V, [i, a, b, c] = ∂α_ab/∂R_ic
     polarization: Tensor | None = None  # (systems, 3) e/Å², one branch of it; nan where not a crystal
     quadrupoles: Tensor | None = (
         None  # (atoms, 3, 3) e·Å², beside their charges and dipoles; ½ Σ q (3 r⊗r - r²): traceless

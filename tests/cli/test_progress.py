@@ -29,3 +29,9 @@ def test_what_takes_longer_is_said_now_and_then(clock, capsys):
             step("bytes read", done, 30, {})
     said = capsys.readouterr().err.splitlines()
     assert [line.split()[3].strip(",") for line in said] == ["2/30", "12/30", "22/30", "30/30"]
+
+
+def test_where_there_are_no_energies_other_errors_are_shown():
+    found = {"valid_born_charges_rmse": 71.23, "valid_loss": 0.1}
+    assert progress.in_short(found) == "Born charges 71.2 me"
+    assert progress.in_short(found | {"valid_energy_rmse": 1.0}) == "E 1.00 meV/atom"

@@ -25,6 +25,7 @@ CASES = {
     **{f"charges-{way}": {"kind": "charges", "conservation": way} for way in ("shift", "bond", "fixed")},
     **{f"latent-{way}": {"kind": "latent", "conservation": way} for way in ("shift", "bond", "fixed")},
     **{f"polarizable-{way}": {"kind": "polarizable", "conservation": way} for way in ("shift", "bond", "fixed")},
+    "polarization": {"kind": "polarization"},
     "qeq": {"kind": "qeq"},
     "qeq-4g": {"kind": "qeq", "scheme": "4g"},
     "qeq-split-charge": {"kind": "qeq", "transfer": "split_charge"},
@@ -32,7 +33,16 @@ CASES = {
     "scf": {"kind": "scf"},
     "scf-readout": {"kind": "scf", "scheme": "readout"},
 }
-FEW = ("short_range", "latent-shift", "latent-bond", "polarizable-fixed", "qeq", "qeq-split-charge", "scf")
+FEW = (
+    "short_range",
+    "latent-shift",
+    "latent-bond",
+    "polarizable-fixed",
+    "polarization",
+    "qeq",
+    "qeq-split-charge",
+    "scf",
+)
 
 MADE = {"crystal": crystal, "slab": slab, "wire": wire, "molecule": molecule}
 FIELD = torch.tensor([[0.04, -0.03, 0.05]], dtype=torch.float64)

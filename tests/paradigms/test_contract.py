@@ -34,6 +34,7 @@ CASES = {
     "qeq-4g": {"kind": "qeq", "scheme": "4g", **TIGHT},
     "qeq-split-charge": {"kind": "qeq", "transfer": "split_charge", **TIGHT},
     "qeq-split-charge-4g": {"kind": "qeq", "transfer": "split_charge", "scheme": "4g", **TIGHT},
+    "polarization": {"kind": "polarization"},
     "scf": {"kind": "scf", "tolerance": 1e-11, **TIGHT},
     "scf-linear": {"kind": "scf", "channels": 0, "width": "covalent", "tolerance": 1e-11, **TIGHT},
     "scf-readout": {"kind": "scf", "scheme": "readout", "tolerance": 1e-11, **TIGHT},

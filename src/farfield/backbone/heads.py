@@ -94,8 +94,11 @@ class AtomicEnergy(nn.Module):
         self.register_buffer("free", torch.ones(119))
 
     def prepare(self, statistics: Statistics) -> None:
-        """Energies come out in units of the data's forces; elements known when torn apart get no constant."""
-        self.surroundings.scale.fill_(statistics.force_scale)
+        """Energies come out in units of the data's forces; elements known when torn apart get no constant.
+
+        Where the data says nothing of energies they are 0.
+        """
+        self.surroundings.scale.fill_(statistics.force_scale if statistics.energetic else 0.0)
         self.free[list(statistics.species)] = (~statistics.pinned).to(self.free)
 
     def forward(self, system: System, features: Features) -> Tensor:

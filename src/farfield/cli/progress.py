@@ -8,6 +8,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from farfield.quantities import QUANTITIES
+
 LOG_SECONDS = 10.0
 QUIET_SECONDS = 2.0
 """What is over sooner needs no progress."""
@@ -76,6 +78,11 @@ def clock(seconds: float) -> str:
 
 
 def in_short(latest: dict[str, float]) -> str:
-    """The two errors people watch."""
-    words = [("valid_energy_rmse", "E {:.2f} meV/atom"), ("valid_forces_rmse", "F {:.1f} meV/Å")]
-    return "  ".join(form.format(latest[key]) for key, form in words if key in latest)
+    """The two errors people watch, those of energies and forces; or where there are neither, those there are."""
+    words = {"energy": "E {:.2f} meV/atom", "forces": "F {:.1f} meV/Å"}
+    others = {name: f"{q.label} {{:.3g}} m{q.unit}" for name, q in QUANTITIES.items() if name not in words}
+    said = [
+        [form.format(latest[key]) for name, form in some.items() if (key := f"valid_{name}_rmse") in latest]
+        for some in (words, others)
+    ]
+    return "  ".join(said[0] or said[1])

@@ -40,6 +40,7 @@ class Statistics:
     piece_counts: Tensor  # (pieces, species) float64: compositions of frames and of their fragments, each kind once,
     piece_charge: Tensor  # (pieces,) float64, e: and total charges; neutral ones of one element are left out
     displacement: Tensor  # (species,) float64, Å: rms component of Wannier displacements; nan of elements without
+    energetic: bool  # whether anything is known of energies or their slopes
     silent: int  # frames of one element alone, and neutral: they say nothing of charges in compounds
 
 
@@ -86,6 +87,7 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
         piece_counts=pieces[:, :-1],
         piece_charge=pieces[:, -1],
         displacement=_displacements(frames, species),
+        energetic=any({"energy", "forces", "stress"} & frame.labels.targets for frame in frames),
         silent=int((((counts > 0).sum(1) == 1) & (charge == 0)).sum()),
     )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _CLASSES = {
     "short_range": "ShortRange",
     "charges": "Charges",
+    "polarization": "Polarization",
     "latent": "Latent",
     "qeq": "QEq",
     "polarizable": "Polarizable",

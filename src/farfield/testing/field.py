@@ -150,6 +150,21 @@ def check_polarizability(model: Model) -> None:
             raise AssertionError(f"polarizability {found.tolist()} is not positive")
 
 
+def check_raman_tensors(model: Model) -> None:
+    """∂α/∂R by finite differences to 1e-6: of molecules, and of crystals whose cells polarize."""
+    if "polarizability" not in model.gives:
+        return
+    for system in (molecule(model), crystal(model))[: 1 + model.paradigm.cells_polarize]:
+        way = _way(system)
+
+        def polarizability(step: float, system: System = system, way: Tensor = way) -> Tensor:
+            moved = model(system.with_positions(system.positions + step * way), {"polarizability"})
+            return given(moved.polarizability)[0].detach()
+
+        found = given(model(system, {"raman_tensors"}).raman_tensors)
+        check_equal(torch.einsum("iabc,ic->ab", found, way), slope_at_zero(polarizability), 1e-6)
+
+
 def check_training_on_born_charges(model: Model) -> None:
     """A loss on Born charges has finite gradients."""
     if "born_charges" not in model.gives:
@@ -176,6 +191,7 @@ FIELD_CHECKS: list[Callable[[Model], None]] = [
     check_forces_in_a_field_are_the_slope,
     check_stress_in_a_field_is_the_slope,
     check_polarizability,
+    check_raman_tensors,
     check_training_on_born_charges,
 ]
 

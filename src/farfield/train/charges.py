@@ -23,6 +23,8 @@ def charge_notices(model: Model, statistics: Statistics, sample: System) -> list
         return []
     verb = "stand at" if chosen.stay else "start from"
     said = [Notice("note", f"charges of elements ({kind}) {verb} {chosen}{_silent(statistics.silent)}")]
+    if "charges" not in model.gives:
+        return said
     if chosen.stay and chosen.all_zero:
         said.append(Notice("warning", f"{kind}: every formal charge is 0, and ions far apart feel nothing. {_GIVE}"))
     elif not _largest(model, sample) > NOTHING:
@@ -50,8 +52,6 @@ def _silent(frames: int) -> str:
 
 
 def _largest(model: Model, sample: System) -> float:
-    if "charges" not in model.gives:
-        return float("inf")
     with torch.no_grad():
         charges = model(sample, {"charges"}).charges
     return float("inf") if charges is None else float(charges.abs().max())

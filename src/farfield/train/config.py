@@ -17,8 +17,8 @@ Weight = Annotated[float, Field(ge=0)]
 class LossWeights:
     """Weights of targets; energies, forces, stress are made dimensionless with the data's force scale first.
 
-    Where no weight is given for multipoles and polarizabilities, it is one over the variance of their labels: an error
-    as large as their spread counts as much as forces that are nowhere right.
+    Where no weight is given for multipoles, polarizations and polarizabilities, it is one over the variance of their
+    labels: an error as large as their spread counts as much as forces that are nowhere right.
     """
 
     energy: Weight = 1.0
@@ -39,8 +39,9 @@ class LossWeights:
     """Squared error of the dipole per √atoms, in (e·Å)²; one over the labels' variance where absent."""
     quadrupole: Weight | None = None
     """Squared error of the quadrupole per atom, in (e·Å²)²; one over the labels' variance where absent."""
-    polarization: Weight = 1.0
-    """Squared error of volume × polarization per √atoms, modulo e × lattice vectors, in (e·Å)²."""
+    polarization: Weight | None = None
+    """Squared error of volume × polarization per √atoms, modulo e × lattice vectors, in (e·Å)²; one over the labels'
+    variance where absent."""
     born_charges: Weight = 10.0
     """Squared error of a component of a Born charge, in e²; beside forces less is hardly learned."""
     polarizability: Weight | None = None

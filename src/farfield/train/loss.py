@@ -74,14 +74,14 @@ def _defined(quantity: Quantity, system: System, predicted: Tensor) -> Tensor:
 def weighed(weights: LossWeights, frames: Sequence[Frame]) -> LossWeights:
     """``weights`` with those left open filled in: one over the variance of the labels, counted as the loss does."""
     left_open = [name for name, weight in vars(weights).items() if weight is None]
-    missing = {name: _spread(frames, name, QUANTITIES[name].atoms_power) ** -2 for name in left_open}
+    missing = {name: _spread(frames, QUANTITIES[name]) ** -2 for name in left_open}
     return replace(weights, **missing)
 
 
-def _spread(frames: Sequence[Frame], target: str, power: float) -> float:
-    """Standard deviation of a label's components over atoms^power; their size where all are alike, 1 where none."""
-    labels = [(getattr(frame.labels, target), frame.system.n_atoms) for frame in frames]
-    rows = [label.double().reshape(len(label), -1) / atoms**power for label, atoms in labels if label is not None]
+def _spread(frames: Sequence[Frame], quantity: Quantity) -> float:
+    """Standard deviation of a label's components as the loss counts them; their size where all are alike, 1 if none."""
+    labels = [(getattr(frame.labels, quantity.name), _factor(quantity, frame.system, 1.0)) for frame in frames]
+    rows = [label.double().reshape(len(label), -1) * factor[:, None] for label, factor in labels if label is not None]
     known = torch.cat(rows or [torch.zeros(0, 1, dtype=torch.float64)])
     known = known[known.isfinite().all(1)]
     if not len(known):

@@ -39,6 +39,12 @@ OnProgress = Callable[[str, int, int, dict[str, float]], None]
 """Stage, done, total, latest numbers."""
 
 
+_NO_ENERGIES = Notice(
+    "note", "no energies and forces to learn from: of atoms in their surroundings the model's energy is 0, so that its "
+    "forces are those of charges and fields alone",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Everything that can go wrong before the first epoch has been tried."""
@@ -72,6 +78,7 @@ def prepare(config: RunConfig, name: str = "") -> Prepared:
         *splits.notices,
         *charge_notices(model, statistics, sample),
         *unseen_spins(config.model.backbone, spins_of(frame.system for frame in splits.train)),
+        *([] if statistics.energetic else [_NO_ENERGIES]),
     )
     for frame in (*splits.train, *splits.valid, *splits.test):
         for system in (frame.system, *(part.system for part in fragments_alone(frame))):

@@ -17,8 +17,8 @@ from farfield.coulomb.interaction import Interaction
 from farfield.coulomb.plan.plan import Plan
 from farfield.field import external_potential, field_energy
 from farfield.paradigms.contract import Prediction
-from farfield.paradigms.polarizable.atoms import AtomicPolarizability, Response
 from farfield.paradigms.polarizable.config import PolarizableConfig
+from farfield.paradigms.shared.atomic_polarizability import AtomicPolarizability, Response
 from farfield.paradigms.shared.conserving import Conserving
 from farfield.response.dipoles.damping import gaussian_widths, thole_scaling
 from farfield.response.dipoles.induce import induce
