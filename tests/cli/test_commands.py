@@ -13,6 +13,8 @@ import yaml
 
 from farfield.cli.main import main
 from farfield.config import validated
+from farfield.errors import InputError
+from farfield.train.compare import prepared
 from farfield.train.config import RunConfig
 from farfield.train.runs import runs_of
 
@@ -96,6 +98,21 @@ def test_compare(place, capsys, workers):
     assert (place / "both" / "latent" / "model.pt").exists()
     splits = [(place / "both" / kind / "splits.json").read_text() for kind in ("short_range", "latent")]
     assert splits[0] == splits[1]
+
+
+def test_compare_leaves_out_what_nobody_named_and_cannot_take_the_data(tmp_path):
+    """Half an electron has no Wannier centroid; all other kinds can have it, and share it."""
+    frames = [ase.Atoms("OHH", [[0, 0, 0], [0.9, 0.01 * k, 0], [0, 0, 1.0]], info={"charge": 0.5}) for k in range(12)]
+    for k, atoms in enumerate(frames):
+        atoms.info["energy"] = 0.1 * k
+    ase.io.write(tmp_path / "half.xyz", frames, format="extxyz")
+    data = {"train": tmp_path / "half.xyz", "forces": None}
+    runs = runs_of(validated(RunConfig, {"data": data, "model": CONFIG["model"]}, ""))
+    heard = []
+    assert prepared(runs, named=False, on_notice=heard.append).keys() == runs.keys() - {"wannier"}
+    assert any(notice.message.startswith("wannier is left out: ions and electrons") for notice in heard)
+    with pytest.raises(InputError, match="whole charges"):
+        prepared(runs, named=True)
 
 
 def test_compare_one_kind_in_three_ways(place):

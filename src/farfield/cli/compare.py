@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from farfield.cli.progress import ProgressDisplay
     from farfield.cli.results import show
     from farfield.notices import Notice
-    from farfield.train.compare import compare
+    from farfield.train.compare import compare, prepared
 
     said: list[str] = []
 
@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         show_notice(notice)
 
     with ProgressDisplay() as display:
-        jobs = {name: display.job(name) for name in runs}
-        results = compare(runs, folder, workers=args.workers, on_progress=jobs, on_notice=on_notice)
+        jobs = prepared(runs, named=bool(kinds or config.compare), on_notice=on_notice)
+        progress = {name: display.job(name) for name in jobs}
+        results = compare(jobs, folder, workers=args.workers, on_progress=progress)
     show(results, folder, said=said)
     return 0

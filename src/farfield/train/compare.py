@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from farfield.config import to_plain, validated
+from farfield.errors import InputError
 from farfield.model import load
-from farfield.notices import OnNotice, unheard
+from farfield.notices import Notice, OnNotice, unheard
 from farfield.report import RunResult
 from farfield.train.config import RunConfig
 from farfield.train.fit import MODEL
@@ -24,26 +25,38 @@ from farfield.train.judge import judged
 from farfield.train.run import REPORT, OnProgress, Prepared, prepare, train
 
 
-def compare(
-    runs: dict[str, RunConfig],
-    folder: Path,
-    *,
-    workers: int,
-    on_progress: dict[str, OnProgress],
-    on_notice: OnNotice = unheard,
-) -> list[RunResult]:
-    """Train every run in ``folder/NAME`` (``workers`` at a time) and write ``folder/report.html``.
+def prepared(runs: dict[str, RunConfig], *, named: bool, on_notice: OnNotice = unheard) -> dict[str, Prepared]:
+    """Prepare all runs, so that what is wrong with any is said before the first epoch of one.
 
-    All of them are prepared first, so that what is wrong with any is said before the first epoch of one; ``on_notice``
-    hears once what is to be known of all of them.
+    ``on_notice`` hears once what is to be known of all of them. Paradigms that nobody ``named`` are left out, and said,
+    where they cannot take the data.
+
+    Raises:
+        InputError: what is wrong with a run that was named, or with all.
     """
-    jobs = {name: prepare(config, name) for name, config in runs.items()}
+    jobs, failures = {}, {}
+    for name, config in runs.items():
+        try:
+            jobs[name] = prepare(config, name)
+        except InputError as failure:
+            failures[name] = failure
+    if failures and (named or not jobs):
+        raise next(iter(failures.values()))
+    for name, reason in failures.items():
+        on_notice(Notice("warning", f"{name} is left out: {reason}"))
     for notice in dict.fromkeys(notice for job in jobs.values() for notice in job.notices):
         on_notice(notice)
+    return jobs
+
+
+def compare(
+    jobs: dict[str, Prepared], folder: Path, *, workers: int, on_progress: dict[str, OnProgress]
+) -> list[RunResult]:
+    """Train every run in ``folder/NAME`` (``workers`` at a time) and write ``folder/report.html``."""
     if workers == 1:
         found = [train(job, folder / name, on_progress=on_progress[name]) for name, job in jobs.items()]
     else:
-        found = _in_parallel(runs, folder, workers, on_progress)
+        found = _in_parallel({name: job.config for name, job in jobs.items()}, folder, workers, on_progress)
     results = [result for result in found if result is not None]
     _report(results, folder)  # laws take their time
     results = [_with_scorecard(result, jobs[result.name], folder, on_progress[result.name]) for result in results]
