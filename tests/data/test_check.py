@@ -225,6 +225,16 @@ def test_nothing_to_train_on(check):
     assert "nothing looks like forces" in said(report, "note")
 
 
+def test_born_charges_alone_are_enough(check):
+    frames = [ase.build.molecule("H2O") for _ in range(2)]
+    for atoms in frames:
+        atoms.arrays["apt"] = np.tile(np.eye(3).flatten() / 3, (3, 1))
+    report = check(frames)
+    assert report.config["energy"] is report.config["forces"] is None
+    assert report.config["born_charges"] == "apt"
+    assert report.model == {"paradigm": {"kind": "polarization"}}
+
+
 def test_dipole_and_stress_are_not_suggested_where_they_mean_nothing(check):
     frames = waters(2)
     for atoms in frames:

@@ -13,14 +13,23 @@ from farfield.data.checking.labels.charges import spins, total_charges
 from farfield.errors import InputError
 from farfield.notices import Notice
 
+_WITHOUT_ENERGIES = {
+    "charges": {"charges"},
+    "polarization": {"dipole", "polarization", "born_charges", "polarizability"},
+}
+"""Paradigm → labels that are enough for it, the first that is met."""
+
 
 def proposed_model(draft: Draft) -> dict[str, Any]:
     """Latent charges, which need no labels of them; strictly local where the data are condensed and allow it.
 
-    Wannier centroids where there are some, and charges where there is nothing else.
+    Wannier centroids where there are some. Where nothing is known of energies: charges, or what dipoles and their slopes
+    are learned by alone.
     """
-    if "charges" in draft.chosen and not {"energy", "forces"} & draft.chosen.keys():
-        return {"paradigm": {"kind": "charges"}}
+    if not {"energy", "forces"} & draft.chosen.keys():
+        for kind, labels in _WITHOUT_ENERGIES.items():
+            if labels & draft.chosen.keys():
+                return {"paradigm": {"kind": kind}}
     if "wannier_displacement" in draft.chosen and _formal(draft):
         return {"paradigm": {"kind": "wannier"}}
     paradigm = {"kind": "latent"}

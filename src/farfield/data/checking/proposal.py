@@ -52,6 +52,8 @@ def drafted(content: Content, *, skip_unreadable: bool) -> Draft:
     _name_fragments(draft)
     _say_what_is_not_learned(draft)
     draft.name_the_rest()
+    if "energy" not in draft.chosen and set(TARGETS) & draft.chosen.keys():
+        draft.config["energy"] = None
     if missing := [name for name in TARGETS if _missing(draft, name)]:
         draft.config["allow_missing"] = missing
     if skip_unreadable:
