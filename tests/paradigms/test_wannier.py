@@ -156,6 +156,14 @@ def test_what_is_of_one_element_is_neutral():
     torch.testing.assert_close(found.dipole.detach(), torch.zeros(1, 3).double(), rtol=0, atol=1e-12)
 
 
+def test_another_total_charge_is_refused():
+    model, water = model_of(), ase.build.molecule("H2O")
+    model(System.from_ase(water))
+    water.info["charge"] = 1
+    with pytest.raises(InputError, match=r"structure 0 sum to \+0 e, but its total charge is \+1 e"):
+        model(System.from_ase(water))
+
+
 def frame(atoms, **displacements):
     rows = [displacements.get(symbol, [np.nan] * 3) for symbol in atoms.symbols]
     labels = Labels(energy=torch.zeros(1).double(), wannier_displacement=torch.tensor(rows).double())

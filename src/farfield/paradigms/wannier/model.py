@@ -17,6 +17,7 @@ from farfield.backbone.heads import AtomicEnergy, AtomicVector
 from farfield.chemistry import ElementCharges, only_total, share_of_elements
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
+from farfield.errors import InputError
 from farfield.field import dipole_of_charges, field_energy
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.wannier.config import WannierConfig
@@ -73,11 +74,16 @@ class Wannier(Paradigm):
         return only_total(self.net, numbers)
 
     def forward(self, system: System, features: Features) -> Prediction:
-        """Displacements of the centroids, and the energy and dipole that ions and electrons have."""
+        """Displacements of the centroids, and the energy and dipole that ions and electrons have.
+
+        Raises:
+            InputError: a total charge that is not that of the ions and electrons.
+        """
         displacement = (self.scale[system.numbers, None] * self.displacement(features)).double()
         short_range = per_system(self.atomic_energy(system, features), system)
         system = system.to(dtype=torch.float64)  # as sums are
         net, electrons = share_of_elements(self.net, system).double(), self.electrons[system.numbers].double()
+        _refuse_other_totals(system, net)
         sources = IonsAndElectrons.of(system, net, electrons, displacement)
         coulomb = sources.energy(system, self.coulomb, self.config.width)
         dipole = dipole_of_charges(net, system) + per_system(sources.dipoles, system)
@@ -96,3 +102,13 @@ class Wannier(Paradigm):
         rows = [(chemical_symbols[z], int(self.electrons[z]), int(self.net[z])) for z in self.species]
         said = [f"{symbol}, {count} electrons around {net + count:+d} e" for symbol, count, net in rows if count]
         return [f"Wannier centroids: {'; '.join(said)}."] if said else []
+
+
+def _refuse_other_totals(system: System, net: Tensor) -> None:
+    found = per_system(net, system)
+    if (wrong := (found - system.charge).abs() > 1e-3).any():
+        first = int(wrong.nonzero()[0])
+        raise InputError(
+            f"the ions and electrons of structure {first} sum to {found[first].item():+g} e, but its total charge is "
+            f"{system.charge[first].item():+g} e: charges or latent with conservation: shift take any"
+        )
