@@ -37,6 +37,10 @@ CONDITIONS = {
 """Name, of the attribute of ``System`` and in ``atoms.info``."""
 
 
+HELD = (*CONDITIONS, "external_charges")
+"""Keys of ``atoms.info`` that say what stays where it is when atoms are turned."""
+
+
 def under(name: str, values: "Tensor") -> "Tensor":
     """Mark the systems ``(systems,)`` of a batch that are under a condition of these ``values``, a row a system."""
     given = values != 0 if CONDITIONS[name].absent == 0 else ~values.isnan()

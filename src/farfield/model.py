@@ -20,7 +20,7 @@ from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics, fit_baseline
 from farfield.derive import with_derivatives
 from farfield.errors import InputError
-from farfield.field import field_energy, polarization_of, quadrupole_of, refuse_stress
+from farfield.field import along_lattice, field_energy, polarization_of, quadrupole_of, refuse_stress
 from farfield.geometry.home import Home
 from farfield.geometry.isolation import isolated_systems
 from farfield.model_file import existing_model
@@ -121,6 +121,11 @@ class Model(nn.Module):
         single_valued = self.paradigm.dipole_is_single_valued
         if "stress" in wanted and not single_valued:
             refuse_stress(system)
+        if "external_charge_forces" in wanted and not single_valued and bool(along_lattice(system).any()):
+            raise InputError(
+                "forces on external charges in a field along a lattice have no one value where charge flows between "
+                "cells: train with conservation: bond or fixed, or qeq with transfer: split_charge"
+            )
         variables = [system.positions, *system.conditions.values()]
         if system.external_charges is not None:
             variables += [system.external_charges.positions, system.external_charges.charges]

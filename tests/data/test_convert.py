@@ -153,3 +153,13 @@ def test_command(tmp_path, source, capsys):
     assert "--force overwrites it" in capsys.readouterr().err
     assert main([*command, "--force"]) == 0
     assert main([*command[:4], "--force", "--rename", "energy"]) == 2
+
+
+def test_external_charges_are_converted_with_the_atoms(tmp_path):
+    atoms = ase.Atoms("He", [[0, 0, 0]])
+    atoms.info["external_charges"] = np.array([[0.0, 0.0, 10.0, -0.8, 1.0], [0.0, 3.0, 0.0, 0.4, 0.0]])
+    ase.io.write(tmp_path / "bohr.xyz", [atoms], format="extxyz")
+    convert(tmp_path / "bohr.xyz", tmp_path / "out.xyz", Conversion(energy_unit="hartree", length_unit="bohr"))
+    found = np.asarray(load_structures(tmp_path / "out.xyz")[0].info["external_charges"])
+
+    np.testing.assert_allclose(found, [[0, 0, 10 * BOHR, -0.8, BOHR], [0, 3 * BOHR, 0, 0.4, 0]], rtol=1e-7)

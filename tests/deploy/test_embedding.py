@@ -4,6 +4,7 @@ import ase
 import ase.build
 import numpy as np
 import pytest
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.qmmm import EIQMMM, LJInteractions
 from ase.calculators.tip3p import TIP3P, epsilon0, sigma0
 
@@ -72,3 +73,28 @@ def test_who_has_no_charges_cannot_be_embedded():
         calculator().embed([[1.0]])
     with pytest.raises(InputError, match="2 embedding charges need"):
         calculator().embed([1.0, 2.0]).set_positions([[0, 0, 0]])
+
+
+def test_what_is_asked_too_early_or_taken_back():
+    atoms, calc = three_waters()[:3], calculator()
+    around = calc.embed([1.0])
+    with pytest.raises(InputError, match="once an energy or forces"):
+        around.get_forces(calc)
+    with pytest.raises(InputError, match="not rc"):
+        calc.embed([1.0], rc=9.0)
+    atoms.calc = calc
+    around.set_positions([[0, 0, 4.0]])
+    before = atoms.get_potential_energy()
+    assert calc.embed(None) is None
+    assert abs(atoms.get_potential_energy() - before) > 1e-4
+
+
+def test_stress_beside_external_charges_is_left_to_who_strains_them():
+    atoms = three_waters()
+    atoms.cell, atoms.pbc = [9.0, 9.5, 10.0], True
+    atoms.info["external_charges"] = [[4.0, 4.0, 8.0, 0.5]]
+    atoms.calc = calculator()
+    assert np.isfinite(atoms.get_forces()).all()
+    assert "stress" not in atoms.calc.results
+    with pytest.raises(PropertyNotImplementedError, match="strained with the cell"):
+        atoms.get_stress()

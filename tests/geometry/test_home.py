@@ -26,6 +26,7 @@ CASES = {
     **{f"latent-{way}": {"kind": "latent", "conservation": way} for way in ("shift", "bond", "fixed")},
     **{f"polarizable-{way}": {"kind": "polarizable", "conservation": way} for way in ("shift", "bond", "fixed")},
     "polarization": {"kind": "polarization"},
+    "wannier": {"kind": "wannier"},
     "qeq": {"kind": "qeq"},
     "qeq-4g": {"kind": "qeq", "scheme": "4g"},
     "qeq-split-charge": {"kind": "qeq", "transfer": "split_charge"},

@@ -177,7 +177,6 @@ def test_points_that_are_too_polarizable_are_said():
     [
         ({"start": {"K": 1.0}}, {}, r"start names \['K'\]"),
         ({"start": -1.0}, {}, "start"),
-        ({"polarizability": "anisotropic"}, {"l_max": 1}, "l_max: 2"),
     ],
 )
 def test_what_cannot_be_configured_is_said(config, backbone, said):

@@ -8,6 +8,7 @@ import ase.build
 import numpy as np
 import pytest
 import torch
+from ase.data import atomic_masses
 
 import farfield as ff
 from farfield.backbone.heads import AtomicVector
@@ -86,6 +87,8 @@ def test_dipole_and_quadrupole_are_those_of_ions_and_centroids():
     found = model(system, {"dipole", "quadrupole", "wannier_displacement"})
     charges, places, _ = charges_of(system, found.wannier_displacement)
     np.testing.assert_allclose(found.dipole[0].detach(), charges @ places, atol=1e-12)
+    masses = torch.as_tensor(atomic_masses)[system.numbers].double()
+    places = places - ((masses @ system.positions) / masses.sum()).numpy()  # about the centre of mass
     second = np.einsum("k,ka,kb->ab", charges, places, places)
     np.testing.assert_allclose(
         found.quadrupole[0].detach(), 1.5 * second - 0.5 * np.trace(second) * np.eye(3), atol=1e-11

@@ -1,5 +1,7 @@
 """Terms of the loss for parts that nothing joins, by hand and by what a model of charges alone must do."""
 
+from dataclasses import replace
+
 import ase
 import numpy as np
 import pytest
@@ -97,3 +99,13 @@ def test_fragments_that_a_model_keeps_by_construction_stay():
     (bare,) = tagged([frame], "qeq")
     assert kept.system.fragment_charges.tolist() == [[0, 1]]
     assert bare.system.fragment is None  # they touch
+
+
+def test_a_molecule_across_the_face_of_its_box_is_whole():
+    """A stretching force on a bond is no torque, wherever its atoms are wrapped to."""
+    atoms = ase.Atoms("OH", [[-0.4, 5.0, 5.0], [0.5, 5.3, 5.2]], cell=[15.0, 16.0, 17.0], pbc=True)
+    way = atoms.positions[1] - atoms.positions[0]
+    atoms.wrap()
+    whole = {"fragment": torch.zeros(2, dtype=torch.int64), "fragment_charges": torch.zeros(1, 1)}
+    found = rigid_body(torch.tensor(np.stack([-way, way])), BatchParts.of(replace(System.from_ase(atoms), **whole)))
+    torch.testing.assert_close(found, torch.zeros(1, 6, dtype=torch.float64), rtol=0, atol=1e-12)

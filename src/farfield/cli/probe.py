@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farfield.conditions import CONDITIONS
+from farfield.conditions import HELD
 from farfield.data.paths import existing
 from farfield.errors import InputError
 from farfield.model_file import existing_model
@@ -108,7 +108,7 @@ def _name(args: argparse.Namespace) -> str:
 def _notes(args: argparse.Namespace, structures: "list[ase.Atoms]") -> tuple[str, ...]:
     if args.structure:
         judged_on = f"Consistency was judged on {args.structure.name}."
-        if held := [name for name in CONDITIONS if any(frame.info.get(name) is not None for frame in structures)]:
+        if held := [name for name in HELD if any(frame.info.get(name) is not None for frame in structures)]:
             words = " and ".join(name.replace("_", " ") for name in held)
             return (judged_on, f"What it says of {words} was left out: it would stay while laws turn the structure.")
         return (judged_on,)

@@ -21,6 +21,7 @@ from farfield.data.formats.remarks import UnreadableFrame
 from farfield.data.formats.writing import extxyz_text
 from farfield.data.keys import as_numbers
 from farfield.data.paths import existing
+from farfield.data.reading.external_charges import EXTERNAL, in_angstrom
 from farfield.data.unit_of import unit_of
 from farfield.errors import InputError
 from farfield.notices import Notice, OnNotice, unheard
@@ -120,6 +121,8 @@ def _converted(atoms: ase.Atoms, conversion: Conversion, where: str) -> ase.Atom
             twice = [new for old, new in conversion.rename.items() if old in place and new in place]
             raise InputError(f"{where}: there is a {', '.join(twice) or 'key of that name'} already")
         places.append({key: _times(value, factors[unit_of(key)]) for key, value in renamed.items()})
+    if EXTERNAL in places[0] and (rows := as_numbers(places[0][EXTERNAL])) is not None:
+        places[0][EXTERNAL] = in_angstrom(rows, length)
     info, arrays = places
     new = ase.Atoms(atoms.numbers, positions=atoms.positions * length, cell=atoms.cell.array * length, pbc=atoms.pbc)
     new.info = info

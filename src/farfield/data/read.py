@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import ase
 import numpy as np
@@ -18,6 +17,7 @@ from farfield.data.frame import Frame
 from farfield.data.keys import as_numbers, with_decimal_comma
 from farfield.data.reading.asked import check_keys, check_request, without_absent
 from farfield.data.reading.doubts import doubts_of_labels, doubts_of_structures
+from farfield.data.reading.external_charges import EXTERNAL, in_angstrom
 from farfield.data.reading.fragments import read_fragments
 from farfield.data.reading.labels import LabelReader
 from farfield.data.reading.periodicity import with_periodicity
@@ -114,9 +114,9 @@ def _system(atoms: ase.Atoms, source: str, reader: LabelReader) -> System:
             value = as_numbers(raw)  # what is no number is complained of below
             factor = condition_factor(name, config.energy_unit, config.field_unit)
             bare.info[name] = raw if value is None else value * factor
-    if (rows := atoms.info.get("external_charges")) is not None:
+    if (rows := atoms.info.get(EXTERNAL)) is not None:
         table = as_numbers(rows)
-        bare.info["external_charges"] = rows if table is None else _in_angstrom(table, length)
+        bare.info[EXTERNAL] = rows if table is None else in_angstrom(table, length)
     if "electrode" in atoms.arrays:
         bare.set_array("electrode", atoms.arrays["electrode"])
     if "fragment" in atoms.arrays and "fragment_charges" in atoms.info:
@@ -128,13 +128,6 @@ def _system(atoms: ase.Atoms, source: str, reader: LabelReader) -> System:
     except InputError as wrong:
         raise InputError(f"{source}: {wrong}") from wrong
     return system
-
-
-def _in_angstrom(rows: np.ndarray[Any, Any], length: float) -> np.ndarray[Any, Any]:
-    """Convert places and widths of external charges; the charge in between is in e."""
-    scale = np.full(rows.shape[-1] if rows.ndim else 1, length)
-    scale[3:4] = 1.0
-    return np.asarray(rows * scale)
 
 
 def _unpaired(atoms: ase.Atoms, config: DataConfig, source: str) -> float:

@@ -129,11 +129,11 @@ def _pieces(frames: Sequence[Frame], counts: Tensor, charge: Tensor, species: Te
     """
     rows = [torch.cat([counts, charge[:, None]], dim=1)]
     for frame in frames:
-        for parts in (frame.fragments, frame.apart):
-            if parts is not None:
-                member = torch.nn.functional.one_hot(parts.index, len(parts.charges)).double()
-                element = (frame.system.numbers[:, None] == species).double()
-                rows.append(torch.cat([member.T @ element, parts.charges.double()[:, None]], dim=1))
+        parts = frame.fragments  # those that bonds tell apart are asked of training, not of formal charges
+        if parts is not None:
+            member = torch.nn.functional.one_hot(parts.index, len(parts.charges)).double()
+            element = (frame.system.numbers[:, None] == species).double()
+            rows.append(torch.cat([member.T @ element, parts.charges.double()[:, None]], dim=1))
     pieces: Tensor = torch.unique(torch.cat(rows), dim=0)
     return pieces[((pieces[:, :-1] > 0).sum(1) > 1) | (pieces[:, -1] != 0)]
 

@@ -12,4 +12,6 @@ def unit_of(key: str) -> str | None:
     """Name the unit of a value of that name, once converted; None where the name does not tell."""
     if _ENERGIES.fullmatch(key):
         return "eV"
+    if key.startswith("wannier"):
+        return "Å"
     return next((unit for name, unit in _UNITS.items() if spells(key, name)), None)

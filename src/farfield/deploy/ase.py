@@ -103,6 +103,11 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         """
         super().calculate(atoms, properties, system_changes)
         _refuse_elsewhere(properties, self.atoms)
+        if "stress" in properties and "external_charges" in self._conditions(self.atoms):
+            raise PropertyNotImplementedError(
+                "stress: external charges would be strained with the cell, and ASE leaves them where they are; "
+                "model(system, want={'stress'}) strains them"
+            )
         self.overlooked.look(self.atoms)
         if not set(system_changes) <= {"positions", "cell"}:
             self.ahead = ChargeExtrapolation(tight=True)  # another system: the last steps say nothing of it
@@ -127,14 +132,21 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
             changes.append("positions" if others[0] == others[1] else "initial_charges")  # they move as atoms do
         return changes
 
-    def embed(self, charges: Any) -> EmbeddingCharges:
+    def embed(self, charges: Any, **unknown: Any) -> EmbeddingCharges | None:
         """Surround whatever is calculated by point charges ``(sources,)``, e, as ``ase.calculators.qmmm`` asks.
 
-        Their positions are set by ``set_positions``; ``get_forces`` gives the forces on them.
+        Their positions are set by ``set_positions``; ``get_forces`` gives the forces on them. None takes them away.
 
         Raises:
-            InputError: a paradigm without charges, or charges that are no numbers.
+            InputError: a paradigm without charges, charges that are no numbers, or options: nothing is cut off.
         """
+        if unknown:
+            raise InputError(
+                f"embed takes charges alone, not {', '.join(unknown)}: use ase.calculators.qmmm.Embedding()"
+            )
+        if charges is None:
+            self.embedding = None
+            return None
         if "external_charges" not in self.model.paradigm.takes:
             kind = self.model.config.paradigm.kind
             raise InputError(f"{kind} takes no external_charges, so that it cannot be embedded: take one with charges")
@@ -149,12 +161,11 @@ class FarfieldCalculator(Calculator):  # type: ignore[misc]
         atoms = self._surrounded(atoms)
         system = System.from_ase(atoms).to(self.device)  # in all digits: the model knows how to round them
         want = {"energy", "forces", "charges", "dipole"} & self.model.gives
-        has_stress = atoms.pbc.all() and (
-            self.model.paradigm.dipole_is_single_valued or not along_lattice(system).any()
-        )
-        if has_stress or "stress" in properties:  # which says why there is none
+        one_slope = self.model.paradigm.dipole_is_single_valued or not along_lattice(system).any()
+        outside = system.external_charges is not None
+        if (atoms.pbc.all() and one_slope and not outside) or "stress" in properties:  # which says why there is none
             want.add("stress")
-        if system.external_charges is not None:
+        if outside and one_slope:
             want |= {"external_charge_forces"} & self.model.gives
         if "born_effective_charges" in properties:
             want.add("born_charges")

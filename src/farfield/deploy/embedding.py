@@ -30,7 +30,13 @@ class EmbeddingCharges:
         self._positions = positions
 
     def get_forces(self, calc: Calculator) -> np.ndarray[Any, Any]:
-        """Forces on the charges ``(sources, 3)``, eV/Å, of the calculator's atoms where they are now."""
+        """Forces on the charges ``(sources, 3)``, eV/Å, of the calculator's atoms where they are now.
+
+        Raises:
+            InputError: nothing has been calculated yet.
+        """
+        if calc.atoms is None:
+            raise InputError("there are forces on embedding charges once an energy or forces have been calculated")
         forces: np.ndarray[Any, Any] = calc.get_property("external_charge_forces", calc.atoms)
         return forces
 

@@ -52,6 +52,8 @@ def run_md(
     """
     if options.ensemble == "npt" and not atoms.pbc.all():
         raise InputError("npt needs a structure that is periodic along three axes")
+    if options.ensemble == "npt" and atoms.info.get("external_charges") is not None:
+        raise InputError("npt cannot strain external charges with the cell: take nvt, or leave them away")
     check_constraints(atoms, options.ensemble)
     model = getattr(calculator, "identity", type(calculator).__name__)
     run = fingerprint(atoms, _deciding(options), model)

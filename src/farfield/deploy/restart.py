@@ -36,6 +36,7 @@ def fingerprint(atoms: ase.Atoms, options: dict[str, Any], model: str) -> dict[s
         "spin": _plain(atoms.info.get("spin", 0)),
         **{name: _plain(atoms.info[name]) for name in CONDITIONS if atoms.info.get(name) is not None},
         **_fragments(atoms),
+        **_surroundings(atoms),
         **_constraints(atoms),
         **options,
         "model": model,
@@ -46,6 +47,12 @@ def _fragments(atoms: ase.Atoms) -> dict[str, Any]:
     if "fragment" not in atoms.arrays or "fragment_charges" not in atoms.info:
         return {}
     return {"fragments": digest(atoms.arrays["fragment"], np.asarray(atoms.info["fragment_charges"]))}
+
+
+def _surroundings(atoms: ase.Atoms) -> dict[str, Any]:
+    """Name external charges and electrodes, as hashes."""
+    found = {"external_charges": atoms.info.get("external_charges"), "electrode": atoms.arrays.get("electrode")}
+    return {name: digest(np.asarray(value)) for name, value in found.items() if value is not None}
 
 
 def _constraints(atoms: ase.Atoms) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from functools import cached_property
 import ase
 import numpy as np
 
-from farfield.conditions import CONDITIONS
+from farfield.conditions import HELD
 from farfield.probe.finding import NotApplicable
 from farfield.probe.measures.noise import noise
 from farfield.probe.structures import invented
@@ -27,7 +27,7 @@ def set_free(frames: Sequence[ase.Atoms]) -> tuple[ase.Atoms, ...]:
     for frame in frames:
         alone = frame.copy()
         alone.set_constraint()
-        alone.info = {key: value for key, value in frame.info.items() if key not in CONDITIONS}
+        alone.info = {key: value for key, value in frame.info.items() if key not in HELD}
         out.append(alone)
     return tuple(out)
 

@@ -50,11 +50,13 @@ class ExternalCharges:
         if (self.system_index.diff() < 0).any():
             raise InputError("ExternalCharges.system_index must ascend: sort them by system")
 
-    def select(self, systems: Tensor, n_systems: int) -> "ExternalCharges":
-        """Take those of some systems (ascending indices) of ``n_systems``, numbered anew."""
+    def select(self, systems: Tensor, n_systems: int) -> "ExternalCharges | None":
+        """Take those of some systems (ascending indices) of ``n_systems``, numbered anew; None where they have none."""
         number = torch.full((n_systems,), -1, dtype=torch.long, device=self.charges.device)
         number[systems] = torch.arange(len(systems), device=number.device)
         kept = (number[self.system_index] >= 0).nonzero()[:, 0]
+        if not len(kept):
+            return None
         widths = None if self.widths is None else self.widths[kept]
         return ExternalCharges(self.positions[kept], self.charges[kept], number[self.system_index[kept]], widths)
 

@@ -78,11 +78,24 @@ class BatchParts:
         known = torch.zeros_like(charges, dtype=torch.bool)
         if system.fragment_charges is not None:
             known[index] = ~system.fragment_charges.isnan().all(1)[system.system_index]
-        return cls(index, charges, known, system.positions.detach())
+        return cls(index, charges, known, _unwrapped(system, index))
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum atom values ``(atoms, ...)`` into ``(parts, ...)``."""
         return values.new_zeros(len(self.charges), *values.shape[1:]).index_add(0, self.index, values)
+
+
+def _unwrapped(system: System, index: Tensor) -> Tensor:
+    """Positions ``(atoms, 3)`` of every part about its first atom, by the nearest of its images."""
+    positions = system.positions.detach()
+    if not bool(system.periodic.any()):
+        return positions
+    atoms = torch.arange(len(index), device=index.device)
+    first = torch.full((int(index.max()) + 1,), len(index), device=index.device).scatter_reduce(0, index, atoms, "amin")
+    origin = positions[first[index]]
+    lattice = torch.where(system.periodic.unsqueeze(2), system.cell.detach(), 0.0)[system.system_index]
+    steps = torch.einsum("na,nab->nb", positions - origin, torch.linalg.pinv(lattice)).round()
+    return positions - torch.einsum("na,nab->nb", steps, lattice)
 
 
 def rigid_body(forces: Tensor, parts: BatchParts) -> Tensor:

@@ -109,3 +109,15 @@ def test_file_and_bonds_that_contradict_each_other_are_told():
 )
 def test_cheapest(options, total, expected):
     assert cheapest(options, total) == expected
+
+
+@pytest.mark.parametrize(
+    "pair", [("HCO", "OH"), ("CH3CO", "CH3"), ("CH3CO", "SH"), ("HCO", "NH2"), ("NO2", "OH"), ("ClO", "OH")]
+)
+def test_two_radicals_are_no_ion_pair(pair):
+    assert charges(*map(molecule, pair)) is None
+
+
+@pytest.mark.parametrize(("other", "atom", "total"), [("NH3", "H", 1), ("H2O", "Zn", 2), ("C6H6", "Ca", 2)])
+def test_a_lone_atom_is_no_ion_because_it_is_left(other, atom, total):
+    assert charges(molecule(other), ase.Atoms(atom), charge=total) is None

@@ -2,7 +2,8 @@
 
 Parts whose orbitals do not overlap have whole numbers of electrons. Which, the file may say; if not, their bonds do
 where shells are closed. Nothing is claimed where that leaves a choice, of an open shell, of a single atom beside
-another (an ion pair far apart may be neutral atoms as well), or where file and bonds contradict each other.
+another (an ion pair far apart may be neutral atoms as well), of charges of both signs unless each is that of an ion
+met as such (two radicals have an ionic Lewis structure, too), or where file and bonds contradict each other.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from farfield.data.apart.lewis import Molecule, prices
+from farfield.data.apart.stable_ions import is_stable_ion
 from farfield.data.frame import Fragments, Frame
 from farfield.geometry.molecules import Contacts, hang_together
 
@@ -80,20 +82,29 @@ def _by_bonds(frame: Frame, contacts: Contacts, index: Tensor) -> Tensor | None:
     if len(dumb) > 1:
         return None
     if dumb:  # carries what the others leave
-        return _with_rest(options, dumb[0], molecules[dumb[0]], round(total))
+        return _with_rest(options, dumb[0], molecules, round(total))
     chosen = cheapest(options, round(total))
-    return None if chosen is None else torch.tensor(chosen, dtype=torch.float64)
+    if chosen is None or not _is_plausible(molecules, chosen):
+        return None
+    return torch.tensor(chosen, dtype=torch.float64)
 
 
-def _with_rest(options: list[dict[int, float]], rest: int, molecule: Molecule, total: int) -> Tensor | None:
+def _is_plausible(molecules: Sequence[Molecule], charges: Sequence[int]) -> bool:
+    """Tell whether at most one part is charged, as the total has it, or all that are, are ions by themselves."""
+    ions = [(molecule, charge) for molecule, charge in zip(molecules, charges) if charge]
+    return len(ions) < 2 or all(is_stable_ion(molecule, charge) for molecule, charge in ions)
+
+
+def _with_rest(options: list[dict[int, float]], rest: int, molecules: Sequence[Molecule], total: int) -> Tensor | None:
     """Charges of all parts where those of all but ``rest`` are certain by themselves; no anions, in doubt radicals."""
     chosen = [0 if k == rest else _certain(option) for k, option in enumerate(options)]
     if any(charge is None or charge < 0 for charge in chosen):
         return None
     left = total - sum(charge for charge in chosen if charge is not None)
-    if left not in molecule.closed_shells:
-        return None
-    return torch.tensor([left if k == rest else charge for k, charge in enumerate(chosen)], dtype=torch.float64)
+    if left not in molecules[rest].closed_shells or (left and not is_stable_ion(molecules[rest], left)):
+        return None  # who has the charge then is a matter of ionisation energies
+    charges = [left if charge is None or k == rest else charge for k, charge in enumerate(chosen)]
+    return torch.tensor(charges, dtype=torch.float64) if _is_plausible(molecules, charges) else None
 
 
 def _certain(option: dict[int, float]) -> int | None:

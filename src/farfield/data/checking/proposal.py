@@ -31,10 +31,23 @@ _FRAGMENTS = re.compile(r"fragment(_charges|_energies|_spins)?|(energy|charge|in
 _LINES = ("train", *TARGETS, *(name for name in DataConfig.__dataclass_fields__ if name not in TARGETS))
 
 
+def _take_external_charges(draft: Draft) -> None:
+    """Say what external charges are for: they have one name, and no key of the configuration."""
+    key = next((key for key in draft.content.keys if key.name == "external_charges"), None)
+    if key is not None:
+        draft.uses[key.place, key.name] = "external charges"
+        draft.say(
+            "note",
+            f"external_charges in {key.frames} frames act on every model with charges: short_range, which has none, "
+            "refuses such frames",
+        )
+
+
 def drafted(content: Content, *, skip_unreadable: bool) -> Draft:
     """Propose a configuration: targets first, the rest only where it differs from the default."""
     draft = Draft(content)
     draft.config["train"] = content.path
+    _take_external_charges(draft)
     propose_total_charge(draft)
     propose_spin(draft)
     _propose_fields(draft)

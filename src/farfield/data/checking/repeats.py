@@ -60,7 +60,8 @@ def _repeats(draft: Draft) -> Iterator[tuple[int, int]]:
     """Each frame that is an earlier one again, behind the first of its kind."""
     frames = draft.content.frames
     names = {key for atoms in frames for key in atoms.info if any(spells(str(key), name) for name in CONDITIONS)}
-    under = sorted(map(str, names | set(draft.config.get(name, key) for name, key in CONDITIONS.items()) | {"dV"}))
+    names |= {draft.config.get(name, key) for name, key in CONDITIONS.items()} | {"dV", "external_charges"}
+    under = sorted(map(str, names))
     seen: dict[bytes, int] = {}
     for k, atoms in enumerate(frames):
         first = seen.setdefault(_identity(atoms, under), k)

@@ -15,7 +15,7 @@ class PolarizableConfig(ConservingConfig):
     kind: Literal["polarizable"] = "polarizable"
     """The paradigm."""
     polarizability: Literal["isotropic", "anisotropic"] = "isotropic"
-    """Of the atoms: a number, or a tensor that follows their surroundings (backbone.l_max of 2 or more)."""
+    """Of the atoms: a number, or a tensor that follows their surroundings."""
     start: Positive | dict[str, Positive] = 1.0
     """Where polarizabilities start, Å³: of all elements, or by element (1 for the others); they are learned."""
     permanent_dipoles: bool = True

@@ -41,8 +41,6 @@ class AtomicPolarizability(nn.Module):
         given = start if isinstance(start, dict) else {}
         if strangers := sorted(set(given) - {chemical_symbols[z] for z in species}):
             raise InputError(f"start names {strangers}, which the data does not hold")
-        if anisotropic and not widths.tensors:
-            raise InputError("polarizability: anisotropic needs features of l = 2: give backbone.l_max: 2")
         same = 1.0 if isinstance(start, dict) else start
         values = [given.get(symbol, same) for symbol in chemical_symbols[:119]]
         self.log_element = nn.Parameter(torch.tensor(values, dtype=torch.get_default_dtype()).log())

@@ -28,6 +28,6 @@ class LocalMultipolesConfig(ConservingConfig):
     """Keys of every room whose multipoles answer to nothing but their surroundings."""
 
     order: Literal[0, 1, 2] = 0
-    """Of the multipoles of atoms: 0 charges, 1 dipoles too, 2 quadrupoles too (backbone.l_max of 2 or more)."""
+    """Of the multipoles of atoms: 0 charges, 1 dipoles too, 2 quadrupoles too."""
     width: Annotated[float, Field(ge=0)] = 1 / math.sqrt(2)
     """Gaussian width of each multipole, Å; the default is what the LES papers call σ = 1 Å; 0 for points."""

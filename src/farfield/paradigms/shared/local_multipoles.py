@@ -4,7 +4,6 @@ from torch import Tensor
 
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicTensor, AtomicVector
-from farfield.errors import InputError
 from farfield.field import external_potential, field_energy
 from farfield.paradigms.contract import Prediction
 from farfield.paradigms.shared.config import LocalMultipolesConfig
@@ -18,8 +17,6 @@ class LocalMultipoles(Conserving):
     def __init__(self, config: LocalMultipolesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
         self.config = config
-        if config.order > 1 and not widths.tensors:
-            raise InputError("order: 2 needs features of l = 2: give backbone.l_max: 2")
         self.dipoles = AtomicVector(widths, start=CHARGE_START) if config.order > 0 else None
         self.quadrupoles = AtomicTensor(widths, start=CHARGE_START) if config.order > 1 else None
         self.gives |= {"dipoles"} if config.order > 0 else set()
