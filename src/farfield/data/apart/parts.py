@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from farfield.data.apart.lewis import Molecule, prices
-from farfield.data.apart.stable_ions import is_stable_ion
+from farfield.data.apart.stable_ions import has_onium, is_stable_ion
 from farfield.data.frame import Fragments, Frame
 from farfield.geometry.molecules import Contacts, hang_together
 
@@ -90,9 +90,14 @@ def _by_bonds(frame: Frame, contacts: Contacts, index: Tensor) -> Tensor | None:
 
 
 def _is_plausible(molecules: Sequence[Molecule], charges: Sequence[int]) -> bool:
-    """Tell whether at most one part is charged, as the total has it, or all that are, are ions by themselves."""
+    """Tell whether at most one part is charged, as the total has it, or all that are, are ions by themselves.
+
+    Beside onium ions, which are nothing else, whatever carries the rest is an anion.
+    """
     ions = [(molecule, charge) for molecule, charge in zip(molecules, charges) if charge]
-    return len(ions) < 2 or all(is_stable_ion(molecule, charge) for molecule, charge in ions)
+    if len(ions) < 2 or all(is_stable_ion(molecule, charge) for molecule, charge in ions):
+        return True
+    return all(has_onium(molecule) for molecule, charge in ions if charge > 0)
 
 
 def _with_rest(options: list[dict[int, float]], rest: int, molecules: Sequence[Molecule], total: int) -> Tensor | None:

@@ -19,13 +19,23 @@ def is_stable_ion(molecule: Molecule, charge: int) -> bool:
     numbers = molecule.numbers
     if len(numbers) == 1:
         return (charge == 1 and numbers[0] in _ALKALI) or (charge == -1 and numbers[0] in _HALOGEN)
-    around: list[list[int]] = [[] for _ in numbers]
-    for i, j in molecule.bonds:
-        around[i].append(j)
-        around[j].append(i)
+    around = _neighbours(molecule)
     if charge > 0:
         return any(_is_cationic(k, numbers, around) for k in range(len(numbers)))
     return any(_is_anionic(k, numbers, around) for k in range(len(numbers)))
+
+
+def has_onium(molecule: Molecule) -> bool:
+    """Tell whether nitrogen or phosphorus has four neighbours: a cation whatever is beside it."""
+    return any(z in _ONIUM and len(near) == 4 for z, near in zip(molecule.numbers, _neighbours(molecule)))
+
+
+def _neighbours(molecule: Molecule) -> list[list[int]]:
+    around: list[list[int]] = [[] for _ in molecule.numbers]
+    for i, j in molecule.bonds:
+        around[i].append(j)
+        around[j].append(i)
+    return around
 
 
 def _is_cationic(k: int, numbers: tuple[int, ...], around: list[list[int]]) -> bool:
