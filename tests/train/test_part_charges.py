@@ -40,7 +40,7 @@ def configured(path, **train):
 
 
 def test_ions_that_nobody_labelled_come_out_whole(ions, tmp_path):
-    job = prepare(configured(ions, epochs=40))
+    job = prepare(configured(ions, epochs=80))
     assert any("carry H4N +1, HO -1" in notice.message for notice in job.notices)
     result = train(job, tmp_path / "run", on_progress=lambda *_: None)
     (said,) = (note for note in result.notes if "at worst" in note)
