@@ -45,9 +45,8 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("step", [1, 4, 7, 11])
-def test_stopped_at_any_step_and_resumed_it_ends_the_same(tiny, tmp_path, monkeypatch, step):
-    run(tiny, tmp_path / "whole")
+def stop_at(step, monkeypatch):
+    """Have the training that comes next stop at its so many-th step."""
     honest, calls = fitting._Run._step, []
 
     def failing(self, *args):
@@ -57,6 +56,12 @@ def test_stopped_at_any_step_and_resumed_it_ends_the_same(tiny, tmp_path, monkey
         return honest(self, *args)
 
     monkeypatch.setattr(fitting._Run, "_step", failing)
+
+
+@pytest.mark.parametrize("step", [1, 4, 7, 11])
+def test_stopped_at_any_step_and_resumed_it_ends_the_same(tiny, tmp_path, monkeypatch, step):
+    run(tiny, tmp_path / "whole")
+    stop_at(step, monkeypatch)
     with pytest.raises(Stop):
         run(tiny, tmp_path / "parts")
     monkeypatch.undo()
@@ -114,15 +119,7 @@ def test_more_epochs_stopped_and_resumed_end_the_same(tiny, tmp_path, monkeypatc
     for name in ("whole", "parts"):
         run(tiny, tmp_path / name)
     run(longer(tiny, 6), tmp_path / "whole")
-    honest, calls = fitting._Run._step, []
-
-    def failing(self, *args):
-        calls.append(1)
-        if len(calls) == step:
-            raise Stop
-        return honest(self, *args)
-
-    monkeypatch.setattr(fitting._Run, "_step", failing)
+    stop_at(step, monkeypatch)
     with pytest.raises(Stop):
         run(longer(tiny, 6), tmp_path / "parts")
     monkeypatch.undo()

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from farfield.geometry.wrapping import nearest_to_origin
 from farfield.system import NeighborList, System, per_system
 
 
@@ -51,7 +52,7 @@ class Home:
         if (outside := system.external_charges) is not None:
             own = lattice[outside.system_index]
             moved["external_charges"] = outside.with_positions(
-                _wrapped(outside.positions - centre[outside.system_index], own)
+                nearest_to_origin(outside.positions - centre[outside.system_index], own)
             )
         if system.neighbors is not None:
             moved["neighbors"] = _listed(system.neighbors, whole)
@@ -68,13 +69,6 @@ def _whole(system: System, lattice: Tensor) -> tuple[Tensor, Tensor]:
     crystal = system.periodic.all(1, keepdim=True)
     centre = per_system(across, system) / system.atoms_per_system.clamp_min(1).unsqueeze(1)
     return fractional.round(), torch.where(crystal, 0.0, centre)
-
-
-def _wrapped(positions: Tensor, lattice: Tensor) -> Tensor:
-    """Bring every position nearest to the origin, by vectors of the lattice of its own."""
-    with torch.no_grad():
-        whole = torch.einsum("na,nab->nb", positions, torch.linalg.pinv(lattice.nan_to_num(0.0, 0.0, 0.0))).round()
-    return positions - torch.einsum("na,nab->nb", whole, lattice)
 
 
 def _listed(known: NeighborList, whole: Tensor) -> NeighborList:

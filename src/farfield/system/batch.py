@@ -13,6 +13,7 @@ from farfield.conditions import CONDITIONS, join_conditions, read_conditions
 from farfield.errors import InputError
 from farfield.system.external_charges import ExternalCharges, external_charges_of, joined_external_charges
 from farfield.system.neighbor_list import NeighborList, joined_neighbors
+from farfield.system.numbering import numbers_among
 from farfield.system.structure_checks import check_structure, number_of
 
 
@@ -131,8 +132,7 @@ class System:
 
     def select(self, systems: Tensor) -> tuple["System", Tensor]:
         """Take some systems (ascending indices), and the places of their atoms among all."""
-        number = torch.full((self.n_systems,), -1, dtype=torch.long, device=systems.device)
-        number[systems] = torch.arange(len(systems), device=systems.device)
+        number = numbers_among(systems, self.n_systems)
         places = (number[self.system_index] >= 0).nonzero().squeeze(1)
         known, charges = self.neighbors, self.external_charges
         kept = {

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from farfield.errors import InputError
+from farfield.system.numbering import numbers_among
 
 EXPECTED = "rows x, y, z (Å), charge (e) or x, y, z, charge, Gaussian width (Å), all finite"
 
@@ -52,8 +53,7 @@ class ExternalCharges:
 
     def select(self, systems: Tensor, n_systems: int) -> "ExternalCharges | None":
         """Take those of some systems (ascending indices) of ``n_systems``, numbered anew; None where they have none."""
-        number = torch.full((n_systems,), -1, dtype=torch.long, device=self.charges.device)
-        number[systems] = torch.arange(len(systems), device=number.device)
+        number = numbers_among(systems.to(self.charges.device), n_systems)
         kept = (number[self.system_index] >= 0).nonzero()[:, 0]
         if not len(kept):
             return None

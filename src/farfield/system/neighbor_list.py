@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from farfield.system.numbering import numbers_among
+
 
 @dataclass(frozen=True)
 class NeighborList:
@@ -27,8 +29,7 @@ class NeighborList:
 
     def among(self, places: Tensor, atoms: int) -> "NeighborList":
         """Keep the pairs between some of all ``atoms``, at these places, numbered anew."""
-        number = torch.full((atoms,), -1, dtype=torch.long, device=places.device)
-        number[places] = torch.arange(len(places), device=places.device)
+        number = numbers_among(places, atoms)
         kept = (number[self.i] >= 0) & (number[self.j] >= 0)
         i, j = number[self.i[kept]], number[self.j[kept]]
         return NeighborList(i, j, self.shift[kept], self.cutoff, self.skin, self.half)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from farfield.data.frame import Frame, Labels
+from farfield.geometry.wrapping import nearest_to_origin
 from farfield.prediction import Prediction
 from farfield.response.charges.fragments import fragments_of
 from farfield.system import System
@@ -94,8 +95,7 @@ def _unwrapped(system: System, index: Tensor) -> Tensor:
     first = torch.full((int(index.max()) + 1,), len(index), device=index.device).scatter_reduce(0, index, atoms, "amin")
     origin = positions[first[index]]
     lattice = torch.where(system.periodic.unsqueeze(2), system.cell.detach(), 0.0)[system.system_index]
-    steps = torch.einsum("na,nab->nb", positions - origin, torch.linalg.pinv(lattice)).round()
-    return positions - torch.einsum("na,nab->nb", steps, lattice)
+    return origin + nearest_to_origin(positions - origin, lattice)
 
 
 def rigid_body(forces: Tensor, parts: BatchParts) -> Tensor:

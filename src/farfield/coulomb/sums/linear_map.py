@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from farfield.compiled import has_loops
-from farfield.coulomb.functions.radial import pair_rate
 from farfield.coulomb.padding import Padding
 from farfield.coulomb.sources import PlacedSources
 from farfield.coulomb.sums.dipole_pairs import Blocks, DipolePairs, of_pairs
-from farfield.coulomb.sums.pairs import HalfPairs
+from farfield.coulomb.sums.pairs import HalfPairs, rates_of
 
 Operator = Callable[[Tensor], Tensor]
 
@@ -35,8 +34,7 @@ def map_of_pairs(placed: PlacedSources, pairs: HalfPairs, split: Tensor, blocks:
         return written_map(i, j, blocks(pairs.vector))
     rate = torch.full_like(split, torch.inf)
     if widths is not None:
-        variance = widths.square()
-        rate = pair_rate(variance.index_select(0, i), variance.index_select(0, j))
+        rate = rates_of(widths, i, j)
     found = DipolePairs.of(i, j, pairs.vector, rate, split, blocks)
     if widths is None or not widths.requires_grad:
         return LinearMap(

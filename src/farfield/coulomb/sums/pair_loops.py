@@ -15,12 +15,12 @@ from torch import Tensor
 
 from farfield.compiled import has_loops, numbers
 from farfield.coulomb.functions.pair_tensors import pair_energies
-from farfield.coulomb.functions.radial import pair_rate, screened, screened_orders, smeared, smeared_orders
+from farfield.coulomb.functions.radial import screened, screened_orders, smeared, smeared_orders
 from farfield.coulomb.kernels.numba import pair_matrix, pair_sums
 from farfield.coulomb.plan.box import summed_cell
 from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sources import PlacedSources
-from farfield.coulomb.sums.pairs import HalfPairs, half_pairs, pair_list
+from farfield.coulomb.sums.pairs import HalfPairs, half_pairs, pair_list, rates_of
 from farfield.coulomb.sums.third_derivatives import hessian_vector
 from farfield.geometry import listed_rows
 from farfield.geometry.half_list import RowsNeighborList
@@ -38,7 +38,7 @@ def energy(placed: PlacedSources, plan: Plan) -> Tensor:
     system, charges = placed.system, placed.charges
     if plan.reach == 0:
         return charges.new_zeros(system.n_systems, charges.shape[1])
-    if not _compiled(placed):
+    if not has_pair_loops(placed):
         return energy_reference(placed, plan)
     pairs = PairLoops(placed, plan)
     total: Tensor = _PairEnergy.apply(system.positions, system.cell, charges, pairs)  # type: ignore[no-untyped-call]
@@ -77,8 +77,7 @@ def pair_kernel(placed: PlacedSources, plan: Plan, pairs: HalfPairs, order: int 
     split = plan.splitting[placed.system.system_index[pairs.i]]
     if placed.widths is None:
         return screened(pairs.squared, split, order)
-    variance = placed.widths.square()
-    rate = pair_rate(variance.index_select(0, pairs.i), variance.index_select(0, pairs.j))
+    rate = rates_of(placed.widths, pairs.i, pairs.j)
     return smeared(pairs.squared, rate, order) - smeared(pairs.squared, split, order)
 
 
@@ -87,8 +86,7 @@ def pair_kernels(placed: PlacedSources, plan: Plan, pairs: HalfPairs, highest: i
     split = plan.splitting[placed.system.system_index[pairs.i]]
     if placed.widths is None:
         return screened_orders(pairs.squared, split, highest)
-    variance = placed.widths.square()
-    rate = pair_rate(variance.index_select(0, pairs.i), variance.index_select(0, pairs.j))
+    rate = rates_of(placed.widths, pairs.i, pairs.j)
     both = (smeared_orders(pairs.squared, one, highest) for one in (rate, split))
     return [near - far for near, far in zip(*both)]
 
@@ -214,12 +212,13 @@ def _rows(placed: PlacedSources, reach: float) -> NeighborRows:
 def fixed(placed: PlacedSources, *, only_cell: bool = False) -> bool:
     """Tell whether there are loops for these sources, and nobody differentiates by places and cells (or by cells)."""
     places = (placed.system.cell,) if only_cell else (placed.system.positions, placed.system.cell)
-    return _compiled(placed) and not (torch.is_grad_enabled() and any(x.requires_grad for x in places))
+    return has_pair_loops(placed) and not (torch.is_grad_enabled() and any(x.requires_grad for x in places))
 
 
-def _compiled(placed: PlacedSources) -> bool:
+def has_pair_loops(placed: PlacedSources, *, rank: int = 0) -> bool:
+    """Tell whether pairs of sources of this rank are summed by loops: where nobody differentiates by widths."""
     by_widths = placed.widths is not None and placed.widths.requires_grad
-    return has_loops(placed.charges) and not by_widths and placed.moments.rank == 0
+    return has_loops(placed.charges) and not by_widths and placed.moments.rank == rank
 
 
 def _potential_and_field_reference(placed: PlacedSources, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:

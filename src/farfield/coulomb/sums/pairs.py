@@ -176,6 +176,10 @@ def bare_kernels(placed: PlacedSources, squared: Tensor, i: Tensor, j: Tensor) -
     highest = 2 * placed.moments.rank
     if placed.widths is None:
         return bare_orders(squared, highest)
-    variance = placed.widths.square()
-    rate = pair_rate(variance.index_select(0, i), variance.index_select(0, j))
-    return smeared_orders(squared, rate, highest)
+    return smeared_orders(squared, rates_of(placed.widths, i, j), highest)
+
+
+def rates_of(widths: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    """Rates ``(pairs,)`` in 1/Å at which Gaussians of ``widths`` (sources,) in Å feel each other."""
+    variance = widths.square()
+    return pair_rate(variance.index_select(0, i), variance.index_select(0, j))

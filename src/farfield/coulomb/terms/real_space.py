@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from farfield.compiled import has_loops, numbers
+from farfield.compiled import numbers
 from farfield.coulomb.functions.pair_tensors import pair_blocks
 from farfield.coulomb.kernels.numba import pair_matrix
 from farfield.coulomb.padding import Padding
@@ -19,7 +19,7 @@ from farfield.coulomb.plan.plan import Plan
 from farfield.coulomb.sources import PlacedSources
 from farfield.coulomb.sums import pair_loops
 from farfield.coulomb.sums.linear_map import LinearMap, Operator, map_of_pairs
-from farfield.coulomb.sums.pair_loops import PairLoops, fixed, pair_kernel, pair_kernels
+from farfield.coulomb.sums.pair_loops import PairLoops, fixed, has_pair_loops, pair_kernel, pair_kernels
 from farfield.coulomb.sums.pairs import half_pairs
 from farfield.coulomb.sums.points import real_space_potential
 from farfield.coulomb.sums.second_derivatives import Gradient
@@ -41,8 +41,7 @@ class RealSpace(Term):
     def energy(self) -> Tensor:
         """Sum the pairs' energies; those of dipoles by the loops that iterations on dipoles run through."""
         placed = self.placed
-        by_widths = placed.widths is not None and placed.widths.requires_grad
-        if placed.moments.rank != 1 or by_widths or not has_loops(placed.charges):
+        if not has_pair_loops(placed, rank=1):
             return pair_loops.energy(placed, self.plan)
         columns = placed.moments.columns()
         return 0.5 * torch.as_tensor(per_system((columns * self.interaction()(columns)).sum(1), placed.system))
