@@ -106,7 +106,7 @@ def _wants_mesh(placed: PlacedSources, method: Method, plan: Plan | None, points
     if method == "auto":
         multipoles = ALIKE_MESH_FROM if placed.uniform else MULTIPOLE_MESH_FROM
         least = multipoles if placed.moments.rank else MESH_FROM
-        sizes, open_sizes = system.atoms_per_system, system.atoms_per_system
+        sizes = open_sizes = system.atoms_per_system
         if points is not None:  # few points make few pairs
             open_sizes = torch.minimum(sizes, (sizes * points.atoms_per_system).double().sqrt())
         return torch.where(system.periodic.any(1), sizes >= least, open_sizes >= OPEN_MESH_FROM)

@@ -218,7 +218,7 @@ def fixed(placed: PlacedSources, *, only_cell: bool = False) -> bool:
 def has_pair_loops(placed: PlacedSources, *, rank: int = 0) -> bool:
     """Tell whether pairs of sources of this rank are summed by loops: where nobody differentiates by widths."""
     by_widths = placed.widths is not None and placed.widths.requires_grad
-    return has_loops(placed.charges) and not by_widths and placed.moments.rank == rank
+    return placed.moments.rank == rank and not by_widths and has_loops(placed.charges)
 
 
 def _potential_and_field_reference(placed: PlacedSources, plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
