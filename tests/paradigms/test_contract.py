@@ -86,7 +86,7 @@ def test_charges_that_ignore_their_surroundings_in_the_forces_are_caught(monkeyp
     """The classic fault: charges detached from the positions, energies fine, forces wrong."""
     from dataclasses import replace
 
-    from farfield.paradigms.shared.conserved_charges import ConservedCharges
+    from farfield.paradigms.shared.charge_conservation import ConservedCharges
 
     honest = ConservedCharges.forward
 

@@ -5,11 +5,11 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from farfield.paradigms.shared.config import ConservingConfig, Positive
+from farfield.paradigms.shared.config import LocalChargesConfig, Positive
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class PolarizableConfig(ConservingConfig):
+class PolarizableConfig(LocalChargesConfig):
     """Conserved charges, permanent dipoles, and dipoles that all of them induce, self-consistently."""
 
     kind: Literal["polarizable"] = "polarizable"

@@ -19,13 +19,13 @@ from farfield.field import external_potential, field_energy
 from farfield.paradigms.contract import Prediction
 from farfield.paradigms.polarizable.config import PolarizableConfig
 from farfield.paradigms.shared.atomic_polarizability import AtomicPolarizability, Response
-from farfield.paradigms.shared.conserving import Conserving
+from farfield.paradigms.shared.local_charges import LocalCharges
 from farfield.response.dipoles.damping import gaussian_widths, thole_scaling
 from farfield.response.dipoles.induce import induce
 from farfield.system import System, per_system
 
 
-class Polarizable(Conserving):
+class Polarizable(LocalCharges):
     """Charges and dipoles from the surroundings, and dipoles that follow the field of the whole system."""
 
     Config: ClassVar = PolarizableConfig

@@ -40,7 +40,7 @@ from farfield.field import (
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.qeq.config import QEqConfig
 from farfield.paradigms.qeq.softness import BondSoftness
-from farfield.paradigms.shared.conserved_charges import mean_square_shift
+from farfield.paradigms.shared.charge_conservation import mean_square_shift
 from farfield.paradigms.shared.element_widths import widths_of_elements
 from farfield.response import charges_apart, equilibrate
 from farfield.response.charges.fragments import fragments_of

@@ -38,7 +38,7 @@ from farfield.field import (
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.scf.atoms import VOLT, ResponseHeads
 from farfield.paradigms.scf.config import ScfConfig
-from farfield.paradigms.shared.conserved_charges import mean_square_shift
+from farfield.paradigms.shared.charge_conservation import mean_square_shift
 from farfield.paradigms.shared.element_widths import widths_of_elements
 from farfield.response.density.self_consistent import Density, Iteration, self_consistent
 from farfield.system import System, per_system

@@ -10,7 +10,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class ConservingConfig:
+class LocalChargesConfig:
     """Keys of every room whose charges are local."""
 
     conservation: Literal["shift", "bond", "fixed"] = "shift"
@@ -24,7 +24,7 @@ class ConservingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class LocalMultipolesConfig(ConservingConfig):
+class LocalMultipolesConfig(LocalChargesConfig):
     """Keys of every room whose multipoles answer to nothing but their surroundings."""
 
     order: Literal[0, 1, 2] = 0

@@ -7,11 +7,11 @@ from farfield.backbone.heads import CHARGE_START, AtomicTensor, AtomicVector
 from farfield.field import external_potential, field_energy
 from farfield.paradigms.contract import Prediction
 from farfield.paradigms.shared.config import LocalMultipolesConfig
-from farfield.paradigms.shared.conserving import Conserving
+from farfield.paradigms.shared.local_charges import LocalCharges
 from farfield.system import System, per_system
 
 
-class LocalMultipoles(Conserving):
+class LocalMultipoles(LocalCharges):
     """Short-range energy plus the Coulomb energy of multipoles; a room adds its name and its labels."""
 
     def __init__(self, config: LocalMultipolesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:

@@ -8,17 +8,17 @@ from farfield.chemistry import ElementCharges, only_total
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
-from farfield.paradigms.shared.config import ConservingConfig
-from farfield.paradigms.shared.conserved_charges import ConservedCharges, mean_square_shift
+from farfield.paradigms.shared.config import LocalChargesConfig
+from farfield.paradigms.shared.charge_conservation import ConservedCharges, mean_square_shift
 from farfield.system import System
 
 
-class Conserving(Paradigm):
+class LocalCharges(Paradigm):
     """Short-range energies, conserved charges, and the solver for what lies between them."""
 
     takes = frozenset({"external_field", "external_charges"})
 
-    def __init__(self, config: ConservingConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
+    def __init__(self, config: LocalChargesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
         self.conserving = config
         self.gives = Paradigm.gives | {"charges", "dipole", "quadrupole", "born_charges"}
