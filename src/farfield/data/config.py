@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
@@ -73,6 +74,20 @@ def _order(value: Any) -> Any:
     return value
 
 
+def _vectors(value: Any) -> Any:
+    """An edge of a cube, three edges or three vectors, as the last."""
+    numbers = np.asarray(value, dtype=object)
+    if all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers.flat):
+        cell = np.asarray(value, dtype=float)
+        if cell.shape in ((), (3,)):
+            cell = np.eye(3) * cell
+        if cell.shape == (3, 3) and np.isfinite(cell).all() and abs(np.linalg.det(cell)) > 0:
+            return tuple(tuple(row) for row in cell.tolist())
+    raise ValueError("expected the edge of a cube (33.0), three edges or three vectors of a cell")
+
+
+Vector = tuple[float, float, float]
+Cell = Annotated[tuple[Vector, Vector, Vector], BeforeValidator(_vectors)]
 Periodicity = Annotated[tuple[bool, bool, bool], BeforeValidator(_axes)]
 ComponentOrder = Annotated[str, BeforeValidator(_order)]
 Key = Annotated[str, Field(min_length=1)]
@@ -176,6 +191,9 @@ class DataConfig:
     """Targets that some frames may lack (no key, or nan); those frames are skipped for that target only."""
     pbc: Periodicity | None = None
     """Periodicity of every frame, whatever the file says, e.g. "F F F" for molecules in boxes."""
+    cell: Cell | None = None
+    """Cell (length_unit) of frames whose file has lost it, as of molecules computed in a box: an edge, three edges or
+    three vectors. These frames are then periodic, along the axes of pbc if that is said; others keep theirs."""
     skip_unreadable: bool = False
     """Whether frames that cannot be read are left out, and counted, instead of stopping."""
 

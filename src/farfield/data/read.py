@@ -74,7 +74,7 @@ def _structures(path: Path | str, config: DataConfig, on_notice: OnNotice) -> li
         advice = "Correct it, or leave such frames out: skip_unreadable: true under data:"
         raise InputError(f"{failure}. {advice}") from failure
     _check_units(path, config)
-    return found if config.pbc is None else with_periodicity(found, config, str(path), on_notice)
+    return with_periodicity(found, config, str(path), on_notice)
 
 
 def _check_units(path: Path | str, config: DataConfig) -> None:

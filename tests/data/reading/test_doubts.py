@@ -4,8 +4,11 @@ import ase
 import ase.io
 import numpy as np
 import pytest
+import torch
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from farfield.config import validated
+from farfield.coulomb import Coulomb
 from farfield.data.config import DataConfig
 from farfield.data.read import read_frames
 from farfield.errors import InputError
@@ -143,6 +146,40 @@ def test_periodicity_along_some_axes(tmp_path):
     assert first.system.volume().item() == pytest.approx(27e3)
     with pytest.raises(InputError, match="the cell has no such lattice vector"):
         read(tmp_path, pairs(), pbc="T T T")
+
+
+@pytest.mark.parametrize(
+    ("cell", "pbc", "edges", "axes"),
+    [
+        (30, None, [30, 30, 30], [True, True, True]),
+        ([30, 31, 32.0], "T T F", [30, 31, 32], [True, True, False]),
+        ([[30, 0, 0], [0, 31, 0], [0, 0, 32]], None, [30, 31, 32], [True, True, True]),
+    ],
+)
+def test_a_cell_that_the_file_has_lost(tmp_path, cell, pbc, edges, axes):
+    crystal = boxed()[0]
+    del crystal.info["dipole"]
+    crystal.cell = [40, 40, 40]
+    found, _ = read(tmp_path, [*pairs(), crystal], cell=cell, pbc=pbc)
+    assert found[0].system.periodic.tolist() == [axes]
+    np.testing.assert_allclose(found[0].system.cell[0].diagonal(), edges)
+    assert found[-1].system.cell[0, 0, 0] == 40  # its own
+
+
+def test_charges_apart_feel_the_images_of_the_cell_given_back(tmp_path):
+    (open_pair, *_), _ = read(tmp_path, pairs())
+    (pair, *_), _ = read(tmp_path, pairs(), cell=20)
+    charges = torch.tensor([1.0, -1.0], dtype=torch.float64)
+    energies = [Coulomb(error=1e-8).energy(frame.system, charges=charges).item() for frame in (open_pair, pair)]
+    distance = float(open_pair.system.positions.diff(dim=0).norm())
+    # two opposite charges, a dipole p = qd in a cubic cell, tin-foil: -2π p²/3V besides, to order (d/L)⁴
+    assert energies[1] - energies[0] == pytest.approx(-2 * np.pi / 3 * 14.399645 * distance**2 / 20**3, rel=0.03)
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0j, "big", [1, 2], [[1, 0, 0], [1, 0, 0], [0, 0, 1]]])
+def test_cells_that_are_none(wrong):
+    with pytest.raises(InputError, match="cell: expected the edge of a cube"):
+        validated(DataConfig, {"train": "a.xyz", "cell": wrong}, "data")
 
 
 def test_a_format_that_leaves_its_units_open(tmp_path):

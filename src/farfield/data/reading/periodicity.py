@@ -2,6 +2,7 @@
 
 import ase
 import numpy as np
+from numpy.typing import NDArray
 
 from farfield.data.config import DataConfig
 from farfield.errors import InputError
@@ -16,11 +17,14 @@ _BOND = 2.0
 def with_periodicity(frames: list[ase.Atoms], config: DataConfig, file: str, on_notice: OnNotice) -> list[ase.Atoms]:
     """The frames, periodic along the axes of ``config.pbc`` only; without any, without a cell.
 
-    Positions stay as they are: what was wrapped into the cell is in pieces then, and ``on_notice`` hears of it.
+    Those without a cell have that of ``config.cell``, along all axes where nobody says which. Positions stay
+    as they are: what was wrapped into the cell is in pieces then, and ``on_notice`` hears of it.
     """
-    assert config.pbc is not None
-    found = [_with(atoms, config.pbc) for atoms in frames]
-    torn = [k for k, (a, b) in enumerate(zip(frames, found)) if _bonds(a, config) > _bonds(b, config)]
+    boxed = frames if config.cell is None else [_boxed(atoms, np.array(config.cell)) for atoms in frames]
+    if config.pbc is None:
+        return boxed
+    found = [_with(atoms, config.pbc) for atoms in boxed]
+    torn = [k for k, (a, b) in enumerate(zip(boxed, found)) if _bonds(a, config) > _bonds(b, config)]
     if torn:
         axes = " ".join("FT"[axis] for axis in config.pbc)
         message = (
@@ -31,12 +35,18 @@ def with_periodicity(frames: list[ase.Atoms], config: DataConfig, file: str, on_
     return found
 
 
-def _with(atoms: ase.Atoms, pbc: tuple[bool, bool, bool]) -> ase.Atoms:
+def _boxed(atoms: ase.Atoms, cell: NDArray[np.float64]) -> ase.Atoms:
+    return atoms if atoms.cell.any() else _with(atoms, (True, True, True), cell)
+
+
+def _with(atoms: ase.Atoms, pbc: tuple[bool, bool, bool], cell: NDArray[np.float64] | None = None) -> ase.Atoms:
     other = atoms.copy()
     other.calc = atoms.calc
     other.pbc = pbc
     if not any(pbc):
         other.cell = np.zeros((3, 3))
+    elif cell is not None:
+        other.cell = cell
     return other
 
 

@@ -8,8 +8,8 @@ from farfield.chemistry import ElementCharges, only_total
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
-from farfield.paradigms.shared.config import LocalChargesConfig
 from farfield.paradigms.shared.charge_conservation import ConservedCharges, mean_square_shift
+from farfield.paradigms.shared.config import LocalChargesConfig
 from farfield.system import System
 
 
