@@ -46,10 +46,13 @@ def curves_of(frames: list[ase.Atoms]) -> dict[str, list[Curve]]:
     }
 
 
-def trained(kind: dict[str, Any], file: Path, folder: Path) -> float:
-    """Train one paradigm in a folder, or finish what was begun there: CPU seconds."""
+def trained(kind: dict[str, Any], file: Path, folder: Path, more: dict[str, dict[str, Any]]) -> float:
+    """Train one paradigm in a folder, with ``more`` keys, or finish what was begun there: CPU seconds."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"data": {"train": str(file)}, "model": {"paradigm": kind}, "train": {"threads": 1}}
+    config: dict[str, dict[str, Any]] = {"data": {"train": str(file)}, "model": {"paradigm": kind}}
+    config["train"] = {"threads": 1, "device": "cpu"}
+    for part, keys in more.items():
+        config[part] = {**config[part], **keys}
     (folder / "config.yaml").write_text(json.dumps(config))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "farfield", "train", str(folder / "config.yaml"), "--out", str(folder / "run")]
@@ -66,7 +69,7 @@ def molecules(atoms: ase.Atoms) -> np.ndarray[Any, np.dtype[np.integer[Any]]]:
     return np.asarray(number)
 
 
-def judged(model: Any, curve: Curve, beyond: float) -> dict[str, Any] | None:
+def judged(model: Any, curve: Curve, beyond: float, cell: float | None) -> dict[str, Any] | None:
     """How far a curve goes wrong from its last trained frame on, meV; and the charges of its molecules, e."""
     from farfield.system import System
 
@@ -76,6 +79,9 @@ def judged(model: Any, curve: Curve, beyond: float) -> dict[str, Any] | None:
     energies, true, off = [], [], 0.0
     for atoms in curve[first:]:
         bare = ase.Atoms(atoms.numbers, atoms.positions, info={"charge": atoms.info["charge"]})
+        if cell is not None:
+            bare.set_cell([cell] * 3)
+            bare.pbc = True
         want = {"energy"} | ({"charges"} & model.gives)
         said = model(System.from_ase(bare), want=want)
         energies.append(said.energy.item())
@@ -134,6 +140,7 @@ def main() -> None:
     parser.add_argument("--beyond", type=float, default=10.0, help="Å: farther frames are judged, not trained on")
     parser.add_argument("--paradigms", nargs="+", default=["short_range", "latent", "qeq"],
                         help='words, or keys as JSON: \'{"kind": "latent", "order": 1}\'')  # fmt: skip
+    parser.add_argument("--cell", type=float, help="Å: edge of the periodic cube the labels were computed in, if any")
     parser.add_argument("--out", type=Path, default=Path("dimers"))
     args = parser.parse_args()
     from farfield import load
@@ -147,18 +154,18 @@ def main() -> None:
     for word in args.paradigms:
         kind = json.loads(word) if word.startswith("{") else {"kind": word}
         name = " ".join(str(value) for value in kind.values())
-        cpu = trained(kind, near, args.out.resolve() / name.replace(" ", "_"))
+        cpu = trained(kind, near, args.out.resolve() / name.replace(" ", "_"), {"data": {"cell": args.cell}})
         model = load(args.out / name.replace(" ", "_") / "run" / "model.pt").double()
         curves = {
             label: found
             for label, some in curves_of(frames).items()
-            if (found := [one for curve in some if (one := judged(model, curve, args.beyond))])
+            if (found := [one for curve in some if (one := judged(model, curve, args.beyond, args.cell))])
         }
         results[name] = {"cpu_seconds": cpu, "classes": {k: summary(v) for k, v in curves.items()}, "curves": curves}
         for label, row in results[name]["classes"].items():
             charge = "" if row["charge_error"] is None else f", charges off by {row['charge_error']:.3f} e"
             print(f"{name:16s} {label} {row['curve_error']:8.2f} of {row['signal']:7.1f} meV{charge}", flush=True)
-        record = {**machine(), "beyond": args.beyond, "results": results}
+        record = {**machine(), "beyond": args.beyond, "cell": args.cell, "results": results}
         (args.out / "dimers.json").write_text(json.dumps(record, indent=1) + "\n")
     picture(results, args.out / "dimers.png")
     print(args.out / "dimers.png")

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BeforeValidator, ConfigDict, PlainValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
@@ -48,6 +48,26 @@ class ModelConfig:
     backbone: Annotated[BackboneConfig, BeforeValidator(expanded)] = BackboneConfig()
     """The short-range network: its keys, or the name of a preset (fast, default, large), or ``preset`` and keys."""
 
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
+class Contender:
+    """A paradigm to compare with others, and what its backbone has of its own."""
+
+    paradigm: ParadigmConfig
+    """As under ``model:``."""
+    backbone: dict[str, Any] = Field(default_factory=dict)
+    """Keys in which its backbone differs from that of ``model:``."""
+
+
+def contender(plain: Any) -> Any:
+    """A paradigm by its keys, or a section such as ``model:`` is."""
+    if isinstance(plain, dict) and "paradigm" in plain:
+        return TypeAdapter(Contender).validate_python(plain)
+    return plain if isinstance(plain, Contender) else Contender(paradigm=_of_its_kind(plain))
+
+
+ContenderConfig = Annotated[Any, PlainValidator(contender)]
+"""A paradigm's keys, or ``paradigm`` and ``backbone`` as under ``model:``."""
 
 T = TypeVar("T")
 
@@ -141,6 +161,8 @@ def _keys_in(cls: type[Any], plain: Any, section: Sequence[str | int]) -> list[s
         plain = plain[step]
         if isinstance(plain, dict) and "kind" in plain:
             cls = config_of(plain["kind"])
+        elif isinstance(step, int):
+            cls = Contender
         elif not isinstance(plain, list | tuple):
             cls = cls.__pydantic_fields__[step].annotation
     return [field.name for field in fields(cls)]

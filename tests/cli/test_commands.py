@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import ase
 import ase.build
@@ -12,11 +13,12 @@ import pytest
 import yaml
 
 from farfield.cli.main import main
-from farfield.config import validated
+from farfield.config import to_plain, validated
 from farfield.errors import InputError
 from farfield.train.compare import prepared
 from farfield.train.config import RunConfig
 from farfield.train.runs import runs_of
+from farfield.train.series import SERIES
 
 CONFIG = {
     "data": {"train": "argon.xyz"},
@@ -261,6 +263,37 @@ def test_paradigms_named_share_the_keys_of_the_one_that_is_written(place):
     assert (rooms["charges"].conservation, rooms["charges"].width) == ("bond", 0.5)
     assert rooms["latent"].conservation == "bond"
     assert rooms["qeq"].width == "covalent"  # the same word for something else
+
+
+def test_an_entry_has_keys_of_the_backbone_to_itself(place):
+    entries = [{"paradigm": {"kind": "short_range"}, "backbone": {"cutoff": 6.0, "layers": k}} for k in (1, 2)]
+    runs = runs_of(validated(RunConfig, {**CONFIG, "compare": [*entries, {"kind": "latent"}]}, ""))
+    own = validated(RunConfig, CONFIG, "").model.backbone
+    assert list(runs) == ["short_range-cutoff_6-layers_1", "short_range-cutoff_6-layers_2", "latent"]
+    assert [run.model.backbone.layers for run in runs.values()] == [1, 2, own.layers]
+    assert runs["latent"].model.backbone == own
+    assert runs["short_range-cutoff_6-layers_2"].model.backbone == replace(own, cutoff=6.0, layers=2)
+    again = validated(
+        RunConfig,
+        {**CONFIG, "compare": to_plain(validated(RunConfig, {**CONFIG, "compare": entries}, ""))["compare"]},
+        "",
+    )
+    assert list(runs_of(again)) == list(runs)[:2]
+    wrong = [{"paradigm": {"kind": "short_range"}, "backbone": {"cutof": 6.0}}]
+    with pytest.raises(InputError, match=r"compare \(short_range\).backbone.cutof: unknown key; did you mean cutoff"):
+        runs_of(validated(RunConfig, {**CONFIG, "compare": wrong}, ""))
+    with pytest.raises(InputError, match=r"compare.0.backbon: unknown key; did you mean backbone"):
+        validated(RunConfig, {**CONFIG, "compare": [{**entries[0], "backbon": {}}]}, "")
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_a_series_by_its_name_in_the_file_or_on_the_command_line(place, series):
+    written = runs_of(validated(RunConfig, {**CONFIG, "compare": series}, ""))
+    named = runs_of(validated(RunConfig, CONFIG, ""), [series])
+    assert list(written) == list(named)
+    assert len(written) == len(SERIES[series])
+    with pytest.raises(InputError, match="the name of a series"):
+        validated(RunConfig, {**CONFIG, "compare": "locality"}, "")
 
 
 def test_runs_are_called_by_words_and_by_tables_only_where_they_must(place):

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from farfield.config import ModelConfig, ParadigmConfig
+from farfield.config import ContenderConfig, ModelConfig
 from farfield.data.config import DataConfig
+from farfield.train.series import in_full
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 Weight = Annotated[float, Field(ge=0)]
@@ -113,8 +114,9 @@ class RunConfig:
     """What to train."""
     train: TrainConfig = TrainConfig()
     """How."""
-    compare: tuple[ParadigmConfig, ...] = ()
-    """The paradigms of ``farfield compare`` with their keys; every registered one where empty."""
+    compare: Annotated[tuple[ContenderConfig, ...], BeforeValidator(in_full)] = ()
+    """The paradigms of ``farfield compare`` with their keys, or ``{paradigm: …, backbone: …}`` where one has a backbone
+    of its own; or the name of a series (nonlocality); every registered paradigm where empty."""
     probe: bool | Literal["fast"] = "fast"
     """Whether ``farfield compare`` also judges models by the laws of physics: true, false or fast (seconds each)."""
     out: Path | None = None
