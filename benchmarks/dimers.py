@@ -141,6 +141,9 @@ def main() -> None:
     parser.add_argument("--paradigms", nargs="+", default=["short_range", "latent", "qeq"],
                         help='words, or keys as JSON: \'{"kind": "latent", "order": 1}\'')  # fmt: skip
     parser.add_argument("--cell", type=float, help="Å: edge of the periodic cube the labels were computed in, if any")
+    parser.add_argument(
+        "--train", default="{}", help="keys of train: as JSON, to try others: '{\"weight_decay\": 0.05}'"
+    )
     parser.add_argument("--out", type=Path, default=Path("dimers"))
     args = parser.parse_args()
     from farfield import load
@@ -151,10 +154,11 @@ def main() -> None:
     if not near.exists():
         ase.io.write(near, [atoms for atoms in frames if atoms.info["distance"] <= args.beyond], format="extxyz")
     results: dict[str, Any] = {}
+    more = {"data": {"cell": args.cell}, "train": json.loads(args.train)}
     for word in args.paradigms:
         kind = json.loads(word) if word.startswith("{") else {"kind": word}
         name = " ".join(str(value) for value in kind.values())
-        cpu = trained(kind, near, args.out.resolve() / name.replace(" ", "_"), {"data": {"cell": args.cell}})
+        cpu = trained(kind, near, args.out.resolve() / name.replace(" ", "_"), more)
         model = load(args.out / name.replace(" ", "_") / "run" / "model.pt").double()
         curves = {
             label: found
@@ -165,7 +169,7 @@ def main() -> None:
         for label, row in results[name]["classes"].items():
             charge = "" if row["charge_error"] is None else f", charges off by {row['charge_error']:.3f} e"
             print(f"{name:16s} {label} {row['curve_error']:8.2f} of {row['signal']:7.1f} meV{charge}", flush=True)
-        record = {**machine(), "beyond": args.beyond, "cell": args.cell, "results": results}
+        record = {**machine(), "beyond": args.beyond, "cell": args.cell, "train": more["train"], "results": results}
         (args.out / "dimers.json").write_text(json.dumps(record, indent=1) + "\n")
     picture(results, args.out / "dimers.png")
     print(args.out / "dimers.png")
