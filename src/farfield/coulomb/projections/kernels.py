@@ -6,6 +6,7 @@ between two Gaussians depends on this sum alone. All are smooth at r = 0.
 
 import math
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ class SmoothKernel(ABC):
     def waves(self, indices: Tensor, cell: Tensor, periodic: Tensor, radius: Tensor, width: float) -> Tensor:
         """Transform ``(systems, waves)``; arguments as of ``truncated_kernel.kernel``."""
 
+    @lru_cache(maxsize=64)  # noqa: B019 - there are three kernels, for good
     def at_origin(self, width: float) -> float:
         """Evaluate it at r = 0, where a charge itself is."""
         return float(self.orders(torch.zeros(1, dtype=torch.float64), width, 0)[0])
@@ -84,11 +86,13 @@ class SmearedDispersion(SmoothKernel):
         zero = squared == 0
         b = torch.where(zero, 1.0, squared).sqrt()  # the root has no slope at zero
         bracket = (1 - 2 * b.square()) * torch.exp(-b.square()) + 2 * math.sqrt(math.pi) * b**3 * torch.erfc(b)
-        return math.pi**1.5 / 3 * alpha**3 * torch.where(zero, 1.0, bracket)
+        transform: Tensor = math.pi**1.5 / 3 * alpha**3 * torch.where(zero, 1.0, bracket)
+        return transform
 
 
 def _squared(indices: Tensor, cell: Tensor) -> Tensor:
-    return (indices @ (2 * math.pi * torch.linalg.inv(cell).transpose(1, 2))).square().sum(-1)
+    k: Tensor = indices @ (2 * math.pi * torch.linalg.inv(cell).transpose(1, 2))
+    return k.square().sum(-1)
 
 
 SERIES_BELOW, SERIES_TERMS = 8.0, 48

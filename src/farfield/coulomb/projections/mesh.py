@@ -7,7 +7,7 @@ from itertools import combinations_with_replacement, product
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from farfield.compiled import Array
 from farfield.coulomb.functions.harmonics import solid_harmonics
@@ -19,8 +19,11 @@ from farfield.coulomb.sums.influence import Covered, influence
 from farfield.coulomb.sums.splines import CHARGES, gather, spread
 from farfield.coulomb.terms.mesh import filtered
 
-HIGHEST_RANK = 2
-"""Of sources that a mesh is planned for."""
+LEEWAY = 10.0
+"""Times error/(s³ρ), the error over K⟨q²⟩ρ^(2/3) that a plan is asked for; measured on random charges."""
+
+COARSEST = 1e-2
+"""Error beyond which plans say nothing."""
 
 Triple = tuple[int, int, int]
 
@@ -37,31 +40,25 @@ def by_mesh(placed: PlacedSources, width: float, order: int, error: float) -> Te
         mesh = spread(fractional, charges, CHARGES, shape=grid.shape, spline=grid.spline)
         mesh = filtered(mesh, influence(covered, splitting, grid).weight)
         found = gather(fractional, mesh, orders, spline=grid.spline)
-        potential = found[:, :1]
+        blocks = [_harmonics_of(inverse, n) for n in range(order + 1)]
+        harmonics: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
+        found = (found.transpose(1, 2) @ harmonics.T).transpose(1, 2)
         if bool(covered.periodic.all()):
-            potential = potential + background(width) / torch.linalg.det(covered.cell).abs() * charges.sum(0)
-        first, parts = 1, [potential]
-        for n in range(1, order + 1):
-            count = len(_triples(n))
-            parts.append(_harmonics_of(inverse, n) @ found[:, first : first + count])
-            first += count
-        values.append(torch.cat(parts, 1))
+            constant = background(width) / torch.linalg.det(covered.cell).abs() * charges.sum(0)
+            found = found + nn.functional.pad(constant, (0, 0, 0, found.shape[1] - 1))
+        values.append(found)
     return torch.cat(values)
 
 
-def _meshes(
-    placed: PlacedSources, width: float, order: int, error: float
-) -> Iterator[tuple[slice, MeshPlan, Covered]]:
+def _meshes(placed: PlacedSources, width: float, order: int, error: float) -> Iterator[tuple[slice, MeshPlan, Covered]]:
     """Rows, plan and covered region of each system."""
     system, box, first = placed.system, box_of(placed.system), 0
-    counts = system.atoms_per_system.tolist()
+    counts, rank = system.atoms_per_system.tolist(), (order + 1) // 2  # as charges meet multipoles of the order
+    asked = np.minimum(LEEWAY * error * box.volume / (width**3 * np.array(counts)), COARSEST).tolist()
     plans = [
-        cheapest_mesh(
-            box.of(k).key(), count, error, widest=width / math.sqrt(2), uniform=True, rank=min(order, HIGHEST_RANK),
-            bare=True,
-        )
+        cheapest_mesh(box.of(k).key(), count, asked[k], widest=width / math.sqrt(2), uniform=True, rank=rank, bare=True)
         for k, count in enumerate(counts)
-    ]  # fmt: skip
+    ]
     cells = summed_cell(system, system.cell.new_tensor(np.stack([plan.wave_cell for plan in plans])))
     for k, (count, plan) in enumerate(zip(counts, plans)):
         covered = Covered(plan.grid.along(cells[k]), system.periodic[k], system.cell.new_tensor(plan.radius))

@@ -45,7 +45,7 @@ class Projections:
         order: highest l, 0 to 3.
         kernel: "coulomb" the potential, e/Å; "density" the charge density itself, e/Å³; "dispersion" 1/r⁶, e/Å⁶ (of
             crystals and molecules; the radial functions then are Gaussians only nearly).
-        error: part of a charge's own V that sums leave out, about; 1e-10 to 1e-2.
+        error: part of a charge's own V_n00 by which V may be wrong, about (threefold for l = 2); 1e-10 to 1e-2.
 
     Raises:
         InputError: no width, one that is not positive, an order, a kernel or an error it does not have.
@@ -78,7 +78,7 @@ class Projections:
         return tuple(self._smooth.at_origin(width) for width in self.pair_widths)
 
     def at_atoms(self, system: System, charges: Tensor) -> Tensor:
-        """Projections ``(atoms, widths, (order + 1)², channels)`` of charges ``(atoms, channels)`` in e; differentiable.
+        """Project what charges ``(atoms, channels)`` in e make: ``(atoms, widths, (order + 1)², channels)``; differentiable.
 
         Raises:
             InputError: charges that do not fit, atoms on top of each other, dispersion of a slab or a wire.
@@ -94,7 +94,7 @@ class Projections:
         return torch.stack(found, 1)
 
     def of_pairs(self, vector: Tensor) -> Tensor:
-        """V_nlm ``(pairs, widths, (order + 1)²)`` of single unit charges at ``vector`` (pairs, 3), Å; differentiable."""
+        """Project single unit charges at ``vector`` (pairs, 3), Å: ``(pairs, widths, (order + 1)²)``; differentiable."""
         squared, harmonics = vector.square().sum(1), solid_harmonics(vector, self.order)
         found = []
         for width, pair_width in zip(self.widths, self.pair_widths):
@@ -114,8 +114,8 @@ class Projections:
             summed = by_mesh(part.placed, width, self.order, self.error)
         else:
             summed = by_waves(part.placed, self._smooth, width, self.order, self.error)
-        own = self._smooth.at_origin(width) * part.placed.charges
-        return torch.cat([summed[:, :1] - own.unsqueeze(1), summed[:, 1:]], 1)
+        own = self._smooth.at_origin(width) * part.placed.charges.unsqueeze(1)
+        return summed - torch.nn.functional.pad(own, (0, 0, 0, summed.shape[1] - 1))
 
     def _scale(self, width: float, like: Tensor) -> Tensor:
         """σ^l of every component ``((order + 1)², 1)``."""

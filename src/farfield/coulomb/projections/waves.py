@@ -40,8 +40,8 @@ def by_waves(placed: PlacedSources, kernel: SmoothKernel, width: float, order: i
         one, two = here * cosine.unsqueeze(2), here * sine.unsqueeze(2)
         real.append((one, two, -one, -two)[n % 4])
         imaginary.append((two, -one, -two, one)[n % 4])
-    amplitudes = (torch.cat(parts, 2).flatten(2) for parts in (real, imaginary))
-    values = padding.unpad(gather(phases, *amplitudes, waves))
+    one, two = (torch.cat(parts, 2).flatten(2) for parts in (real, imaginary))
+    values = padding.unpad(gather(phases, one, two, waves))
     return values.reshape(len(charges), -1, charges.shape[1])
 
 

@@ -1,8 +1,8 @@
 """Long-distance equivariants: E = Σ ε(h, I[V]) + Σ w(h)·I₁[V] + ½ Σ q V, V a potential projected around every atom.
 
 Grisafi & Ceriotti, J. Chem. Phys. 151, 204105 (2019); Huguenin-Dumittan et al., J. Phys. Chem. Lett. 14, 9612 (2023);
-Faller, Kaltak & Kresse, J. Chem. Phys. 161, 214701 (2024) (of the density). I are rotation-invariant combinations of the
-projections V_nlm with one another and with the features of the same l; I₁ those linear in V. All vanish far from
+Faller, Kaltak & Kresse, J. Chem. Phys. 161, 214701 (2024) (of the density). I are rotation-invariant combinations of
+the projections V_nlm with one another and with the features of the same l; I₁ those linear in V. All vanish far from
 everything, as the potential does.
 """
 
@@ -51,14 +51,18 @@ class Lode(Paradigm):
         self.atomic_energy = AtomicEnergy(replace(widths, scalars=widths.scalars + self.invariants.count))
         self.layers = nn.ModuleList()
         if config.every_layer:
-            self.mixing_order = 0
-            own = Widths(widths.channels, widths.channels)
+            own = Widths(widths.channels, widths.channels, highest=config.order)
             self.layers.extend(Message(config, own, species) for _ in range(widths.layers - 1))
 
     @classmethod
     def order_of(cls, config: LodeConfig) -> int:
         """Features as high as the projections they are multiplied with."""
         return config.order
+
+    @classmethod
+    def mixing_order_of(cls, config: LodeConfig) -> int | None:
+        """The same between layers, where projections enter there."""
+        return config.order if config.every_layer else None
 
     def prepare(self, statistics: Statistics) -> None:
         """Scale the energies to the data; fit the elements' charges to the total charges."""
@@ -96,9 +100,7 @@ class Lode(Paradigm):
             return None
         return self.config.residual_weight * mean_square_shift(prediction.charge_residual, system)
 
-    def _with_charges(
-        self, energy: Tensor, projected: Tensor, found: Conserved | None, system: System
-    ) -> Prediction:
+    def _with_charges(self, energy: Tensor, projected: Tensor, found: Conserved | None, system: System) -> Prediction:
         if found is None:
             return Prediction(energy=energy)
         potential = COULOMB * self.far.unit * projected[:, 0, 0, 0]
@@ -147,9 +149,7 @@ class Message(nn.Module):
         return torch.as_tensor(self.second(nn.functional.silu(hidden)))
 
 
-def _sources(
-    config: LodeConfig, scalars: int, species: tuple[int, ...], count: int
-) -> ElementSources | LearnedSources:
+def _sources(config: LodeConfig, scalars: int, species: tuple[int, ...], count: int) -> ElementSources | LearnedSources:
     return ElementSources(species) if config.sources == "elements" else LearnedSources(scalars, count)
 
 
