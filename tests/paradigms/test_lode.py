@@ -55,6 +55,17 @@ def test_other_vectors_of_a_lattice_change_nothing(keys):
     torch.testing.assert_close(there.stress, here.stress, rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, True, False)])
+def test_forces_by_a_mesh_are_the_slope(pbc):
+    atoms = salt((2, 2, 1))
+    atoms.pbc = pbc
+    model, system = model_of(), System.from_ase(atoms)
+    way = torch.from_numpy(np.random.default_rng(0).normal(size=(len(atoms), 3)))
+    energies = [model(system.with_positions(system.positions + step * way)).energy for step in (-1e-4, 1e-4)]
+    slope = (energies[1] - energies[0]).detach() / 2e-4
+    torch.testing.assert_close(-(model(system).forces * way).sum(), slope.squeeze(), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("check", [c for c in CHECKS if c.__name__ in {"check_stress_is_the_slope", "check_rotation"}])
 def test_dispersion_turns_and_strains(check, monkeypatch):
     import farfield.testing.contract as contract

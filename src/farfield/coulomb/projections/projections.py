@@ -78,13 +78,14 @@ class Projections:
         return tuple(self._smooth.at_origin(width) for width in self.pair_widths)
 
     def at_atoms(self, system: System, charges: Tensor) -> Tensor:
-        """Project what charges ``(atoms, channels)`` in e make: ``(atoms, widths, (order + 1)², channels)``; differentiable.
+        """Project what charges ``(atoms, channels)`` make: ``(atoms, widths, (order + 1)², channels)``; differentiable.
 
         Raises:
             InputError: charges that do not fit, atoms on top of each other, dispersion of a slab or a wire.
         """
         self._refuse_half_open(system)
-        placed = on_atoms(system, charges, None)
+        # multipoles, Gaussians of one width, feel this: the sizes from which a mesh pays are theirs
+        placed = on_atoms(system, charges, self.source_width, charges.new_zeros(*charges.shape, 3))
         dense = self.kernel != "coulomb"  # meshes are the solver's
         chosen = list(parts(placed, "auto", dense=dense))
         found = []
@@ -94,7 +95,7 @@ class Projections:
         return torch.stack(found, 1)
 
     def of_pairs(self, vector: Tensor) -> Tensor:
-        """Project single unit charges at ``vector`` (pairs, 3), Å: ``(pairs, widths, (order + 1)²)``; differentiable."""
+        """Project unit charges at ``vector`` (pairs, 3), Å: ``(pairs, widths, (order + 1)²)``; differentiable."""
         squared, harmonics = vector.square().sum(1), solid_harmonics(vector, self.order)
         found = []
         for width, pair_width in zip(self.widths, self.pair_widths):

@@ -16,7 +16,7 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicEnergy
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.radial import envelope
-from farfield.chemistry import ElementCharges
+from farfield.chemistry import ElementCharges, only_total
 from farfield.coulomb.projections import Projections
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
@@ -61,7 +61,7 @@ class Lode(Paradigm):
 
     @classmethod
     def mixing_order_of(cls, config: LodeConfig) -> int | None:
-        """The same between layers, where projections enter there."""
+        """Features between layers, where projections enter there, too."""
         return config.order if config.every_layer else None
 
     def prepare(self, statistics: Statistics) -> None:
@@ -99,6 +99,12 @@ class Lode(Paradigm):
         if self.config.conservation != "shift" or prediction.charge_residual is None:
             return None
         return self.config.residual_weight * mean_square_shift(prediction.charge_residual, system)
+
+    def only_charge(self, numbers: Tensor) -> float | None:
+        """The sum of the formal charges where nothing else is possible (``bond``, ``fixed``)."""
+        if self.charges is None or self.config.conservation == "shift":
+            return None
+        return only_total(self.charges.element_charge, numbers)
 
     def _with_charges(self, energy: Tensor, projected: Tensor, found: Conserved | None, system: System) -> Prediction:
         if found is None:
