@@ -42,7 +42,7 @@ def by_mesh(placed: PlacedSources, width: float, order: int, error: float) -> Te
         found = gather(fractional, mesh, orders, spline=grid.spline)
         blocks = [_harmonics_of(inverse, n) for n in range(order + 1)]
         harmonics: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
-        found = (found.transpose(1, 2) @ harmonics.T).transpose(1, 2)
+        found = torch.tensordot(found, harmonics, ([1], [1])).transpose(1, 2)
         if bool(covered.periodic.all()):
             constant = background(width) / torch.linalg.det(covered.cell).abs() * charges.sum(0)
             found = found + nn.functional.pad(constant, (0, 0, 0, found.shape[1] - 1))

@@ -1,7 +1,7 @@
 """Long-distance equivariants: E = Σ ε(h, I[V]) + Σ w(h)·I₁[V] + ½ Σ q V, V a potential projected around every atom.
 
 Grisafi & Ceriotti, J. Chem. Phys. 151, 204105 (2019); Huguenin-Dumittan et al., J. Phys. Chem. Lett. 14, 9612 (2023);
-Faller, Kaltak & Kresse, J. Chem. Phys. 161, 214701 (2024) (of the density). I are rotation-invariant combinations of
+Faller, Kaltak & Kresse, arXiv:2406.17595 (2024) (of the density). I are rotation-invariant combinations of
 the projections V_nlm with one another and with the features of the same l; I₁ those linear in V. All vanish far from
 everything, as the potential does.
 """
