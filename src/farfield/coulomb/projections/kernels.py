@@ -1,4 +1,4 @@
-"""What Gaussian charges make around them: their potential, their density, or 1/r⁶; pairs and waves of each.
+"""Smooth kernels of Gaussian charges: their potential, their density, or 1/r⁶; pairs and waves of each.
 
 A kernel of width s is that of a charge smeared by s_j and seen through a Gaussian of σ, s² = s_j² + σ²: what acts
 between two Gaussians depends on this sum alone. All are smooth at r = 0.
@@ -19,7 +19,7 @@ from farfield.coulomb.functions.radial import smeared_orders
 class SmoothKernel(ABC):
     """A function of the distance, in real space and in k-space."""
 
-    images_of_wires: bool = True
+    partly_periodic: bool = True
     """Whether it can be summed where some axes are periodic and some are open."""
 
     @abstractmethod
@@ -72,7 +72,7 @@ class SmearedDensity(SmoothKernel):
 class SmearedDispersion(SmoothKernel):
     """[1 - (1 + a² + a⁴/2) exp(-a²)]/r⁶ with a = r/√2s, in 1/Å⁶ (Williams 1971)."""
 
-    images_of_wires = False
+    partly_periodic = False
 
     def orders(self, squared: Tensor, width: float, highest: int) -> list[Tensor]:
         """½ ∫ t² (2t)^n exp(-r²t) dt from 0 to 1/2s²."""

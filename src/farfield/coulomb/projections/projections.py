@@ -125,7 +125,7 @@ class Projections:
     def _refuse_half_open(self, system: System) -> None:
         axes = system.periodic.sum(1)
         partly = ((axes > 0) & (axes < 3)).nonzero().squeeze(1)
-        if len(partly) and not self._smooth.images_of_wires:
+        if len(partly) and not self._smooth.partly_periodic:
             k = int(partly[0])
             raise InputError(
                 f"structure {k} is periodic along {system.periodic[k].tolist()}: {self.kernel} is summed in crystals "

@@ -139,7 +139,7 @@ class FarField(nn.Module):
 
 
 class Message(nn.Module):
-    """What atoms learn of one another between two layers: invariants of the potential of charges learned there."""
+    """Messages between two layers: invariants of the potential of charges learned there."""
 
     def __init__(self, config: LodeConfig, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__()

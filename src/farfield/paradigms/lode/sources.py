@@ -1,4 +1,4 @@
-"""What makes the potential: a unit charge of each element, or charges learned from the surroundings."""
+"""Sources of the potential: a unit charge of each element, or charges learned from the surroundings."""
 
 import torch
 from torch import Tensor, nn
