@@ -67,7 +67,7 @@ def _meshes(placed: PlacedSources, width: float, order: int, error: float) -> It
 
 
 def _triples(order: int) -> list[Triple]:
-    """How often each axis is differentiated by, of all derivatives of one order."""
+    """Count derivatives by each axis, of all derivatives of one order."""
     chosen = combinations_with_replacement(range(3), order)
     return [(axes.count(0), axes.count(1), axes.count(2)) for axes in chosen]
 
