@@ -50,7 +50,8 @@ class Model(nn.Module):
         self.isolated = [False] * len(self.species)  # whether the baseline is the energy of the isolated neutral atom
         self.training_summary: dict[str, Any] = {}
         room = PARADIGMS[config.paradigm.kind]
-        order, mixed = room.order_of(config.paradigm), room.mixing_order
+        order, mixed = room.order_of(config.paradigm), room.mixing_order_of(config.paradigm)
+        self.mixes = mixed is not None
         self.backbone = DensityNetwork(config.backbone, self.species, order, mixed or 0)
         self.repulsion = Repulsion(config.backbone.cutoff) if config.backbone.repulsion == "zbl" else None
         self.paradigm = room(config.paradigm, widths=self.backbone.widths, species=self.species)
@@ -160,7 +161,7 @@ class Model(nn.Module):
         return replace(prediction, energy=energy)
 
     def _features(self, system: System) -> Features:
-        mix = None if self.paradigm.mixing_order is None else self.paradigm.mix
+        mix = self.paradigm.mix if self.mixes else None
         features: Features = self.backbone(system, mix)
         return features
 

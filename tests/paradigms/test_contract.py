@@ -40,6 +40,10 @@ CASES = {
     "scf-readout": {"kind": "scf", "scheme": "readout", "tolerance": 1e-11, **TIGHT},
     "wannier": {"kind": "wannier", **TIGHT},
     "wannier-narrow": {"kind": "wannier", "width": 0.4, "electrons": {"O": 8, "Cl": 8, "Na": 8}, **TIGHT},
+    "lode": {"kind": "lode", **TIGHT},
+    "lode-elements": {"kind": "lode", "sources": "elements", "near": "removed", "order": 1, **TIGHT},
+    "lode-every-layer": {"kind": "lode", "every_layer": True, "conservation": "bond", "order": 1, **TIGHT},
+    "lode-density": {"kind": "lode", "potential": "density", "order": 3, "widths": (1.0, 3.0), **TIGHT},
     "scf-steps": {"kind": "scf", "steps": 3, "mixing": 0.3, "channels": 0, **TIGHT},
 }
 

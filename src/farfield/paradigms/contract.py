@@ -72,6 +72,11 @@ class Paradigm(nn.Module, ABC):
         """The highest order of one configuration, where it depends on it."""
         return cls.highest_order
 
+    @classmethod
+    def mixing_order_of(cls, config: Any) -> int | None:  # noqa: ARG003
+        """The order between layers of one configuration, None if that does not ``mix``."""
+        return cls.mixing_order
+
     @abstractmethod
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy (F = E - d·E in a field), dipoles (of cells, too) and what else; derivatives are taken elsewhere."""

@@ -62,13 +62,14 @@ def cheapest_mesh(
     widest: float,  # Å, of all Gaussians; 0 for points
     uniform: bool,  # all of one width that nobody differentiates
     rank: int = 0,  # 1 with dipoles, 2 with quadrupoles
+    bare: bool = False,  # no pairs, whatever it costs
 ) -> MeshPlan:
     """Choose the cheapest mesh for ``count`` charges in a cell."""
     box, turn = Box.from_key(key).reduced()
     whole: tuple[Whole, Whole, Whole] = tuple(tuple(row) for row in turn.tolist())  # type: ignore[assignment]
     asked = _Asked(count / float(box.volume[0]), error, rank)
     pair = ALIKE_PAIRS[rank] if uniform and count >= SEVERAL else PAIR
-    candidates = _candidates(box, asked, widest=widest, uniform=uniform)
+    candidates = _candidates(box, asked, widest=widest, uniform=uniform, bare=bare)
     plan = _confirmed(asked, min(candidates, key=lambda c: _cost(c, count, asked.density, pair)))
     return replace(plan, grid=replace(plan.grid, turn=whole))
 
@@ -80,10 +81,10 @@ class _Asked:
     rank: int
 
 
-def _candidates(box: Box, asked: _Asked, *, widest: float, uniform: bool) -> Iterator[MeshPlan]:
+def _candidates(box: Box, asked: _Asked, *, widest: float, uniform: bool, bare: bool) -> Iterator[MeshPlan]:
     limit = 0.5 / widest if widest > 0 else math.inf
     spacing = asked.density ** (-1 / 3)
-    for cutoff in spacing * np.geomspace(0.8, 8.0, 40):
+    for cutoff in () if bare else spacing * np.geomspace(0.8, 8.0, 40):
         alpha = _splitting(float(cutoff), asked)
         if alpha <= limit:
             yield from _meshes(box, asked, (alpha, float(cutoff)))

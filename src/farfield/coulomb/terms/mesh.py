@@ -73,7 +73,7 @@ class Mesh(Term):
             values = []
             for rows, grid, fractional, form in ready:
                 mesh = spread(fractional, charges[rows].unsqueeze(1), CHARGES, shape=grid.shape, spline=grid.spline)
-                gathered = gather(fractional, _filtered(mesh, form.weight), CHARGES, spline=grid.spline)
+                gathered = gather(fractional, filtered(mesh, form.weight), CHARGES, spline=grid.spline)
                 values.append(gathered[:, 0])
             return torch.cat(values)
 
@@ -90,7 +90,7 @@ class Mesh(Term):
                 fractional, here = system.positions[rows] @ inverse, columns[rows]
                 moments = torch.cat([here[:, :1], inverse.T @ here[:, 1:]], 1)
                 mesh = spread(fractional, moments, orders, shape=grid.shape, spline=grid.spline)
-                gathered = gather(fractional, _filtered(mesh, form.weight), orders, spline=grid.spline)
+                gathered = gather(fractional, filtered(mesh, form.weight), orders, spline=grid.spline)
                 values.append(torch.cat([gathered[:, :1], inverse @ gathered[:, 1:]], 1))
             return torch.cat(values)
 
@@ -102,7 +102,7 @@ class Mesh(Term):
         counts = points.system.atoms_per_system
         ends = torch.cumsum(counts, 0).tolist()
         for k, rows, grid, cell, form in _meshes(self.placed.system, self.plan):
-            mesh = _filtered(_spread(self.placed, cell, rows, grid), form.weight)
+            mesh = filtered(_spread(self.placed, cell, rows, grid), form.weight)
             fractional = points.system.positions[ends[k] - int(counts[k]) : ends[k]] @ torch.linalg.inv(cell)
             values.append(gather(fractional, mesh, CHARGES, spline=grid.spline)[:, 0])
         return torch.cat(values)
@@ -163,7 +163,8 @@ def multiply_reference(spectrum: Tensor, form: Influence, grid: Grid) -> tuple[T
     return (power * form.weight).sum(AXES), moment
 
 
-def _filtered(mesh: Tensor, weight: Tensor) -> Tensor:
+def filtered(mesh: Tensor, weight: Tensor) -> Tensor:
+    """Multiply a mesh ``(channels, a, b, c)`` in k-space with real weights; differentiable."""
     filtered: Tensor = _Filter.apply(mesh, weight)  # type: ignore[no-untyped-call]
     return filtered
 
@@ -246,7 +247,7 @@ class _Filter(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         mesh, weight = ctx.saved_tensors
-        grad_mesh = _filtered(grad, weight) if ctx.needs_input_grad[0] else None
+        grad_mesh = filtered(grad, weight) if ctx.needs_input_grad[0] else None
         return grad_mesh, _grad_weight(grad, mesh) if ctx.needs_input_grad[1] else None
 
 
@@ -262,9 +263,9 @@ class _MeshEnergy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        mesh, weight, filtered = ctx.saved_tensors
+        mesh, weight, found = ctx.saved_tensors
         if torch.is_grad_enabled():
-            filtered = _filtered(mesh, weight)
+            found = filtered(mesh, weight)
         scale = grad[:, None, None, None]
-        grad_mesh = scale * filtered if ctx.needs_input_grad[0] else None
+        grad_mesh = scale * found if ctx.needs_input_grad[0] else None
         return grad_mesh, 0.5 * _grad_weight(scale * mesh, mesh) if ctx.needs_input_grad[1] else None
