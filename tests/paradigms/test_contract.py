@@ -40,6 +40,8 @@ CASES = {
     "scf-readout": {"kind": "scf", "scheme": "readout", "tolerance": 1e-11, **TIGHT},
     "wannier": {"kind": "wannier", **TIGHT},
     "wannier-narrow": {"kind": "wannier", "width": 0.4, "electrons": {"O": 8, "Cl": 8, "Na": 8}, **TIGHT},
+    "attention": {"kind": "attention"},
+    "attention-tensors": {"kind": "attention", "order": 2, "nodes": 2, "heads": 3, "keys": 1},
     "scf-steps": {"kind": "scf", "steps": 3, "mixing": 0.3, "channels": 0, **TIGHT},
 }
 

@@ -20,6 +20,7 @@ _CLASSES = {
     "polarizable": "Polarizable",
     "scf": "Scf",
     "wannier": "Wannier",
+    "attention": "Attention",
 }
 """Folder → class in its ``model.py``, which ``…Config`` in its ``config.py`` configures."""
 
