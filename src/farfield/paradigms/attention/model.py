@@ -15,6 +15,7 @@ from farfield.data.statistics import Statistics
 from farfield.paradigms.attention.config import AttentionConfig
 from farfield.paradigms.attention.layer import AttentionLayer
 from farfield.paradigms.attention.nodes import Nodes
+from farfield.paradigms.attention.sums import Others, others_of
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.system import System, per_system
 
@@ -40,6 +41,7 @@ class Attention(Paradigm):
         )
         self.nodes = nn.ModuleList(Nodes(size, config.nodes) for size in sizes if config.nodes)
         self.register_buffer("span", torch.tensor(config.range or SHORTEST))
+        self.prepared: tuple[Tensor, Others] | None = None
 
     @classmethod
     def order_of(cls, config: AttentionConfig) -> int:
@@ -54,12 +56,19 @@ class Attention(Paradigm):
 
     def mix(self, layer: int, system: System, features: Features) -> Tensor:
         """What each atom learns from all others after one layer."""
-        found: Tensor = self.layers[layer](system, features, self.span)
+        found: Tensor = self.layers[layer](features, self._others_of(system))
         return found + self.nodes[layer](system, features) if self.config.nodes else found
+
+    def _others_of(self, system: System) -> Others:
+        """Prepare the sums once for all layers; what was prepared goes with the last of them."""
+        if self.prepared is None or self.prepared[0] is not system.positions:
+            self.prepared = system.positions, others_of(system, self.span, self.config.frequencies)
+        return self.prepared[1]
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy only."""
         learned = self.mix(len(self.layers) - 1, system, features)
+        self.prepared = None
         features = replace(features, scalars=features.scalars + learned)
         energy: Tensor = per_system(self.atomic_energy(system, features), system)
         return Prediction(energy=energy)
