@@ -113,8 +113,8 @@ class Waved:
             found = _there_and_back(sent, self.phases, weights)
         else:
             step = max(1, AT_ONCE // (self.positions.shape[0] * self.positions.shape[1]))
-            vectors = torch.split(self.waves.vectors, step, dim=1)  # type: ignore[no-untyped-call]
-            blocks = zip(vectors, torch.split(weights, step, dim=1))  # type: ignore[no-untyped-call]
+            vectors = torch.split(self.waves.vectors, step, dim=1)
+            blocks = zip(vectors, torch.split(weights, step, dim=1))
             found = torch.zeros_like(sent)
             for some, weight in blocks:
                 found = found + checkpoint(_block, sent, self.positions, some, weight, use_reentrant=False)
