@@ -24,14 +24,14 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class PlaneWaves:
+class WeighedWaves:
     """Waves of every system, as many for each, and how much of each there is in every K_n."""
 
     vectors: Tensor  # (systems, waves, 3), 1/Å
     weights: Tensor  # (systems, waves, frequencies)
 
 
-def lattice_waves(system: System, span: Tensor, count: int) -> PlaneWaves:
+def lattice_waves(system: System, span: Tensor, count: int) -> WeighedWaves:
     """Reciprocal lattice vectors of crystals; along open axes those of a box too large for the images to be felt.
 
     Raises:
@@ -51,7 +51,7 @@ def lattice_waves(system: System, span: Tensor, count: int) -> PlaneWaves:
     zero = (integers == 0).all(2)
     length = torch.where(zero, 1.0, vectors.square().sum(2)).sqrt()
     share = torch.where(zero, 1.0, 2.0) * listed.to(cell) / torch.linalg.det(cell).abs()[:, None]
-    return PlaneWaves(vectors, share.unsqueeze(2) * transform(torch.where(zero, 0.0, length), span, count))
+    return WeighedWaves(vectors, share.unsqueeze(2) * transform(torch.where(zero, 0.0, length), span, count))
 
 
 def _half_lattice(cell: Array, most: float) -> Array:
@@ -66,7 +66,7 @@ def _half_lattice(cell: Array, most: float) -> Array:
     return kept
 
 
-def shell_waves(extent: float, span: Tensor, count: int) -> PlaneWaves:
+def shell_waves(extent: float, span: Tensor, count: int) -> WeighedWaves:
     """Shells of directions for one open system of which no two atoms are further apart than ``extent`` Å.
 
     Their number follows from the extent and not from the atoms. The error of a mean over all directions is below
@@ -83,7 +83,7 @@ def shell_waves(extent: float, span: Tensor, count: int) -> PlaneWaves:
         parts.append(step * k * k / (2 * math.pi**2) * weight)
     found, share = (torch.from_numpy(np.concatenate(rows)).to(span) for rows in (vectors, parts))
     weights = share[:, None] * transform(torch.linalg.vector_norm(found, dim=1), span, count)
-    return PlaneWaves(found[None], weights[None])
+    return WeighedWaves(found[None], weights[None])
 
 
 @lru_cache(maxsize=512)

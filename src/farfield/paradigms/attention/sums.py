@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from farfield.coulomb.padding import Padding
-from farfield.paradigms.attention.quadratures import PlaneWaves, lattice_waves, shell_waves
+from farfield.paradigms.attention.quadratures import WeighedWaves, lattice_waves, shell_waves
 from farfield.paradigms.attention.waves import values_at
 from farfield.system import System, per_system
 
@@ -47,11 +47,11 @@ def others_of(system: System, span: Tensor, count: int) -> Others:
     if len(present) == 1:
         return present[0][1](system, span, count)
     parts = [(system.select(which.nonzero()[:, 0]), kind) for which, kind in present]
-    return Joined([(places, kind(part, span, count)) for (part, places), kind in parts])
+    return JoinedParts([(places, kind(part, span, count)) for (part, places), kind in parts])
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedParts:
     """Parts of a batch that are summed each in its way."""
 
     parts: Sequence[tuple[Tensor, Others]]  # places of the atoms, and what they see
@@ -93,11 +93,11 @@ class Waved:
 
     padding: Padding
     positions: Tensor  # (systems, atoms, 3), about the centroid, Å
-    waves: PlaneWaves
+    waves: WeighedWaves
     phases: Tensor | None  # (systems, atoms, 2 · waves), cosines and sines, where they are few enough to be kept
 
     @classmethod
-    def of(cls, system: System, waves: PlaneWaves) -> "Waved":
+    def of(cls, system: System, waves: WeighedWaves) -> "Waved":
         """Prepare the waves."""
         padding = Padding.of(system)
         centre = per_system(system.positions.detach(), system) / system.atoms_per_system.unsqueeze(1)
@@ -148,4 +148,4 @@ def _on_shells(system: System, span: Tensor, count: int) -> Others:
         away = one.positions.detach() - one.positions.detach().mean(0)
         extent = math.ceil(2 * float(away.norm(dim=1).max()))
         parts.append((places, Waved.of(one, shell_waves(extent, span, count))))
-    return Joined(parts)
+    return JoinedParts(parts)
