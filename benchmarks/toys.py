@@ -52,9 +52,9 @@ class Toy:
 
 SETS = {
     "two_atoms": Toy((2000, 500, 200), 100, 64, 10.0, "42.1 meV, 7.67 meV/Å; 0.546 meV, 0.509 meV/Å"),
-    "3D_cluster_32_atoms_radius_5": Toy((2000, 250, 250), 60, 16, 10.0, "loss 3.8e-2; 8.4e-4"),
-    "3D_cluster_16_atoms_radius_2point5": Toy((2000, 250, 250), 60, 16, 10.0, "loss 4.0e-6; 3.7e-6"),
-    "sn2_F_I": Toy((300, 50, 51), 400, 32, 1.0, "loss 1.3e-3; 6.0e-6"),
+    "3D_cluster_32_atoms_radius_5": Toy((2000, 250, 250), 20, 16, 10.0, "loss 3.8e-2; 8.4e-4"),
+    "3D_cluster_16_atoms_radius_2point5": Toy((2000, 250, 250), 20, 16, 10.0, "loss 4.0e-6; 3.7e-6"),
+    "sn2_F_I": Toy((300, 50, 51), 200, 32, 1.0, "loss 1.3e-3; 6.0e-6"),
     "cumulene_profile": Toy((700, 100, 200), 100, 16, 100.0, "183 meV, 94 meV/Å; 38.9 meV, 67.2 meV/Å (another test)"),
 }
 
