@@ -31,6 +31,7 @@ CASES = {
     "qeq-4g": {"kind": "qeq", "scheme": "4g"},
     "qeq-split-charge": {"kind": "qeq", "transfer": "split_charge"},
     "qeq-split-charge-4g": {"kind": "qeq", "transfer": "split_charge", "scheme": "4g"},
+    "attention": {"kind": "attention", "order": 1},
     "scf": {"kind": "scf"},
     "scf-readout": {"kind": "scf", "scheme": "readout"},
 }

@@ -44,6 +44,8 @@ CASES = {
     "lode-elements": {"kind": "lode", "sources": "elements", "near": "removed", "order": 1, **TIGHT},
     "lode-every-layer": {"kind": "lode", "every_layer": True, "conservation": "bond", "order": 1, **TIGHT},
     "lode-density": {"kind": "lode", "potential": "density", "order": 3, "widths": (1.0, 3.0), **TIGHT},
+    "attention": {"kind": "attention"},
+    "attention-tensors": {"kind": "attention", "order": 2, "nodes": 2, "heads": 3, "keys": 1},
     "scf-steps": {"kind": "scf", "steps": 3, "mixing": 0.3, "channels": 0, **TIGHT},
 }
 

@@ -33,6 +33,7 @@ class Statistics:
     energy_scale: float  # eV per atom, rms of the energy left above the baseline, outliers shortened
     force_scale: float  # eV/Å, rms force component; energy_scale / 1 Å where there are no forces
     average_neighbors: float  # neighbours of an atom within the backbone's cutoff
+    extent: float  # Å, largest distance between two atoms of a system without images; 0 where all have some
     offset: Tensor  # (species,) float64, eV: of an element in compounds above its baseline; 0 but for isolated atoms
     isolated: Tensor  # (species,) bool: known as a neutral atom apart from all others, whose energy is the baseline
     pinned: Tensor  # (species,) bool: what the element has torn from its compounds is known: its atom's or its ion's
@@ -80,6 +81,7 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
         energy_scale=energy_scale,
         force_scale=force_scale,
         average_neighbors=sum(len(pairs_within(f.system, cutoff).i) for f in frames) / int(sizes.sum()),
+        extent=max((_extent(f.system.positions) for f in frames if not bool(f.system.periodic.any())), default=0.0),
         offset=energies.offset,
         isolated=energies.isolated,
         pinned=energies.pinned,
@@ -90,6 +92,13 @@ def fit_statistics(frames: Sequence[Frame], cutoff: float) -> Statistics:
         energetic=any({"energy", "forces", "stress"} & frame.labels.targets for frame in frames),
         silent=int((((counts > 0).sum(1) == 1) & (charge == 0)).sum()),
     )
+
+
+def _extent(positions: Tensor) -> float:
+    """Largest distance of two atoms, Å, or what bounds it where there are thousands."""
+    if len(positions) > 3000:
+        return 2 * float((positions - positions.mean(0)).norm(dim=1).max())
+    return float(torch.nn.functional.pdist(positions.double()).max()) if len(positions) > 1 else 0.0
 
 
 @dataclass(frozen=True)
