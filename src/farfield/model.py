@@ -15,6 +15,7 @@ from farfield.atomic_write import write_atomically
 from farfield.backbone.contract import Features
 from farfield.backbone.network import DensityNetwork, typical_surroundings
 from farfield.backbone.repulsion import Repulsion
+from farfield.backbone.unit_size import UnitSize, measure_sizes
 from farfield.conditions import under
 from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics, fit_baseline
@@ -50,7 +51,8 @@ class Model(nn.Module):
         self.isolated = [False] * len(self.species)  # whether the baseline is the energy of the isolated neutral atom
         self.training_summary: dict[str, Any] = {}
         room = PARADIGMS[config.paradigm.kind]
-        order, mixed = room.order_of(config.paradigm), room.mixing_order
+        order, mixed = room.order_of(config.paradigm), room.mixing_order_of(config.paradigm)
+        self.mixes = mixed is not None
         self.backbone = DensityNetwork(config.backbone, self.species, order, mixed or 0)
         self.repulsion = Repulsion(config.backbone.cutoff) if config.backbone.repulsion == "zbl" else None
         self.paradigm = room(config.paradigm, widths=self.backbone.widths, species=self.species)
@@ -80,9 +82,16 @@ class Model(nn.Module):
         """
         self.baseline, self.offset = statistics.baseline.tolist(), statistics.offset.tolist()
         self.isolated = statistics.isolated.tolist()
-        self.backbone.calibrate(Home.of(sample, self.dtype).system)
+        self.calibrate(Home.of(sample, self.dtype).system)
         self.paradigm.prepare(statistics)
         self._settle(statistics, sample)
+
+    def calibrate(self, system: System) -> None:
+        """Give features, and messages where atoms mix, unit size on this batch."""
+        if any(isinstance(module, UnitSize) for module in self.paradigm.modules()):
+            measure_sizes(self, partial(self._predict, system))
+        else:
+            self.backbone.calibrate(system)
 
     def _settle(self, statistics: Statistics, sample: System) -> None:
         """Take what the untrained charges already contribute out of baseline or offset, element by element."""
@@ -160,7 +169,7 @@ class Model(nn.Module):
         return replace(prediction, energy=energy)
 
     def _features(self, system: System) -> Features:
-        mix = None if self.paradigm.mixing_order is None else self.paradigm.mix
+        mix = self.paradigm.mix if self.mixes else None
         features: Features = self.backbone(system, mix)
         return features
 
@@ -298,7 +307,7 @@ def build(config: ModelConfig, species: Sequence[int], *, seed: int = 0) -> Mode
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = Model(config, species)
-            model.backbone.calibrate(typical_surroundings(model.species))
+            model.calibrate(typical_surroundings(model.species))
             return model
     finally:
         torch.set_default_dtype(before)

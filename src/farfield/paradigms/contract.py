@@ -72,6 +72,11 @@ class Paradigm(nn.Module, ABC):
         """The highest order of one configuration, where it depends on it."""
         return cls.highest_order
 
+    @classmethod
+    def mixing_order_of(cls, config: Any) -> int | None:  # noqa: ARG003
+        """The order between layers of one configuration, None if that does not ``mix``."""
+        return cls.mixing_order
+
     @abstractmethod
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy (F = E - d·E in a field), dipoles (of cells, too) and what else; derivatives are taken elsewhere."""
@@ -79,8 +84,10 @@ class Paradigm(nn.Module, ABC):
     def mix(self, layer: int, system: System, features: Features) -> Tensor:
         """Mix the features of atoms between a layer and the next, over any distance: ``(atoms, channels)``.
 
-        It is added to the scalars; ``features`` are those of that layer alone. Of an atom alone it must be 0. Called
-        where there is a ``mixing_order``, ``widths.layers`` - 1 times.
+        It is added to the scalars. Harmonics ``(atoms, (l + 1)², channels)`` may come back instead (as angular.py has
+        them, l at most the ``mixing_order``): those above l = 0 are added to the next layer's densities. ``features``
+        are those of that layer alone. Of an atom alone it must be 0. Called where there is a ``mixing_order``,
+        ``widths.layers`` - 1 times.
         """
         raise NotImplementedError(f"{type(self).__name__} has a mixing_order and no mix")
 

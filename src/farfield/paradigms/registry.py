@@ -20,6 +20,7 @@ _CLASSES = {
     "polarizable": "Polarizable",
     "scf": "Scf",
     "wannier": "Wannier",
+    "ewald_mp": "EwaldMP",
 }
 """Folder → class in its ``model.py``, which ``…Config`` in its ``config.py`` configures."""
 
