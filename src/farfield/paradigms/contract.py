@@ -63,6 +63,11 @@ class Paradigm(nn.Module, ABC):
         return False
 
     @property
+    def breaks(self) -> frozenset[str]:
+        """Name the checks of farfield.testing that it fails by construction; its README says why."""
+        return frozenset()
+
+    @property
     def dipole_is_single_valued(self) -> bool:
         """Tell whether a crystal's dipole has one value but for e × lattice vectors: it then gives ``polarization``."""
         return "polarization" in self.gives

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from farfield.paradigms.shared.config import Positive
@@ -26,7 +26,18 @@ class EwaldMPConfig:
     """Whether filters have the kernel 4π/k² besides, which no range ends."""
     width: Positive = 3.0
     """Å: of the Gaussian that smears it."""
+    filter: Literal["radial", "per_wave"] = "radial"
+    """Of crystals: a function of |k|; or, as in the paper, a weight for each of the whole numbers n of k = n·B, which
+    belong to a cell: more cells, or other lattice vectors, of the same crystal have another energy then."""
+    index_cutoff: Annotated[int, Field(ge=1, le=8)] = 3
+    """|n| up to which there are weights per wave."""
     every_layer: bool = True
     """Whether messages are passed between the layers of the backbone, too, or before the readout alone."""
-    error: Annotated[float, Field(ge=1e-10, le=1e-3)] = 1e-5
+    error: Annotated[float, Field(ge=1e-10, le=1e-3)] = 1e-6
     """Part of a shell, in k and in space, that sums over waves leave out."""
+
+    @model_validator(mode="after")
+    def _vectors_have_a_radial_filter(self) -> "EwaldMPConfig":
+        if self.order and self.filter == "per_wave":
+            raise ValueError("weights per wave are of scalars: filter: radial, or order: 0")
+        return self

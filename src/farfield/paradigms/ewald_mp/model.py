@@ -32,6 +32,7 @@ class EwaldMP(Paradigm):
 
     def __init__(self, config: EwaldMPConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
+        self.per_cell = config.filter == "per_wave"
         between = widths.layers - 1 if config.every_layer else 0
         self.between = nn.ModuleList(Passing(config, widths.channels) for _ in range(between))
         self.last = Exchange(config, widths.scalars, widths.vectors)
@@ -46,6 +47,11 @@ class EwaldMP(Paradigm):
     def mixing_order_of(cls, config: EwaldMPConfig) -> int | None:
         """Scalars between layers, vectors where these are sent."""
         return config.order if config.every_layer else None
+
+    @property
+    def breaks(self) -> frozenset[str]:
+        """Weights per wave belong to a cell."""
+        return frozenset({"check_periodic_images"} if self.per_cell else ())
 
     def prepare(self, statistics: Statistics) -> None:
         """Scale the energies to the data."""

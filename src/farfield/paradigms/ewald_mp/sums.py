@@ -21,6 +21,7 @@ from farfield.coulomb.padding import Padding
 from farfield.coulomb.plan.box import box_of, summed_cell
 from farfield.coulomb.plan.plan import half_of_waves
 from farfield.coulomb.sums.structure_factors import gather, spread, waves_at
+from farfield.paradigms.ewald_mp.indices import IndexedWeights
 from farfield.paradigms.ewald_mp.kernels import Kernels
 from farfield.system import System
 
@@ -38,6 +39,7 @@ class Filters:
     kernels: Kernels
     weights: Tensor  # (kernels, channels)
     error: float
+    indexed: IndexedWeights | None = None  # of scalars in crystals, instead
 
 
 def arriving(system: System, sources: Tensor, filters: Filters) -> Tensor:
@@ -97,7 +99,12 @@ def _of_pairs(vector: Tensor, paired: Tensor, sent: Tensor, filters: Filters) ->
 def over_waves(system: System, sources: Tensor, filters: Filters) -> Tensor:
     """Sum over waves of systems that are periodic along equally many axes, one at least; in double precision."""
     exact, sent, padding = system.to(dtype=torch.float64), sources.double(), Padding.of(system)
-    cell, indices, spectrum = _spectrum(exact, filters)
+    if filters.indexed is not None and bool(system.periodic.all()):
+        cell, indices, spectrum = filters.indexed.spectrum(exact)
+        own = sent * spectrum.sum(1)[system.system_index].unsqueeze(1)
+    else:
+        cell, indices, spectrum = _spectrum(exact, filters)
+        own = _own(sent, filters)
     phases, waves = waves_at(exact, padding, cell, indices)
     columns = padding.pad(sent).flatten(2)
     cosine, sine = (x.reshape(*x.shape[:2], *sent.shape[1:]) for x in spread(phases, columns, waves))
@@ -106,7 +113,7 @@ def over_waves(system: System, sources: Tensor, filters: Filters) -> Tensor:
     else:
         amplitudes = _with_gradient(cosine, sine, spectrum, _wave_vectors(indices, cell).unsqueeze(3))
     found = padding.unpad(gather(phases, *amplitudes, waves)).reshape(sent.shape)
-    return (found - _own(sent, filters)).to(sources.dtype)
+    return (found - own).to(sources.dtype)
 
 
 def _with_gradient(cosine: Tensor, sine: Tensor, spectrum: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
