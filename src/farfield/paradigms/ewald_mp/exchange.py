@@ -1,4 +1,4 @@
-"""What atoms send each other, the filter it passes, and what they make of it where it arrives."""
+"""Messages that atoms send each other through filters, and what they make of them where they arrive."""
 
 import math
 from typing import NamedTuple
@@ -20,7 +20,7 @@ STEP = 2.0
 
 
 class Arrived(NamedTuple):
-    """What an atom knows of all others, nothing where there are none."""
+    """Messages of all others to each atom, zero where there are none."""
 
     scalars: Tensor  # (atoms, scalar_messages)
     vectors: Tensor  # (atoms, 3, channels), or no rows

@@ -37,7 +37,7 @@ class Kernels:
         return self.shells + (self.width is not None)
 
     def depth(self, error: float) -> float:
-        """How many widths from its middle a Gaussian falls to ``error``."""
+        """Widths from its middle where a Gaussian falls to ``error``."""
         return math.sqrt(-2 * math.log(error))
 
     def longest_wave(self, error: float) -> float:

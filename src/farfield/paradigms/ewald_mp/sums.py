@@ -43,7 +43,7 @@ class Filters:
 
 
 def arriving(system: System, sources: Tensor, filters: Filters) -> Tensor:
-    """What arrives at atoms of what they send, both ``(atoms, rows, channels)``; differentiable.
+    """Sum what arrives at atoms of what they send, both ``(atoms, rows, channels)``; differentiable.
 
     A row for the scalars and, if there are four, three for the vectors (sent in Å times what a scalar is; what
     arrives is the gradient, in 1/Å).
@@ -149,7 +149,7 @@ def _spectrum(system: System, filters: Filters) -> tuple[Tensor, Tensor, Tensor]
 
 
 def _own(sent: Tensor, filters: Filters) -> Tensor:
-    """What an atom gets of itself: K(0) = 1 times its scalar, and -K'/r times its vector."""
+    """Take what an atom gets of itself: K(0) = 1 times its scalar, and -K'/r times its vector."""
     weights = filters.weights.double()
     scalar = weights.sum(0) * sent[:, :1]
     if sent.shape[1] == 1:
