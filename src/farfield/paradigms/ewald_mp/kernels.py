@@ -111,4 +111,5 @@ class Kernels:
         twice = 2 * middle * k * self.range**2
         flat = twice == 0
         ratio = torch.where(flat, 1.0, -torch.expm1(-twice) / torch.where(flat, 1.0, twice))  # sinh z/z exp(-z)
-        return (2 * math.pi) ** 1.5 * self.range**3 * torch.exp(-0.5 * (self.range * (k - middle)) ** 2) * ratio
+        height = (2 * math.pi) ** 1.5 * self.range**3
+        return torch.as_tensor(height * torch.exp(-0.5 * (self.range * (k - middle)) ** 2) * ratio)

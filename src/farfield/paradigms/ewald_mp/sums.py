@@ -50,7 +50,7 @@ def arriving(system: System, sources: Tensor, filters: Filters) -> Tensor:
     """
     system, total = replace(system, neighbors=None), torch.zeros_like(sources)
     dimensions = system.periodic.sum(1)
-    for number in dimensions.unique().tolist():
+    for number in sorted(set(dimensions.tolist())):
         part, places = system.select((dimensions == number).nonzero().squeeze(1))
         summed = over_waves if number else over_pairs
         total = total.index_copy(0, places, summed(part, sources[places], filters))
@@ -128,18 +128,17 @@ def _with_gradient(cosine: Tensor, sine: Tensor, spectrum: Tensor, k: Tensor) ->
 
 def _wave_vectors(indices: Tensor, cell: Tensor) -> Tensor:
     """Wave vectors ``(systems, waves, 3)`` in 1/Å."""
-    return indices @ (2 * math.pi * torch.linalg.inv(cell).transpose(1, 2))
+    vectors: Tensor = indices @ (2 * math.pi * torch.linalg.inv(cell).transpose(1, 2))
+    return vectors
 
 
 def _spectrum(system: System, filters: Filters) -> tuple[Tensor, Tensor, Tensor]:
     """Cell and indices of the waves, and filters ``(systems, waves, channels)`` over the volume."""
     kernels, box = filters.kernels, box_of(system)
-    wave_cell, radius = box.wave_cell(np.full(system.n_systems, kernels.tail(filters.error)))
+    boxes = box.wave_cell(np.full(system.n_systems, kernels.tail(filters.error)))
     end = kernels.longest_wave(filters.error)
-    found = half_of_waves(wave_cell, np.full(system.n_systems, (1 + TAPER) * end), origin=True)
-    wave_cell, radius, indices, multiplicity = (
-        torch.from_numpy(x).to(system.positions) for x in (wave_cell, radius, *found)
-    )
+    found = half_of_waves(boxes[0], np.full(system.n_systems, (1 + TAPER) * end), origin=True)
+    wave_cell, radius, indices, multiplicity = (torch.from_numpy(x).to(system.positions) for x in (*boxes, *found))
     cell = summed_cell(system, wave_cell)
     transforms = kernels.in_waves(indices, cell, system.periodic, radius)
     squared = _wave_vectors(indices, cell).square().sum(-1)
