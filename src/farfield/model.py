@@ -15,6 +15,7 @@ from farfield.atomic_write import write_atomically
 from farfield.backbone.contract import Features
 from farfield.backbone.network import DensityNetwork, typical_surroundings
 from farfield.backbone.repulsion import Repulsion
+from farfield.backbone.unit_size import UnitSize, measure_sizes
 from farfield.conditions import under
 from farfield.config import ModelConfig, to_plain, validated
 from farfield.data.statistics import Statistics, fit_baseline
@@ -81,9 +82,16 @@ class Model(nn.Module):
         """
         self.baseline, self.offset = statistics.baseline.tolist(), statistics.offset.tolist()
         self.isolated = statistics.isolated.tolist()
-        self.backbone.calibrate(Home.of(sample, self.dtype).system)
+        self.calibrate(Home.of(sample, self.dtype).system)
         self.paradigm.prepare(statistics)
         self._settle(statistics, sample)
+
+    def calibrate(self, system: System) -> None:
+        """Give features, and messages where atoms mix, unit size on this batch."""
+        if any(isinstance(module, UnitSize) for module in self.paradigm.modules()):
+            measure_sizes(self, partial(self._predict, system))
+        else:
+            self.backbone.calibrate(system)
 
     def _settle(self, statistics: Statistics, sample: System) -> None:
         """Take what the untrained charges already contribute out of baseline or offset, element by element."""
@@ -299,7 +307,7 @@ def build(config: ModelConfig, species: Sequence[int], *, seed: int = 0) -> Mode
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = Model(config, species)
-            model.backbone.calibrate(typical_surroundings(model.species))
+            model.calibrate(typical_surroundings(model.species))
             return model
     finally:
         torch.set_default_dtype(before)

@@ -79,7 +79,8 @@ def _cartesian(harmonics: Tensor, order: int) -> Tensor:
 
 Mix = Callable[[int, System, Features], Tensor]
 """Between a layer (counted from 0) and the next: what every atom learns from whatever atoms, ``(atoms, channels)``, to
-be added to its scalars. The features are those of that layer alone; of an atom alone it must be 0."""
+be added to its scalars, or ``(atoms, (l + 1)², channels)``, to be added to the next layer's densities but for the
+scalars. The features are those of that layer alone; of an atom alone it must be 0."""
 
 
 class Backbone(Protocol):

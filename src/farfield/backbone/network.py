@@ -70,7 +70,7 @@ class DensityNetwork(nn.Module):
 
     def calibrate(self, system: System) -> None:
         """Give the features of every stage unit size on this batch; once, before training."""
-        measure_sizes(self, system)
+        measure_sizes(self, lambda: self(system))
 
     def forward(self, system: System, mix: Mix | None = None) -> Features:
         """Features of every atom."""
@@ -78,11 +78,13 @@ class DensityNetwork(nn.Module):
         element = self.element_of[system.numbers]
         surroundings = self._surroundings(bonds_of(pairs, len(element)), system.numbers)
         scalars, alone, collected = self._embed(system, element), self._alone(), list[Tensor]()
+        told = None
         for k, layer in enumerate(self.layers):
-            out = layer(scalars, element, surroundings)
+            out = layer(scalars, element, surroundings, told)
             scalars = out[:, 0]
             if mix is not None and k + 1 < len(self.layers):
-                scalars = scalars + mix(k, system, Features(scalars, out, alone[k], element, pairs, self.cutoff))
+                mixed = mix(k, system, Features(scalars, out, alone[k], element, pairs, self.cutoff))
+                scalars, told = (scalars + mixed, None) if mixed.ndim == 2 else (scalars + mixed[:, 0], mixed[:, 1:])
             collected.append(scalars)
         return Features(torch.cat(collected, dim=1), out, torch.cat(alone, dim=1), element, pairs, self.cutoff)
 
@@ -134,15 +136,21 @@ class Layer(nn.Module):
         self.density_size = UnitSize(orders(l_max))
         self.out_size = UnitSize(orders(l_out))
 
-    def forward(self, scalars: Tensor, element: Tensor, surroundings: Surroundings) -> Tensor:
-        """``(atoms, channels)`` → ``(atoms, m_out, channels)``."""
+    def forward(
+        self, scalars: Tensor, element: Tensor, surroundings: Surroundings, told: Tensor | None = None
+    ) -> Tensor:
+        """``(atoms, channels)`` → ``(atoms, m_out, channels)``; ``told``, harmonics from l = 1, joins the density."""
         # bounded messages: the products are cubic, and a second cubic on top would run away from the data
         calm = scalars * torch.rsqrt(0.5 + 0.5 * scalars.square().mean(1, keepdim=True))
         radial = self.radial(surroundings.waves).view(-1, self.orders, self.channels)
         harmonics = surroundings.harmonics[:, : self.orders**2]  # others may look at higher orders
         density = gather(radial, harmonics.contiguous(), self.send(calm), surroundings.bonds)
+        density = self.density_size(self.mix(density))
+        if told is not None:
+            rows = 1 + told.shape[1]
+            density = torch.cat([density[:, :1], density[:, 1:rows] + told, density[:, rows:]], 1)
         is_element = nn.functional.one_hot(element, len(self.keep)).to(scalars)
-        out = self.products(self.density_size(self.mix(density)), element, is_element)
+        out = self.products(density, element, is_element)
         kept = self._kept(scalars, is_element)[:, None]
         return torch.as_tensor(self.out_size(torch.cat([out[:, :1] + kept, out[:, 1:]], dim=1)))
 

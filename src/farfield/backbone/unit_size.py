@@ -4,6 +4,8 @@ Products of densities are cubic in what comes in; without this a network starts 
 its training coming down. Layer-sequential unit variance: Mishkin & Matas, ICLR 2016.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -35,14 +37,14 @@ class UnitSize(nn.Module):
         self.scale.copy_(torch.where(rms > 1e-6, 1 / rms.clamp_min(1e-6), 1.0))
 
 
-def measure_sizes(network: nn.Module, *inputs: object) -> None:
-    """Set every ``UnitSize`` of a network by one pass, in the order of the pass."""
+def measure_sizes(network: nn.Module, run: Callable[[], object]) -> None:
+    """Set every ``UnitSize`` of a network that one pass, ``run``, goes through, in the order of the pass."""
     stages = [module for module in network.modules() if isinstance(module, UnitSize)]
     for stage in stages:
         stage.measuring = True
     try:
         with torch.no_grad():
-            network(*inputs)
+            run()
     finally:
         for stage in stages:
             stage.measuring = False

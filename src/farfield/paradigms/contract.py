@@ -63,6 +63,11 @@ class Paradigm(nn.Module, ABC):
         return False
 
     @property
+    def breaks(self) -> frozenset[str]:
+        """Name the checks of farfield.testing that it fails by construction; its README says why."""
+        return frozenset()
+
+    @property
     def dipole_is_single_valued(self) -> bool:
         """Tell whether a crystal's dipole has one value but for e × lattice vectors: it then gives ``polarization``."""
         return "polarization" in self.gives
@@ -84,8 +89,10 @@ class Paradigm(nn.Module, ABC):
     def mix(self, layer: int, system: System, features: Features) -> Tensor:
         """Mix the features of atoms between a layer and the next, over any distance: ``(atoms, channels)``.
 
-        It is added to the scalars; ``features`` are those of that layer alone. Of an atom alone it must be 0. Called
-        where there is a ``mixing_order``, ``widths.layers`` - 1 times.
+        It is added to the scalars. Harmonics ``(atoms, (l + 1)², channels)`` may come back instead (as angular.py has
+        them, l at most the ``mixing_order``): those above l = 0 are added to the next layer's densities. ``features``
+        are those of that layer alone. Of an atom alone it must be 0. Called where there is a ``mixing_order``,
+        ``widths.layers`` - 1 times.
         """
         raise NotImplementedError(f"{type(self).__name__} has a mixing_order and no mix")
 

@@ -21,6 +21,7 @@ _CLASSES = {
     "scf": "Scf",
     "wannier": "Wannier",
     "lode": "Lode",
+    "ewald_mp": "EwaldMP",
     "attention": "Attention",
 }
 """Folder → class in its ``model.py``, which ``…Config`` in its ``config.py`` configures."""
