@@ -24,7 +24,7 @@ FORMAT = 1
 class Compared:
     """One target: what the reference says and what the model says, row by row; nan where either is silent."""
 
-    reference: Floats  # (frames or atoms, ...)
+    reference: Floats  # (frames, atoms or points, ...)
     predicted: Floats  # the same shape
 
 
@@ -32,9 +32,9 @@ class Compared:
 class Evaluation:
     """One model on one set of frames.
 
-    ``compared`` holds, by name, whatever of ``QUANTITIES`` the model predicted, in their units, rows of frames or of
-    atoms, polarization on the branch nearest to the reference; and binding (frames,) eV, the energy less that of every
-    fragment alone. The reference is all nan where the data has no label.
+    ``compared`` holds, by name, whatever of ``QUANTITIES`` the model predicted, in their units, rows of frames, of
+    atoms or of points, polarization on the branch nearest to the reference; and binding (frames,) eV, the energy less
+    that of every fragment alone. The reference is all nan where the data has no label.
     """
 
     n_atoms: Integers  # (frames,)
@@ -43,6 +43,7 @@ class Evaluation:
     source: Words  # (frames,)
     numbers: Integers  # (atoms,)
     frame: Integers  # (atoms,) the frame an atom belongs to
+    point_frame: Integers  # (points,) the frame a point belongs to at which the potential is asked for
     fragment: Integers  # (atoms,) the fragment an atom belongs to, -1 where the frame has none
     fragment_charge: Floats  # (frames,) e, given total charge of the first fragment, nan where the frame has none
     charge_residual: Floats  # (frames,) e, what conservation had to shift away, nan where the model has none
@@ -104,6 +105,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"there is no evaluation at {path}") from missing
     except (OSError, ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as broken:
         raise InputError(f"{path} is not an evaluation, or is damaged: {broken}") from broken
+    found.setdefault("point_frame", np.zeros(0, dtype=np.int64))  # there were no potentials yet
     if found.get("format") != FORMAT or not {f.name for f in fields(Evaluation)} - {"compared"} <= found.keys():
         raise InputError(f"{path} is not an evaluation of format {FORMAT}; evaluate the model again to write one")
     return found

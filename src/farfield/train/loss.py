@@ -58,6 +58,9 @@ def _factor(quantity: Quantity, system: System, force_scale: float) -> Tensor:
         factor = system.volume() * factor
     if quantity.by_forces:
         factor = factor / force_scale
+    if quantity.per_point:
+        points = system.potential_points
+        return factor[:0] if points is None else factor[points.system_index]
     return factor[system.system_index] if quantity.per_atom else factor
 
 
