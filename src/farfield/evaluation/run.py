@@ -136,7 +136,7 @@ def _rows(frame: Frame, name: str) -> int:
 
 
 def _ends(frames: list[Frame], name: str) -> Integers:
-    """Where the rows of every frame begin, and where the last ones end ``(frames + 1,)``."""
+    """Count the rows before every frame, and in the end all of them ``(frames + 1,)``."""
     return np.cumsum([0] + [_rows(frame, name) for frame in frames])
 
 
