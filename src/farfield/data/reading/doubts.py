@@ -79,7 +79,7 @@ def _six_numbers(structures: Sequence[ase.Atoms], config: DataConfig) -> Iterato
 
 
 def doubts_of_labels(frames: Sequence[Frame]) -> Iterator[Notice]:
-    """Labels of one file that are the same number everywhere, or too small beside others; spins of nobody known; origins."""
+    """Labels of one file that are one number everywhere, or too small beside others, or about another origin; spins."""
     several = [frame for frame in frames if frame.system.n_atoms > 1]
     force = max((_largest(frame) for frame in several), default=0.0)
     for target in sorted({name for frame in several for name in frame.labels.targets}):
