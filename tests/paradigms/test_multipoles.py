@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import farfield as ff
-from farfield.data.frame import Frame, Labels
+from farfield.data.frame import Frame, Labels, collate
 from farfield.errors import InputError
 from farfield.evaluation import evaluate
 from farfield.evaluation.errors import errors
@@ -162,6 +162,18 @@ def test_errors_of_potentials_count_points():
     assert rows["potential", None].count == rows["potential", "some"].count == 5
     assert rows["potential", None].rmse == pytest.approx(10.0)
     assert ("potential", "none") not in rows
+
+
+def test_potentials_are_learned_where_some_frames_have_none():
+    model = model_of().train()
+    some, none = around(molecule(model), 5), molecule(model, seed=4)
+    values = torch.linspace(-1, 1, 5).double()
+    frames = [Frame(none, Labels(potential=torch.zeros(0))), Frame(some, Labels(potential=values))]
+    weights = weighed(LossWeights(), frames)
+    assert weights.potential == pytest.approx(1 / float(values.square().mean()))
+    loss, totals = TrainingStep(model, weights, 1.0, None)(*collate(frames))
+    assert int(totals["potential"][2]) == 5
+    assert loss.isfinite()
 
 
 def test_a_crystal_has_a_potential_between_its_atoms():

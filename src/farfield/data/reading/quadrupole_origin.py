@@ -58,7 +58,7 @@ def _about(frame: Frame) -> tuple[float, float, float]:
     r = atoms.positions - atoms.get_center_of_mass()
     wrong = (label - _buckingham(np.einsum("i,ia,ib->ab", charges, r, r))).ravel()
     moves = np.stack([_buckingham(np.outer(e, dipole) + np.outer(dipole, e)).ravel() for e in np.eye(3)], 1)
-    place, *_ = np.linalg.lstsq(moves, wrong, rcond=None)
+    place = np.asarray(np.linalg.lstsq(moves, wrong, rcond=None)[0], dtype=np.float64)
     return _rms(wrong), _rms(wrong - moves @ place), float(np.sqrt(3) * _rms(place))
 
 
