@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,14 @@ class Evaluation:
     source: Words  # (frames,)
     numbers: Integers  # (atoms,)
     frame: Integers  # (atoms,) the frame an atom belongs to
-    point_frame: Integers  # (points,) the frame a point belongs to at which the potential is asked for
     fragment: Integers  # (atoms,) the fragment an atom belongs to, -1 where the frame has none
     fragment_charge: Floats  # (frames,) e, given total charge of the first fragment, nan where the frame has none
     charge_residual: Floats  # (frames,) e, what conservation had to shift away, nan where the model has none
     energy_coulomb: Floats  # (frames,) eV, the electrostatic part of the predicted energy, nan where there is none
     seconds_per_atom: float  # of all predictions of the whole frames, median over batches
     compared: Mapping[str, Compared]
+    point_frame: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """(points,) the frame a point belongs to where the potential is asked for."""
 
     @property
     def n_frames(self) -> int:
