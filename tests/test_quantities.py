@@ -1,6 +1,6 @@
 """One table of quantities, and the dataclasses that have a field for each of them."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from farfield.prediction import Prediction
 from farfield.quantities import PER_ATOM, QUANTITIES
 from farfield.report.learning import _names
 from farfield.report.parity import PARITIES
+from farfield.system import PotentialPoints
 from farfield.testing.structures import crystal
 from farfield.train.config import LossWeights
 from farfield.train.fit import COLUMNS
@@ -47,9 +48,10 @@ def test_errors_count_as_the_table_says(name):
     """An error of one in every component: what is left of it is volume / atoms^power / force scale."""
     import farfield as ff
 
-    system = crystal(ff.new_model({"kind": "latent"}, species=["Na", "Cl"]))
+    points = PotentialPoints(torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64))
+    system = replace(crystal(ff.new_model({"kind": "latent"}, species=["Na", "Cl"])), potential_points=points)
     quantity, atoms, volume = QUANTITIES[name], system.n_atoms, system.volume().item()
-    rows = atoms if name in PER_ATOM else 1
+    rows = atoms if name in PER_ATOM else 4 if quantity.per_point else 1
     label = torch.zeros(rows, *quantity.shape, dtype=torch.float64)
     predicted = Prediction(**{"energy": torch.zeros(1, dtype=torch.float64)} | {name: label + 1.0})
     found = misfits(predicted, Labels(**{name: label}), system, 2.0)[name]

@@ -132,7 +132,8 @@ def _in_words(cls: type[Any], plain: Any, error: Any, where: str) -> str:
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = _keys_in(cls, plain, section)
         near = difflib.get_close_matches(str(key), known, 1, 0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        elsewhere = "" if section[-1:] != ["paradigm"] else _kinds_with(str(key))
+        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}{elsewhere}"
         return f"{name}: unknown key; {hint}"
     if error["type"] == "no_kind":
         return f"{name}: {error['msg']}; write model: {_MODEL}"
@@ -143,6 +144,11 @@ def _in_words(cls: type[Any], plain: Any, error: Any, where: str) -> str:
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     return f"{name}: {message}, got {error['input']!r}"
+
+
+def _kinds_with(key: str) -> str:
+    kinds = [kind for kind in PARADIGMS if key in config_of(kind).__pydantic_fields__]
+    return f"; kind: {' or '.join(kinds)} knows it" if kinds else ""
 
 
 _MODEL = "{paradigm: {kind: latent}}"

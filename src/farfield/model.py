@@ -363,13 +363,21 @@ def load(path: Path | str, *, dtype: torch.dtype | None = None, device: str = "c
 
 def from_contents(found: dict[str, Any]) -> Model:
     """The model that ``contents`` described, in float64."""
-    model = build(validated(ModelConfig, found["config"], "model"), found["species"])
+    model = build(validated(ModelConfig, _as_named_now(found["config"]), "model"), found["species"])
     model.baseline = list(found["baseline"])
     model.offset = list(found.get("offset", model.offset))  # format 1 had neither
     model.isolated = list(found.get("isolated", model.isolated))
     model.training_summary = found["training"]
     model.load_state_dict(found["weights"])
     return model
+
+
+def _as_named_now(config: dict[str, Any]) -> dict[str, Any]:
+    """Name ``multipoles`` what once was ``charges`` of an order."""
+    paradigm = dict(config["paradigm"])
+    if paradigm["kind"] == "charges" and (order := paradigm.pop("order", 0)):
+        paradigm |= {"kind": "multipoles", "order": order}
+    return config | {"paradigm": paradigm}
 
 
 def to_bytes(found: dict[str, Any]) -> bytes:

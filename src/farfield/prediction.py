@@ -28,6 +28,7 @@ class Prediction:
     quadrupoles: Tensor | None = (
         None  # (atoms, 3, 3) e·Å², beside their charges and dipoles; ½ Σ q (3 r⊗r - r²): traceless
     )
+    potential: Tensor | None = None  # (points,) V, at the system's ``potential_points``
     wannier_displacement: Tensor | None = None  # (atoms, 3) Å, of electrons' centroids off their atoms; nan without one
     quadrupole: Tensor | None = (
         None  # (systems, 3, 3) e·Å² about the centre of mass, of all of them; nan where periodic

@@ -31,7 +31,12 @@ class Quantity:
     by_forces: bool = False  # and over the scale of the data's forces
     measured_as: str = ""  # the one whose unit files have it in, where that is another
     symmetric: bool = False  # a tensor of which files may have six numbers
+    per_point: bool = False  # a row a point where the potential is asked for, of which frames have any number
     some_elements: bool = False  # which only some have: rows of the others are 0 in files, or nan, as they are inside
+
+    def takes(self, count: int) -> bool:
+        """Tell whether a row of it, or all points of a frame with their potentials, may be so many numbers."""
+        return count % 4 == 0 if self.per_point else count in self.numbers
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -63,6 +68,7 @@ _ROWS = (
     Quantity(
         "polarization", "Polarization", False, (3,), "e/Å²", "me/Å²", 1e3, "crystals", atoms_power=0.5, by_volume=True
     ),
+    Quantity("potential", "Potential", False, (), "V", "mV", 1e3, measured_as="energy", per_point=True),
     Quantity("born_charges", "Born charges", True, (3, 3), "e", "me", 1e3),
     Quantity(
         "polarizability", "Polarizability", False, (3, 3), "e²·Å²/V", "Å³", COULOMB, "molecules", atoms_power=1

@@ -23,6 +23,7 @@ from farfield.train.loss import TrainingStep
 CASES = {
     "short_range": {"kind": "short_range"},
     **{f"charges-{way}": {"kind": "charges", "conservation": way} for way in ("shift", "bond", "fixed")},
+    **{f"multipoles-{way}": {"kind": "multipoles", "conservation": way} for way in ("shift", "bond", "fixed")},
     **{f"latent-{way}": {"kind": "latent", "conservation": way} for way in ("shift", "bond", "fixed")},
     **{f"polarizable-{way}": {"kind": "polarizable", "conservation": way} for way in ("shift", "bond", "fixed")},
     "polarization": {"kind": "polarization"},

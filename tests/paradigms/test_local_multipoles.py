@@ -1,4 +1,4 @@
-"""What ``charges`` and ``latent`` promise of dipoles and quadrupoles beyond the contract."""
+"""What ``multipoles`` and ``latent`` promise of dipoles and quadrupoles beyond the contract."""
 
 from dataclasses import replace
 
@@ -109,7 +109,7 @@ def test_every_order_gives_what_it_has():
 
 def test_labels_of_atoms_are_learned():
     """A few steps bring dipoles and quadrupoles of one molecule to those of another model."""
-    teacher, pupil = model_of("charges"), model_of("charges", order=2).train()
+    teacher, pupil = model_of("multipoles"), model_of("multipoles").train()
     with torch.no_grad():
         for weight in (*pupil.paradigm.dipoles.parameters(), *pupil.paradigm.quadrupoles.parameters()):
             weight.mul_(-0.5)

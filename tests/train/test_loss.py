@@ -124,8 +124,8 @@ def test_polarizations_differ_modulo_the_quantum():
     ("paradigm", "expected"),
     [
         ({"kind": "charges"}, {"quadrupole", "born_charges"}),
-        ({"kind": "charges", "order": 1}, {"dipoles", "quadrupole", "born_charges"}),
-        ({"kind": "charges", "order": 2}, {"dipoles", "quadrupoles", "quadrupole", "born_charges"}),
+        ({"kind": "multipoles", "order": 1}, {"dipoles", "quadrupole", "born_charges"}),
+        ({"kind": "multipoles", "order": 2}, {"dipoles", "quadrupoles", "quadrupole", "born_charges"}),
         ({"kind": "latent", "order": 2}, set()),
         ({"kind": "charges", "conservation": "bond"}, {"quadrupole", "born_charges", "polarization"}),
         ({"kind": "polarizable"}, {"dipoles", "quadrupole", "born_charges", "polarizability"}),

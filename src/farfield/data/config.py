@@ -132,6 +132,8 @@ class DataConfig:
     """Key of the molecular quadrupole (quadrupole_unit, _form, _order, _origin): 9, 3 x 3 or 6 numbers."""
     polarization: Key | None = None
     """Key of the polarization of crystals, whichever branch of it (errors count modulo e a/V)."""
+    potential: Key | None = None
+    """Key of the electrostatic potential outside (energy_unit/e): rows x, y, z, potential, of any number of points."""
     born_charges: Key | None = None
     """Key of the Born charges (atomic polar tensors), e: 9 numbers an atom, dipole axis before displacement axis."""
     polarizability: Key | None = None

@@ -22,6 +22,8 @@ from farfield.data.formats.writing import extxyz_text
 from farfield.data.keys import as_numbers
 from farfield.data.paths import existing
 from farfield.data.reading.external_charges import EXTERNAL, in_angstrom
+from farfield.data.reading.potential import in_angstrom_and_volt
+from farfield.data.spellings import spells
 from farfield.data.unit_of import unit_of
 from farfield.errors import InputError
 from farfield.notices import Notice, OnNotice, unheard
@@ -123,6 +125,9 @@ def _converted(atoms: ase.Atoms, conversion: Conversion, where: str) -> ase.Atom
         places.append({key: _times(value, factors[unit_of(key)]) for key, value in renamed.items()})
     if EXTERNAL in places[0] and (rows := as_numbers(places[0][EXTERNAL])) is not None:
         places[0][EXTERNAL] = in_angstrom(rows, length)
+    for key in [key for key in places[0] if spells(key, "potential")]:
+        if (rows := as_numbers(places[0][key])) is not None and rows.size % 4 == 0:
+            places[0][key] = in_angstrom_and_volt(rows, length, energy)
     info, arrays = places
     new = ase.Atoms(atoms.numbers, positions=atoms.positions * length, cell=atoms.cell.array * length, pbc=atoms.pbc)
     new.info = info

@@ -22,6 +22,7 @@ class Labels:
     polarizability: Tensor | None = None  # (systems, 3, 3) e²·Å²/V
     dipoles: Tensor | None = None  # (atoms, 3) e·Å, beside what the charges make
     quadrupoles: Tensor | None = None  # (atoms, 3, 3) e·Å², beside both; ½ Σ q (3 r⊗r - r²)
+    potential: Tensor | None = None  # (points,) V, at the system's ``potential_points``
     wannier_displacement: Tensor | None = None  # (atoms, 3) Å, of electrons' centroids off their atoms; nan without one
     quadrupole: Tensor | None = None  # (systems, 3, 3) e·Å², ½ Σ q (3 r⊗r - r²) about the centre of mass
 

@@ -36,8 +36,8 @@ def keys_for(atoms: ase.Atoms, target: Target) -> list[str]:
         shapes = [shape] if len(shape) < 2 else [shape, *((n,) for n in QUANTITIES[target].numbers)]
         places = {**atoms.info, **results(atoms), **atoms.arrays}
         return sorted(k for k, v in places.items() if k not in STRUCTURE and _real(v) and _fits(v, len(atoms), shapes))
-    places, sizes = {**atoms.info, **results(atoms)}, QUANTITIES[target].numbers
-    return sorted(k for k, v in places.items() if k not in OF_ATOMS and _real(v) and np.size(v) in sizes)
+    places, takes = {**atoms.info, **results(atoms)}, QUANTITIES[target].takes
+    return sorted(k for k, v in places.items() if k not in OF_ATOMS and _real(v) and takes(np.size(v)))
 
 
 def results(atoms: ase.Atoms) -> dict[str, Any]:

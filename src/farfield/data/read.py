@@ -14,13 +14,14 @@ from farfield.data.conversion import condition_factor
 from farfield.data.files import leaves_units_open, load_structures, refuse_other_units
 from farfield.data.formats.remarks import UnreadableFrame
 from farfield.data.frame import Frame
-from farfield.data.keys import as_numbers, with_decimal_comma
+from farfield.data.keys import as_numbers, find_value, with_decimal_comma
 from farfield.data.reading.asked import check_keys, check_request, without_absent
 from farfield.data.reading.doubts import doubts_of_labels, doubts_of_structures
 from farfield.data.reading.external_charges import EXTERNAL, in_angstrom
 from farfield.data.reading.fragments import read_fragments
 from farfield.data.reading.labels import LabelReader
 from farfield.data.reading.periodicity import with_periodicity
+from farfield.data.reading.potential import potential_rows
 from farfield.data.reading.unlabelled import stresses_of_no_crystal, without_empty_targets
 from farfield.errors import InputError
 from farfield.geometry.neighbors import find_neighbors
@@ -117,6 +118,10 @@ def _system(atoms: ase.Atoms, source: str, reader: LabelReader) -> System:
     if (rows := atoms.info.get(EXTERNAL)) is not None:
         table = as_numbers(rows)
         bare.info[EXTERNAL] = rows if table is None else in_angstrom(table, length)
+    if config.potential is not None:
+        rows = find_value(atoms, "potential", config.potential)
+        asked = potential_rows(rows, config, f"{source}: potential = {config.potential!r}")
+        bare.info["potential_points"] = asked[:, :3]
     if "electrode" in atoms.arrays:
         bare.set_array("electrode", atoms.arrays["electrode"])
     if "fragment" in atoms.arrays and "fragment_charges" in atoms.info:

@@ -35,6 +35,7 @@ USUAL: dict[str, tuple[str, ...]] = {
     "quadrupole": ("quadrupole", "REF_quadrupole", "dft_quadrupole", "scf_quadrupole", "quadrupole_moment",
                    "total_quadrupole", "molecular_quadrupole", "quadrupoles"),
     "polarization": ("polarization", "REF_polarization", "polarisation", "total_polarization", "berry_polarization"),
+    "potential": ("potential", "esp", "electrostatic_potential", "esp_values", "grid_esp", "mep"),
     "born_charges": ("born_charges", "born_effective_charges", "apt", "REF_born_charges", "bec", "becs", "apts",
                      "zstar", "z_star", "atomic_polar_tensors", "born"),
     "polarizability": ("polarizability", "REF_polarizability", "alpha", "polarizability_tensor", "polarisability",

@@ -74,12 +74,19 @@ def differences(evaluation: Evaluation, measure: Measure) -> tuple[Floats, Integ
     both = evaluation.compared.get(measure.target)
     if both is None:
         return np.zeros(0), np.zeros(0, dtype=np.int64)
-    frame = evaluation.frame if measure.target in PER_ATOM else np.arange(evaluation.n_frames)
+    frame = _frame_of_rows(evaluation, measure.target)
     scale = measure.scale / evaluation.n_atoms[frame] if measure.per_atom else np.full(len(frame), measure.scale)
     components = int(np.prod(both.reference.shape[1:]))
     reference, predicted = both.reference.reshape(-1, components), both.predicted.reshape(-1, components)
     labelled = np.isfinite(reference)
     return ((predicted - reference) * scale[:, None])[labelled], np.repeat(frame[:, None], components, 1)[labelled]
+
+
+def _frame_of_rows(evaluation: Evaluation, target: str) -> Integers:
+    if target in PER_ATOM:
+        return evaluation.frame
+    per_point = target in QUANTITIES and QUANTITIES[target].per_point
+    return evaluation.point_frame if per_point else np.arange(evaluation.n_frames)
 
 
 def table(rows: Sequence[ErrorRow], *, title: str | None = None) -> Table:

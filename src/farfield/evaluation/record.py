@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ FORMAT = 1
 class Compared:
     """One target: what the reference says and what the model says, row by row; nan where either is silent."""
 
-    reference: Floats  # (frames or atoms, ...)
+    reference: Floats  # (frames, atoms or points, ...)
     predicted: Floats  # the same shape
 
 
@@ -32,9 +32,9 @@ class Compared:
 class Evaluation:
     """One model on one set of frames.
 
-    ``compared`` holds, by name, whatever of ``QUANTITIES`` the model predicted, in their units, rows of frames or of
-    atoms, polarization on the branch nearest to the reference; and binding (frames,) eV, the energy less that of every
-    fragment alone. The reference is all nan where the data has no label.
+    ``compared`` holds, by name, whatever of ``QUANTITIES`` the model predicted, in their units, rows of frames, of
+    atoms or of points, polarization on the branch nearest to the reference; and binding (frames,) eV, the energy less
+    that of every fragment alone. The reference is all nan where the data has no label.
     """
 
     n_atoms: Integers  # (frames,)
@@ -49,6 +49,8 @@ class Evaluation:
     energy_coulomb: Floats  # (frames,) eV, the electrostatic part of the predicted energy, nan where there is none
     seconds_per_atom: float  # of all predictions of the whole frames, median over batches
     compared: Mapping[str, Compared]
+    point_frame: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """(points,) the frame a point belongs to where the potential is asked for."""
 
     @property
     def n_frames(self) -> int:
@@ -104,6 +106,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"there is no evaluation at {path}") from missing
     except (OSError, ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as broken:
         raise InputError(f"{path} is not an evaluation, or is damaged: {broken}") from broken
+    found.setdefault("point_frame", np.zeros(0, dtype=np.int64))  # there were no potentials yet
     if found.get("format") != FORMAT or not {f.name for f in fields(Evaluation)} - {"compared"} <= found.keys():
         raise InputError(f"{path} is not an evaluation of format {FORMAT}; evaluate the model again to write one")
     return found

@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 
 from farfield.data.frame import Frame, Labels
 from farfield.errors import InputError
-from farfield.evaluation.record import Compared, Evaluation, Floats
+from farfield.evaluation.record import Compared, Evaluation, Floats, Integers
 from farfield.field import nearest_branch
 from farfield.prediction import Prediction
 from farfield.quantities import PER_ATOM, QUANTITIES
@@ -101,20 +101,16 @@ class _Sweep:
     ) -> tuple[dict[str, Floats], float]:
         """Predictions of energies, labelled targets and ``also``, nan where not asked for, and seconds per atom."""
         out: dict[str, Floats] = {}
-        ends = np.cumsum([0] + [frame.system.n_atoms for frame in frames])
-        pace = []
+        ends: dict[str, Integers] = {}
+        atoms, pace = _ends(frames, "charges"), []
         for start in range(0, len(frames), self.batch_size):
             stop = min(start + self.batch_size, len(frames))
             began = time.perf_counter()
             for name, found in self._batch(frames[start:stop], also).items():
-                per_atom = name in PER_ATOM
-                shape = (
-                    int(ends[-1]) if per_atom else len(frames),
-                    *(() if name in _BESIDES else QUANTITIES[name].shape),
-                )
-                rows = slice(ends[start], ends[stop]) if per_atom else slice(start, stop)
-                out.setdefault(name, np.full(shape, np.nan))[rows] = found
-            pace.append((time.perf_counter() - began) / (ends[stop] - ends[start]))
+                rows = ends.setdefault(name, _ends(frames, name))
+                shape = (int(rows[-1]), *(() if name in _BESIDES else QUANTITIES[name].shape))
+                out.setdefault(name, np.full(shape, np.nan))[rows[start] : rows[stop]] = found
+            pace.append((time.perf_counter() - began) / (atoms[stop] - atoms[start]))
             self.on_batch(done + stop, self.total)
         # the median leaves out the first batch, in which kernels compile
         return out, float(np.median(pace)) if pace else float("nan")
@@ -129,6 +125,21 @@ class _Sweep:
         return {k: v.detach().to("cpu", torch.float64).numpy() for k, v in found.items() if v is not None}
 
 
+def _rows(frame: Frame, name: str) -> int:
+    """Count the rows that a frame has of a quantity."""
+    if name in PER_ATOM:
+        return frame.system.n_atoms
+    if name in QUANTITIES and QUANTITIES[name].per_point:
+        points = frame.system.potential_points
+        return 0 if points is None else len(points.positions)
+    return 1
+
+
+def _ends(frames: list[Frame], name: str) -> Integers:
+    """Count the rows before every frame, and in the end all of them ``(frames + 1,)``."""
+    return np.cumsum([0] + [_rows(frame, name) for frame in frames])
+
+
 def _labels(frames: list[Frame], target: str, predicted: Floats) -> Floats:
     """Labels of one target, nan where a frame has none."""
     rows = []
@@ -139,8 +150,7 @@ def _labels(frames: list[Frame], target: str, predicted: Floats) -> Floats:
         molecular = defined == "molecules" and (target == "dipole" or np.isnan(predicted[k]).all())
         crystalline = defined == "crystals"
         if label is None or (molecular and periodic.any()) or (crystalline and not periodic.all()):
-            n_rows = frame.system.n_atoms if target in PER_ATOM else 1
-            rows.append(np.full((n_rows, *QUANTITIES[target].shape), np.nan))
+            rows.append(np.full((_rows(frame, target), *QUANTITIES[target].shape), np.nan))
         else:
             rows.append(label.detach().to("cpu", torch.float64).numpy())
     return np.concatenate(rows)
@@ -176,6 +186,7 @@ def _assemble(
         source=np.array([f.source for f in frames]),
         numbers=np.concatenate([f.system.numbers.numpy() for f in frames]),
         frame=np.repeat(np.arange(len(frames)), n_atoms),
+        point_frame=np.repeat(np.arange(len(frames)), [_rows(f, "potential") for f in frames]),
         fragment=np.concatenate(index),
         fragment_charge=np.array([np.nan if f.fragments is None else float(f.fragments.charges[0]) for f in frames]),
         **{name: values.get(name, np.full(len(frames), np.nan)) for name in _BESIDES},

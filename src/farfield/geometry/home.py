@@ -54,6 +54,8 @@ class Home:
             moved["external_charges"] = outside.with_positions(
                 nearest_to_origin(outside.positions - centre[outside.system_index], own)
             )
+        if (points := system.potential_points) is not None:
+            moved["potential_points"] = points.with_positions(points.positions - centre[points.system_index])
         if system.neighbors is not None:
             moved["neighbors"] = _listed(system.neighbors, whole)
         if system.fermi_level is not None and system.external_field is not None:

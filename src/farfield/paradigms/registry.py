@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _CLASSES = {
     "short_range": "ShortRange",
     "charges": "Charges",
+    "multipoles": "Multipoles",
     "polarization": "Polarization",
     "latent": "Latent",
     "qeq": "QEq",

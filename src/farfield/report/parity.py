@@ -125,5 +125,7 @@ def _draw_points(axes: Axes, x: Floats, y: Floats, *, look: Look, limits: tuple[
 def _count(parity: Parity, count: int) -> str:
     quantity = QUANTITIES.get(parity.target)
     components = quantity is not None and quantity.shape != ()
-    what = "components" if components else "atoms" if parity.target in PER_ATOM else "frames"
+    points = quantity is not None and quantity.per_point
+    rows = "atoms" if parity.target in PER_ATOM else "points" if points else "frames"
+    what = "components" if components else rows
     return f"{count:,} {what}".replace(",", " ")

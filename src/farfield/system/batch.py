@@ -14,6 +14,7 @@ from farfield.errors import InputError
 from farfield.system.external_charges import ExternalCharges, external_charges_of, joined_external_charges
 from farfield.system.neighbor_list import NeighborList, joined_neighbors
 from farfield.system.numbering import numbers_among
+from farfield.system.potential_points import PotentialPoints, joined_potential_points, potential_points_of
 from farfield.system.structure_checks import check_structure, number_of
 
 
@@ -41,6 +42,7 @@ class System:
     fragment_charges: Tensor | None = None  # (systems, most fragments), e; nan beyond those a system has
     electrode: Tensor | None = None  # (atoms,) int64, column of electrode_potentials; -1 for other atoms
     external_charges: ExternalCharges | None = None  # charges that are no atoms
+    potential_points: PotentialPoints | None = None  # where the potential is asked for
 
     def __post_init__(self) -> None:
         atoms, systems = len(self.numbers), len(self.cell)
@@ -72,8 +74,8 @@ class System:
         are ``info["external_field"]``, ``["displacement_field"]`` (V/Å), ``["electrode_potentials"]`` (V) and
         ``["fermi_level"]`` (eV), they are taken, too; and so are ``arrays["fragment"]`` (0, 1, …) with
         ``info["fragment_charges"]`` (e), where one frame has both; ``arrays["electrode"]`` (which of the potentials,
-        -1 for none); and ``info["external_charges"]``, a row x, y, z (Å), charge (e) and, perhaps, Gaussian width (Å)
-        for each.
+        -1 for none); ``info["external_charges"]``, a row x, y, z (Å), charge (e) and, perhaps, Gaussian width (Å)
+        for each; and ``info["potential_points"]``, rows x, y, z (Å).
 
         Raises:
             InputError: no atoms, positions that are not finite, periodic along a missing lattice vector, zero volume,
@@ -97,6 +99,7 @@ class System:
             spin=torch.tensor([number_of(f.info, "spin") for f in frames], dtype=dtype),
             electrode=_electrodes(frames),
             external_charges=external_charges_of([f.info for f in frames], dtype),
+            potential_points=potential_points_of([f.info for f in frames], dtype),
             **conditions,
             **join_fragments([_fragments(frame, dtype) for frame in frames], sizes.tolist(), [1] * len(frames)),
         )
@@ -134,11 +137,12 @@ class System:
         """Take some systems (ascending indices), and the places of their atoms among all."""
         number = numbers_among(systems, self.n_systems)
         places = (number[self.system_index] >= 0).nonzero().squeeze(1)
-        known, charges = self.neighbors, self.external_charges
+        known, charges, points = self.neighbors, self.external_charges, self.potential_points
         kept = {
             "system_index": number[self.system_index[places]],
             "neighbors": None if known is None else known.among(places, self.n_atoms),
             "external_charges": None if charges is None else charges.select(systems, self.n_systems),
+            "potential_points": None if points is None else points.select(systems, self.n_systems),
         }
         return self._with(kept, atoms=places, systems=systems), places
 
@@ -157,7 +161,7 @@ class System:
             )
         order = torch.argsort(system_index, stable=True)
         gone: dict[str, Any] = dict.fromkeys(
-            ("neighbors", "fragment", "fragment_charges", "electrode", "external_charges")
+            ("neighbors", "fragment", "fragment_charges", "electrode", "external_charges", "potential_points")
         )
         sites: dict[str, Any] = {
             "numbers": torch.ones_like(order), "positions": positions[order], "system_index": system_index[order],
@@ -167,7 +171,7 @@ class System:
     def atoms_at(self, places: Tensor) -> "System":
         """Take some atoms (ascending places), with nothing of the others; cells, totals and conditions stay."""
         everything = torch.arange(self.n_systems, device=places.device)
-        kept = {"system_index": self.system_index[places], "neighbors": None}
+        kept = {"system_index": self.system_index[places], "neighbors": None, "potential_points": None}
         return self._with(kept, atoms=places, systems=everything)
 
     def _with(self, kept: dict[str, Any], *, atoms: Tensor, systems: Tensor) -> "System":
@@ -180,20 +184,21 @@ class System:
     def strained(self, strain: Tensor) -> "System":
         """Positions and cells under the strain ``(systems, 3, 3)`` or ``(3, 3)``: r → (1 + ε) r; differentiable.
 
-        External charges go along, and an external field, E → (1 + ε)⁻ᵀ E: the voltage E·a along every lattice vector
-        stays. Keeps the neighbours: meant for strains so small that they do not change.
+        External charges and points of the potential go along, and an external field, E → (1 + ε)⁻ᵀ E: the voltage E·a
+        along every lattice vector stays. Keeps the neighbours: meant for strains so small that they do not change.
         """
         deform = (torch.eye(3, dtype=strain.dtype, device=strain.device) + strain).expand(self.n_systems, 3, 3)
         positions = torch.einsum("nij,nj->ni", deform[self.system_index], self.positions)
         field = self.external_field
         if field is not None:
             field = torch.linalg.solve(deform.transpose(1, 2), field)
-        charges = self.external_charges
-        if charges is not None:
-            moved = torch.einsum("nij,nj->ni", deform[charges.system_index], charges.positions)
-            charges = charges.with_positions(moved)
+        along: dict[str, Any] = {}
+        for name in ("external_charges", "potential_points"):
+            if (places := getattr(self, name)) is not None:
+                moved = torch.einsum("nij,nj->ni", deform[places.system_index], places.positions)
+                along[name] = places.with_positions(moved)
         cell = self.cell @ deform.transpose(1, 2)
-        return replace(self, positions=positions, cell=cell, external_field=field, external_charges=charges)
+        return replace(self, positions=positions, cell=cell, external_field=field, **along)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "System":
         """Move to another device or convert to another floating-point type."""
@@ -209,6 +214,8 @@ class System:
             moved["neighbors"] = replace(known, **columns)
         if self.external_charges is not None:
             moved["external_charges"] = self.external_charges.to(device, dtype)
+        if self.potential_points is not None:
+            moved["potential_points"] = self.potential_points.to(device, dtype)
         return replace(self, **moved)
 
 
@@ -247,6 +254,7 @@ def concatenate(systems: Sequence[System]) -> System:
         neighbors=joined_neighbors([s.neighbors for s in systems], first_atom),
         electrode=_joined_electrodes([s.electrode for s in systems], atoms.tolist()),
         external_charges=joined_external_charges([s.external_charges for s in systems], first_system.tolist()),
+        potential_points=joined_potential_points([s.potential_points for s in systems], first_system.tolist()),
         **conditions,
         **join_fragments([(s.fragment, s.fragment_charges) for s in systems], atoms.tolist(), counts.tolist()),
     )

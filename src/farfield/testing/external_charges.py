@@ -9,7 +9,7 @@ from torch import Tensor
 from farfield.errors import InputError
 from farfield.model import Model
 from farfield.prediction import Prediction
-from farfield.system import ExternalCharges, System, concatenate
+from farfield.system import ExternalCharges, PotentialPoints, System, concatenate
 from farfield.testing.comparison import check_equal, energy_of, given, slope_at_zero
 from farfield.testing.structures import crystal, molecule, slab, wire
 
@@ -84,6 +84,23 @@ def check_batch_with_external_charges(model: Model) -> None:
     check_equal(together.external_charge_forces, torch.cat([x for x in forces if x is not None]))
 
 
+def check_potential_is_what_a_charge_feels(model: Model) -> None:
+    """The potential at a point is the slope of the energy by a point charge there, whatever the periodicity."""
+    if not ("potential" in model.gives and "external_charges" in model.paradigm.takes):
+        return
+    for system in (make(model) for make in (molecule, slab, wire, crystal)):
+        places, charges = (system.positions.new_tensor(x) for x in (PLACES, [1.0, -0.5, 0.3]))
+        index = torch.zeros(3, dtype=torch.int64)
+        asked = replace(system, potential_points=PotentialPoints(places, index))
+
+        def energy(step: float, system: System = system, places: Tensor = places, charges: Tensor = charges) -> Tensor:
+            outside = ExternalCharges(places, step * charges, torch.zeros(3, dtype=torch.int64))
+            return energy_of(model, replace(system, external_charges=outside))
+
+        potential = given(model(asked, {"potential"}).potential)
+        check_equal((potential * charges).sum(), slope_at_zero(energy).sum(), 1e-6)
+
+
 def _each(model: Model) -> list[System]:
     if "external_charges" not in model.paradigm.takes:
         return []
@@ -114,4 +131,5 @@ EXTERNAL_CHARGE_CHECKS: list[Callable[[Model], None]] = [
     check_action_is_reaction,
     check_stress_beside_external_charges,
     check_batch_with_external_charges,
+    check_potential_is_what_a_charge_feels,
 ]

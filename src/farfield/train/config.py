@@ -43,6 +43,8 @@ class LossWeights:
     polarization: Weight | None = None
     """Squared error of volume × polarization per √atoms, modulo e × lattice vectors, in (e·Å)²; one over the labels'
     variance where absent."""
+    potential: Weight | None = None
+    """Squared error of the potential at a point, in V²; one over the labels' variance where absent."""
     born_charges: Weight = 10.0
     """Squared error of a component of a Born charge, in e²; beside forces less is hardly learned."""
     polarizability: Weight | None = None

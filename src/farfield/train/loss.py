@@ -58,6 +58,9 @@ def _factor(quantity: Quantity, system: System, force_scale: float) -> Tensor:
         factor = system.volume() * factor
     if quantity.by_forces:
         factor = factor / force_scale
+    if quantity.per_point:
+        points = system.potential_points
+        return factor[:0] if points is None else factor[points.system_index]
     return factor[system.system_index] if quantity.per_atom else factor
 
 
@@ -81,12 +84,13 @@ def weighed(weights: LossWeights, frames: Sequence[Frame]) -> LossWeights:
 def _spread(frames: Sequence[Frame], quantity: Quantity) -> float:
     """Standard deviation of a label's components as the loss counts them; their size where all are alike, 1 if none."""
     labels = [(getattr(frame.labels, quantity.name), _factor(quantity, frame.system, 1.0)) for frame in frames]
-    rows = [label.double().reshape(len(label), -1) * factor[:, None] for label, factor in labels if label is not None]
-    known = torch.cat(rows or [torch.zeros(0, 1, dtype=torch.float64)])
-    known = known[known.isfinite().all(1)]
-    if not len(known):
+    known = [(label, factor) for label, factor in labels if label is not None and len(label)]
+    rows = [label.double().reshape(len(label), -1) * factor[:, None] for label, factor in known]
+    values = torch.cat(rows or [torch.zeros(0, 1, dtype=torch.float64)])
+    values = values[values.isfinite().all(1)]
+    if not len(values):
         return 1.0
-    deviation, size = (float(x.square().mean().sqrt()) for x in (known - known.mean(0), known))
+    deviation, size = (float(x.square().mean().sqrt()) for x in (values - values.mean(0), values))
     return deviation if deviation > 1e-3 * size else size or 1.0
 
 

@@ -66,6 +66,7 @@ def fingerprint(splits: Splits) -> str:
                 *system.conditions.values(),
                 *(x for x in (system.fragment, system.fragment_charges, system.electrode) if x is not None),
                 *(() if system.external_charges is None else vars(system.external_charges).values()),
+                *(() if system.potential_points is None else (system.potential_points.positions,)),
                 *vars(labels).values(),
             ):
                 digest.update(b"-" if tensor is None else np.ascontiguousarray(tensor.numpy()).tobytes())

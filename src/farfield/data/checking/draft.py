@@ -16,7 +16,11 @@ from farfield.quantities import PER_ATOM, QUANTITIES
 
 _DEFAULTS = CONDITIONS | ANNOTATIONS
 SHAPES: dict[str, tuple[Place, frozenset[int]]] = {
-    **{name: ("atom" if name in PER_ATOM else "frame", quantity.numbers) for name, quantity in QUANTITIES.items()},
+    **{
+        name: ("atom" if name in PER_ATOM else "frame", quantity.numbers)
+        for name, quantity in QUANTITIES.items()
+        if not quantity.per_point
+    },
     "virial": ("frame", QUANTITIES["stress"].numbers),
     "total_charge": ("frame", frozenset({1})),
     "spin": ("frame", frozenset({1})),

@@ -14,6 +14,7 @@ from farfield.errors import InputError
 from farfield.notices import Notice
 
 _WITHOUT_ENERGIES = {
+    "multipoles": {"dipoles", "quadrupoles", "potential"},
     "charges": {"charges"},
     "polarization": {"dipole", "polarization", "born_charges", "polarizability"},
 }

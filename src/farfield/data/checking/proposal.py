@@ -13,6 +13,7 @@ from farfield.data.checking.labels.moments import (
     propose_displacement,
     propose_multipoles,
     propose_polarization,
+    propose_potential,
 )
 from farfield.data.checking.labels.responses import propose_responses
 from farfield.data.checking.labels.stress import propose_stress
@@ -57,6 +58,7 @@ def drafted(content: Content, *, skip_unreadable: bool) -> Draft:
     propose_dipole(draft)
     propose_displacement(draft)
     propose_multipoles(draft)
+    propose_potential(draft)
     propose_stress(draft)
     propose_charges(draft)
     propose_polarization(draft)

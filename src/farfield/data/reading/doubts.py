@@ -11,6 +11,7 @@ from farfield.data.conversion import spelt_out
 from farfield.data.frame import Frame
 from farfield.data.keys import Numbers, as_numbers, find_value, results
 from farfield.data.reading.isolated_atoms import taken_for_crystals
+from farfield.data.reading.quadrupole_origin import doubt_of_origin
 from farfield.data.reading.unlabelled import has_label
 from farfield.data.spellings import is_multiplicity, overlooked
 from farfield.data.splitting.frame_kinds import structure_of
@@ -78,7 +79,7 @@ def _six_numbers(structures: Sequence[ase.Atoms], config: DataConfig) -> Iterato
 
 
 def doubts_of_labels(frames: Sequence[Frame]) -> Iterator[Notice]:
-    """Labels of one file that are the same number everywhere, or too small beside others; spins of nobody known."""
+    """Labels of one file that are one number everywhere, or too small beside others, or about another origin; spins."""
     several = [frame for frame in frames if frame.system.n_atoms > 1]
     force = max((_largest(frame) for frame in several), default=0.0)
     for target in sorted({name for frame in several for name in frame.labels.targets}):
@@ -91,6 +92,7 @@ def doubts_of_labels(frames: Sequence[Frame]) -> Iterator[Notice]:
                 )
     yield from _weak_stress(frames)
     yield from _undivided_spins(frames)
+    yield from doubt_of_origin(frames)
 
 
 def _undivided_spins(frames: Sequence[Frame]) -> Iterator[Notice]:

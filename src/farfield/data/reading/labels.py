@@ -12,6 +12,7 @@ from farfield.data.config import DataConfig, Target
 from farfield.data.conversion import Factors
 from farfield.data.frame import Labels
 from farfield.data.keys import Numbers, find_value, numeric, refuse_not_finite, with_decimal_comma
+from farfield.data.reading.potential import potential_rows
 from farfield.data.reading.quadrupoles import buckingham, to_centre_of_mass
 from farfield.data.reading.stress import read_stress
 from farfield.errors import InputError
@@ -41,6 +42,8 @@ class LabelReader:
     def _value(self, atoms: ase.Atoms, target: Target, where: str) -> Numbers:
         key, shape = self.config.targets[target][target], _shape(target, len(atoms))
         raw = find_value(atoms, target, key)
+        if target == "potential":
+            return potential_rows(raw, self.config, f"{where}: potential = {key!r}")[:, 3]
         some, optional = QUANTITIES[target].some_elements, target in self.config.allow_missing
         if meaningless := _meaningless(target, atoms):
             if optional:
@@ -75,7 +78,7 @@ class LabelReader:
     def _tensor(self, value: Numbers, target: Target) -> Tensor:
         dtype = torch.float64 if target == "energy" else self.dtype
         tensor = torch.tensor(value, dtype=dtype)
-        return tensor if target in PER_ATOM else tensor[None]
+        return tensor if target in PER_ATOM or QUANTITIES[target].per_point else tensor[None]
 
 
 def _meaningless(target: Target, atoms: ase.Atoms) -> str:

@@ -5,12 +5,12 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from farfield.paradigms.shared.config import LocalMultipolesConfig
+from farfield.paradigms.shared.config import LocalChargesConfig
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class ChargesConfig(LocalMultipolesConfig):
-    """Atomic charges, dipoles and quadrupoles, formal or learned from labels, with their Coulomb energy."""
+class ChargesConfig(LocalChargesConfig):
+    """Atomic charges, formal or learned from labels, with their Coulomb energy."""
 
     kind: Literal["charges"] = "charges"
     """The paradigm."""

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from farfield.paradigms.shared.config import LocalChargesConfig, Positive
+from farfield.paradigms.shared.config import ConservationConfig, Positive
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class LodeConfig(LocalChargesConfig):
+class LodeConfig(ConservationConfig):
     """Projections of a potential around every atom, read by the energy beside the surroundings."""
 
     kind: Literal["lode"] = "lode"

@@ -5,11 +5,11 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from farfield.paradigms.shared.config import LocalChargesConfig, Positive
+from farfield.paradigms.shared.config import ConservationConfig, Positive
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class PolarizableConfig(LocalChargesConfig):
+class PolarizableConfig(ConservationConfig):
     """Conserved charges, permanent dipoles, and dipoles that all of them induce, self-consistently."""
 
     kind: Literal["polarizable"] = "polarizable"

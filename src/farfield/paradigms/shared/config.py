@@ -10,7 +10,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
-class LocalChargesConfig:
+class ConservationConfig:
     """Keys of every room whose charges are local."""
 
     conservation: Literal["shift", "bond", "fixed"] = "shift"
@@ -24,10 +24,16 @@ class LocalChargesConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
+class LocalChargesConfig(ConservationConfig):
+    """Keys of every room whose charges answer to nothing but their surroundings."""
+
+    width: Annotated[float, Field(ge=0)] = 1 / math.sqrt(2)
+    """Gaussian width of each multipole, Å; the default is what the LES papers call σ = 1 Å; 0 for points."""
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class LocalMultipolesConfig(LocalChargesConfig):
-    """Keys of every room whose multipoles answer to nothing but their surroundings."""
+    """Keys of every room whose multipoles do."""
 
     order: Literal[0, 1, 2] = 0
     """Of the multipoles of atoms: 0 charges, 1 dipoles too, 2 quadrupoles too."""
-    width: Annotated[float, Field(ge=0)] = 1 / math.sqrt(2)
-    """Gaussian width of each multipole, Å; the default is what the LES papers call σ = 1 Å; 0 for points."""

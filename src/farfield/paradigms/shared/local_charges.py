@@ -9,7 +9,7 @@ from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
 from farfield.paradigms.shared.charge_conservation import ConservedCharges, mean_square_shift
-from farfield.paradigms.shared.config import LocalChargesConfig
+from farfield.paradigms.shared.config import ConservationConfig
 from farfield.system import System
 
 
@@ -18,7 +18,7 @@ class LocalCharges(Paradigm):
 
     takes = frozenset({"external_field", "external_charges"})
 
-    def __init__(self, config: LocalChargesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
+    def __init__(self, config: ConservationConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
         self.conserving = config
         self.gives = Paradigm.gives | {"charges", "dipole", "quadrupole", "born_charges"}

@@ -1,35 +1,42 @@
 """Base of rooms with local multipoles: E = Σ ε(h) + E_C[q(h), μ(h), Θ(h)], Gaussians, no self-energy."""
 
+from typing import Any
+
 from torch import Tensor
 
 from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicTensor, AtomicVector
+from farfield.coulomb import Sources
 from farfield.field import external_potential, field_energy
 from farfield.paradigms.contract import Prediction
-from farfield.paradigms.shared.config import LocalMultipolesConfig
+from farfield.paradigms.shared.config import LocalChargesConfig
 from farfield.paradigms.shared.local_charges import LocalCharges
 from farfield.system import System, per_system
+
+MOMENTS = frozenset({"charges", "dipole", "quadrupole", "potential", "born_charges", "polarization"})
+"""Labels that charges, of atoms as they are or of all of them together, are learned from."""
 
 
 class LocalMultipoles(LocalCharges):
     """Short-range energy plus the Coulomb energy of multipoles; a room adds its name and its labels."""
 
-    def __init__(self, config: LocalMultipolesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
+    def __init__(self, config: LocalChargesConfig, *, widths: Widths, species: tuple[int, ...]) -> None:
         super().__init__(config, widths=widths, species=species)
-        self.config = config
-        self.dipoles = AtomicVector(widths, start=CHARGE_START) if config.order > 0 else None
-        self.quadrupoles = AtomicTensor(widths, start=CHARGE_START) if config.order > 1 else None
-        self.gives |= {"dipoles"} if config.order > 0 else set()
-        self.gives |= {"quadrupoles"} if config.order > 1 else set()
+        self.config, self.order = config, self.order_of(config)
+        self.dipoles = AtomicVector(widths, start=CHARGE_START) if self.order > 0 else None
+        self.quadrupoles = AtomicTensor(widths, start=CHARGE_START) if self.order > 1 else None
+        self.gives |= {"potential"}
+        self.gives |= {"dipoles"} if self.order > 0 else set()
+        self.gives |= {"quadrupoles"} if self.order > 1 else set()
 
     @classmethod
-    def order_of(cls, config: LocalMultipolesConfig) -> int:
+    def order_of(cls, config: Any) -> int:
         """Vectors make dipoles, tensors quadrupoles."""
-        return config.order
+        return int(config.order)
 
     def reach(self, system: System) -> float:
         """Cutoff of the real-space Coulomb sum."""
-        return self.coulomb.reach(system, self.config.width or None, rank=self.config.order)
+        return self.coulomb.reach(system, self.config.width or None, rank=self.order)
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Charges, dipoles and quadrupoles of every atom and energies of every system."""
@@ -40,7 +47,7 @@ class LocalMultipoles(LocalCharges):
             system, charges=found.charges, dipoles=dipoles, quadrupoles=quadrupoles, widths=self.config.width or None,
             self_energy=False,
         )  # fmt: skip
-        outside = external_potential(system, self.coulomb, self.config.width or None, order=self.config.order)
+        outside = external_potential(system, self.coulomb, self.config.width or None, order=self.order)
         if outside is not None:
             coulomb = coulomb + outside.energy(system, found.charges, dipoles, quadrupoles)
         short_range = per_system(self.atomic_energy(system, features), system)
@@ -52,6 +59,18 @@ class LocalMultipoles(LocalCharges):
             dipole=dipole,
             dipoles=dipoles,
             quadrupoles=quadrupoles,
+            potential=self._potential(system, found.charges, dipoles, quadrupoles),
             energy_coulomb=coulomb,
             charge_residual=found.residual,
         )
+
+    def _potential(
+        self, system: System, charges: Tensor, dipoles: Tensor | None, quadrupoles: Tensor | None
+    ) -> Tensor | None:
+        """The potential of the atoms ``(points,)``, V, where it is asked for; None where it is not."""
+        if (points := system.potential_points) is None:
+            return None
+        sources = Sources(
+            system.positions, system.system_index, charges, dipoles, quadrupoles, self.config.width or None
+        )
+        return self.coulomb.potential_at(system, sources, points.positions, points.system_index)

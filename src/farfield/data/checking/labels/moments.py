@@ -6,6 +6,8 @@ from farfield.data.checking.content import ROOM
 from farfield.data.checking.draft import Draft
 from farfield.data.checking.keys import KeyReport
 from farfield.data.reading.quadrupoles import has_trace
+from farfield.data.spellings import spells
+from farfield.quantities import QUANTITIES
 
 
 def propose_dipole(draft: Draft) -> None:
@@ -53,6 +55,15 @@ def propose_multipoles(draft: Draft) -> None:
     draft.take_first("dipoles", draft.sound("dipoles"))
     for name in ("quadrupoles", "quadrupole"):
         _propose_quadrupole(draft, name, draft.sound(name))
+
+
+def propose_potential(draft: Draft) -> None:
+    """Take rows of points and the potential there."""
+    takes = QUANTITIES["potential"].takes
+    for key in draft.content.keys:
+        if key.place == "frame" and key.numeric and spells(key.name, "potential") and all(map(takes, key.widths)):
+            draft.take("potential", key)
+            return
 
 
 def _propose_quadrupole(draft: Draft, name: str, found: list[KeyReport]) -> None:
