@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--paradigms", nargs="+", default=["short_range", "latent"],
                         help='words, or keys as JSON: \'{"kind": "latent", "order": 1}\'')  # fmt: skip
     parser.add_argument("--preset", default="default", help="of the backbone")
+    parser.add_argument("--train", default="{}", help="keys of train: as JSON, to try others: '{\"epochs\": 50}'")
     parser.add_argument("--seed", type=int, default=0, help="of the split")
     parser.add_argument("--out", type=Path, default=Path("published"))
     args = parser.parse_args()
@@ -98,11 +99,22 @@ def main() -> None:
     for word in args.paradigms:
         kind = json.loads(word) if word.startswith("{") else {"kind": word}
         name = "_".join([*(str(value) for value in kind.values()), args.preset])
-        given = {"data": {"valid": str(files["valid"]), "test_fraction": 0.0}, "model": {"backbone": args.preset}}
+        given: dict[str, dict[str, Any]] = {
+            "data": {"valid": str(files["valid"]), "test_fraction": 0.0},
+            "model": {"backbone": args.preset},
+        }
+        given["train"] = json.loads(args.train)
         cpu = trained(kind, files["train"], folder / name, given)
         results[name] = {"cpu_seconds": cpu, **judged(files["valid"], SETS[args.set], folder / name / "run")}
         print(name, {key: float(f"{value:.3g}") for key, value in results[name].items()}, flush=True)
-        record = {**machine(), "set": args.set, "seed": args.seed, "results": results, "published": PUBLISHED[args.set]}
+        record = {
+            **machine(),
+            "set": args.set,
+            "seed": args.seed,
+            "train": args.train,
+            "results": results,
+            "published": PUBLISHED[args.set],
+        }
         (folder / f"{args.set}.json").write_text(json.dumps(record, indent=1) + "\n")
     for code, row in PUBLISHED[args.set].items():
         print(f"published, {code}:", row)
