@@ -55,7 +55,7 @@ class Attention(Paradigm):
             self.span.fill_(max(SHORTEST, statistics.extent))
 
     def mix(self, layer: int, system: System, features: Features) -> Tensor:
-        """What each atom learns from all others after one layer."""
+        """Let each atom learn from all others, after one layer."""
         found: Tensor = self.layers[layer](features, self._others_of(system))
         return found + self.nodes[layer](system, features) if self.config.nodes else found
 
