@@ -49,14 +49,20 @@ class ModelConfig:
     """The short-range network: its keys, or the name of a preset (fast, default, large), or ``preset`` and keys."""
 
 
+def _differing(backbone: Any) -> Any:
+    """A preset by its name alone as a key, so that it is told from the keys it stands for."""
+    expanded(backbone)
+    return {"preset": backbone} if isinstance(backbone, str) else backbone
+
+
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class Contender:
     """A paradigm to compare with others, and what its backbone has of its own."""
 
     paradigm: ParadigmConfig
     """As under ``model:``."""
-    backbone: dict[str, Any] = Field(default_factory=dict)
-    """Keys in which its backbone differs from that of ``model:``."""
+    backbone: Annotated[dict[str, Any], BeforeValidator(_differing)] = Field(default_factory=dict)
+    """Keys in which its backbone differs from that of ``model:``, or the name of a preset, its size."""
 
 
 def contender(plain: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from farfield.backbone.config import PRESETS, BackboneConfig
 from farfield.cli.main import main
 from farfield.config import to_plain, validated
 from farfield.errors import InputError
@@ -284,6 +285,26 @@ def test_an_entry_has_keys_of_the_backbone_to_itself(place):
         runs_of(validated(RunConfig, {**CONFIG, "compare": wrong}, ""))
     with pytest.raises(InputError, match=r"compare.0.backbon: unknown key; did you mean backbone"):
         validated(RunConfig, {**CONFIG, "compare": [{**entries[0], "backbon": {}}]}, "")
+
+
+def test_an_entry_has_a_size_of_the_backbone_to_itself(place):
+    """Whatever the size under model: is, and with its other keys."""
+    model = {"paradigm": {"kind": "latent"}, "backbone": {"preset": "large", "cutoff": 6.0}}
+
+    def sizes(*backbones):
+        entries = [{"paradigm": {"kind": "latent"}, "backbone": backbone} for backbone in backbones]
+        runs = runs_of(validated(RunConfig, {**CONFIG, "model": model, "compare": entries}, ""))
+        return {name: run.model.backbone for name, run in runs.items()}
+
+    found = sizes("fast", {"preset": "default"}, {"preset": "large", "l_max": 1})
+    assert found == {
+        "latent-preset_fast": BackboneConfig(cutoff=6.0, **PRESETS["fast"]),
+        "latent-preset_default": BackboneConfig(cutoff=6.0),
+        "latent-preset_large-l_max_1": BackboneConfig(cutoff=6.0, **{**PRESETS["large"], "l_max": 1}),
+    }
+    for wrong in ("fsat", {"preset": "fsat"}):
+        with pytest.raises(InputError, match=r"compare.0.backbone: there is no preset 'fsat'"):
+            sizes(wrong)
 
 
 @pytest.mark.parametrize("series", SERIES)

@@ -81,6 +81,15 @@ def test_dispersion_of_a_slab_is_refused():
     atoms.pbc = (True, True, False)
     with pytest.raises(InputError, match="dispersion is summed in crystals"):
         model(System.from_ase(atoms))
+    with pytest.raises(InputError, match=r"slab\.xyz: structure 0 is periodic along"):  # before anybody waits
+        model.check(System.from_ase(atoms), "slab.xyz: ")
+
+
+@pytest.mark.parametrize("other", [{"sources": "elements"}, {"potential": "density"}])
+def test_nothing_is_conserved_where_no_charge_is(other):
+    for keys in ({"conservation": "bond"}, {"formal_charges": {"Na": 1.0, "Cl": -1.0}}):
+        with pytest.raises(InputError, match="conservation and formal_charges are of sources: learned"):
+            model_of(**keys, **other)
 
 
 def only_charges(model):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from farfield.backbone.config import BackboneConfig, expanded
+from farfield.backbone.config import PRESETS, BackboneConfig, expanded
 from farfield.config import Contender, ModelConfig, contender, to_plain, validated
 from farfield.errors import InputError
 from farfield.paradigms.registry import PARADIGMS, config_of
@@ -44,7 +44,11 @@ def _named(kind: str, config: RunConfig) -> list[Contender]:
 def _model(entry: Contender, config: RunConfig) -> ModelConfig:
     if not entry.backbone:
         return replace(config.model, paradigm=entry.paradigm)
-    keys = {**to_plain(config.model.backbone), **expanded(entry.backbone)}
+    keys = to_plain(config.model.backbone)
+    if "preset" in entry.backbone:
+        sizes = {key for preset in PRESETS.values() for key in preset}
+        keys = {key: value for key, value in keys.items() if key not in sizes}  # another size, not a mixture of two
+    keys |= expanded(entry.backbone)
     backbone = validated(BackboneConfig, keys, f"compare ({entry.paradigm.kind}).backbone")
     return replace(config.model, paradigm=entry.paradigm, backbone=backbone)
 

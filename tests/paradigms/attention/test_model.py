@@ -1,5 +1,6 @@
 """What attention promises: atoms beyond every cutoff are felt, as far as the range reaches and no further."""
 
+import copy
 from dataclasses import replace
 
 import ase
@@ -46,6 +47,25 @@ def test_an_atom_alone_learns_nothing():
     features = model.backbone(system)
     last = len(model.paradigm.layers) - 1
     torch.testing.assert_close(model.paradigm.mix(last, system, features), torch.zeros_like(features.scalars))
+
+
+def test_a_pass_that_was_broken_off_leaves_nothing_behind(monkeypatch):
+    """Neither to the same atoms in another cell, nor to a copy."""
+    model, atoms = model_of(), ase.build.molecule("H2O", cell=[6.0] * 3, pbc=True)
+    system = System.from_ase(atoms)
+    larger = replace(system, cell=1.3 * system.cell)
+    expected = model(larger, {"energy"}).energy
+    with monkeypatch.context() as patched:
+        patched.setattr(type(model.paradigm.atomic_energy), "forward", _broken)
+        patched.setattr(type(model.paradigm.layers[-1]), "forward", _broken)
+        with pytest.raises(KeyboardInterrupt):
+            model(system)
+    assert torch.equal(copy.deepcopy(model)(larger, {"energy"}).energy, expected)
+    assert torch.equal(model(larger, {"energy"}).energy, expected)
+
+
+def _broken(*_):
+    raise KeyboardInterrupt
 
 
 def ends(angle):

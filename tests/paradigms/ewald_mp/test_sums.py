@@ -107,6 +107,24 @@ def test_a_large_box_is_open_space(make):
     torch.testing.assert_close(boxed, free, rtol=0, atol=1e-7)
 
 
+def test_boxes_lack_what_coulombs_kernel_has_at_no_wave():
+    """Sources that add up to Q are told some Q/L less; what adds up to nothing is told what it is in open space."""
+    system, filters = (
+        molecule(MODEL),
+        Filters(Kernels(1, 2.0, 1.5), torch.tensor([[0.0], [1.0]], dtype=torch.float64), 1e-9),
+    )
+
+    def missed(sent, edge):
+        box = edge * torch.eye(3, dtype=torch.float64)[None]
+        boxed = replace(system, cell=box, periodic=torch.ones_like(system.periodic))
+        return (arriving(boxed, sent, filters) - arriving(system, sent, filters)).abs().max().item()
+
+    sent = sent_by(system, 1)[:, :, :1].abs()
+    neutral = sent - sent.mean(0)
+    assert missed(sent, 40.0) / missed(sent, 80.0) == pytest.approx(2.0, abs=0.05)
+    assert missed(neutral, 40.0) / missed(neutral, 80.0) > 6.0
+
+
 @pytest.mark.parametrize("taper", [0.1, 1e-6])
 def test_sums_are_smooth_as_waves_come_and_go(taper, monkeypatch):
     """Strained in small steps, no third difference stands out though waves cross the end; with a step there, some."""

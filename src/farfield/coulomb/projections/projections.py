@@ -83,7 +83,7 @@ class Projections:
         Raises:
             InputError: charges that do not fit, atoms on top of each other, dispersion of a slab or a wire.
         """
-        self._refuse_half_open(system)
+        self.refuse_half_open(system)
         # multipoles, Gaussians of one width, feel this: the sizes from which a mesh pays are theirs
         placed = on_atoms(system, charges, self.source_width, charges.new_zeros(*charges.shape, 3))
         dense = self.kernel != "coulomb"  # meshes are the solver's
@@ -122,7 +122,12 @@ class Projections:
         """σ^l of every component ``((order + 1)², 1)``."""
         return like.new_tensor([[width**n] for n in range(self.order + 1) for _ in range(2 * n + 1)])
 
-    def _refuse_half_open(self, system: System) -> None:
+    def refuse_half_open(self, system: System) -> None:
+        """Complain of slabs and wires, where the kernel is not summed in them.
+
+        Raises:
+            InputError: dispersion of a slab or a wire.
+        """
         axes = system.periodic.sum(1)
         partly = ((axes > 0) & (axes < 3)).nonzero().squeeze(1)
         if len(partly) and not self._smooth.partly_periodic:

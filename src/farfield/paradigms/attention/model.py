@@ -4,7 +4,7 @@ Frank, Chmiela, Müller & Unke, arXiv:2412.08541 (2024). Written from the equati
 """
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class Attention(Paradigm):
         )
         self.nodes = nn.ModuleList(Nodes(size, config.nodes) for size in sizes if config.nodes)
         self.register_buffer("span", torch.tensor(config.range or SHORTEST))
-        self.prepared: tuple[Tensor, Others] | None = None
+        self.prepared: tuple[System, Others] | None = None
 
     @classmethod
     def order_of(cls, config: AttentionConfig) -> int:
@@ -56,14 +56,20 @@ class Attention(Paradigm):
 
     def mix(self, layer: int, system: System, features: Features) -> Tensor:
         """Let each atom learn from all others, after one layer."""
+        if layer == 0:
+            self.prepared = None  # a pass that was broken off may have left its own
         found: Tensor = self.layers[layer](features, self._others_of(system))
         return found + self.nodes[layer](system, features) if self.config.nodes else found
 
     def _others_of(self, system: System) -> Others:
         """Prepare the sums once for all layers; what was prepared goes with the last of them."""
-        if self.prepared is None or self.prepared[0] is not system.positions:
-            self.prepared = system.positions, others_of(system, self.span, self.config.frequencies)
+        if self.prepared is None or self.prepared[0] is not system:
+            self.prepared = system, others_of(system, self.span, self.config.frequencies)
         return self.prepared[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies begin without what was prepared: it belongs to a pass, and may have a graph."""
+        return self.__dict__ | {"prepared": None}
 
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy only."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from farfield.paradigms.shared.config import ConservationConfig, Positive
@@ -33,3 +33,10 @@ class LodeConfig(ConservationConfig):
     """Whether the potential keeps what charges within the backbone's cutoff make, or loses it smoothly."""
     every_layer: bool = False
     """Whether projections also enter the features between the backbone's layers, of charges learned there."""
+
+    @model_validator(mode="after")
+    def _conserved_where_there_is_a_charge(self) -> "LodeConfig":
+        conserves = self.sources == "learned" and self.potential == "coulomb"
+        if not conserves and (self.conservation != "shift" or self.formal_charges is not None):
+            raise ValueError("conservation and formal_charges are of sources: learned with potential: coulomb")
+        return self

@@ -75,6 +75,11 @@ class Lode(Paradigm):
                 stay=self.config.conservation != "shift",
             )  # fmt: skip
 
+    def reach(self, system: System) -> float:
+        """No pairs besides those of the features; complains of a periodicity, as whoever asks has not begun yet."""
+        self.far.projections.refuse_half_open(system)
+        return 0.0
+
     def forward(self, system: System, features: Features) -> Prediction:
         """Energy, and the charges whose Coulomb energy is part of it."""
         found = None if self.charges is None else self.charges(system, features)
