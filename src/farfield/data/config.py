@@ -79,7 +79,7 @@ def _vectors(value: Any) -> Any:
     numbers = np.asarray(value, dtype=object)
     if all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers.flat):
         cell = np.asarray(value, dtype=float)
-        if cell.shape in ((), (3,)):
+        if cell.shape in ((), (3,)) and (cell > 0).all():
             cell = np.eye(3) * cell
         if cell.shape == (3, 3) and np.isfinite(cell).all() and abs(np.linalg.det(cell)) > 0:
             return tuple(tuple(row) for row in cell.tolist())

@@ -176,7 +176,7 @@ def test_charges_apart_feel_the_images_of_the_cell_given_back(tmp_path):
     assert energies[1] - energies[0] == pytest.approx(-2 * np.pi / 3 * 14.399645 * distance**2 / 20**3, rel=0.03)
 
 
-@pytest.mark.parametrize("wrong", [0, -1.0j, "big", [1, 2], [[1, 0, 0], [1, 0, 0], [0, 0, 1]]])
+@pytest.mark.parametrize("wrong", [0, -30.0, [30, 30, -30], -1.0j, "big", [1, 2], [[1, 0, 0], [1, 0, 0], [0, 0, 1]]])
 def test_cells_that_are_none(wrong):
     with pytest.raises(InputError, match="cell: expected the edge of a cube"):
         validated(DataConfig, {"train": "a.xyz", "cell": wrong}, "data")

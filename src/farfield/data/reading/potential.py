@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from farfield.data.config import DataConfig
-from farfield.data.keys import Numbers, numeric, refuse_not_finite
+from farfield.data.keys import Numbers, numeric
 from farfield.errors import InputError
 
 
@@ -18,7 +18,8 @@ def potential_rows(raw: Any, config: DataConfig, where: str) -> Numbers:
     value = np.zeros(0) if raw is None else numeric(raw, where)
     if value.size % 4 or (value.ndim > 1 and value.shape[-1] != 4):
         raise InputError(f"{where} has shape {value.shape}, expected rows x, y, z, potential, four numbers a point")
-    refuse_not_finite(value, "potential", optional=False, where=where)
+    if len(wrong := np.argwhere(~np.isfinite(value.reshape(-1, 4)))):
+        raise InputError(f"{where} is not finite in row {int(wrong[0, 0])}: leave such points away")
     return in_angstrom_and_volt(value, config.factors.length, config.factors.energy)
 
 
