@@ -78,8 +78,9 @@ def judged(model: Any, curve: Curve, beyond: float, cell: float | None) -> dict[
         return None
     energies, true, off = [], [], 0.0
     for atoms in curve[first:]:
-        bare = ase.Atoms(atoms.numbers, atoms.positions, info={"charge": atoms.info["charge"]})
-        if cell is not None:
+        bare = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        bare.info["charge"] = atoms.info["charge"]
+        if cell is not None and not atoms.cell.any():
             bare.set_cell([cell] * 3)
             bare.pbc = True
         want = {"energy"} | ({"charges"} & model.gives)
@@ -150,9 +151,8 @@ def main() -> None:
 
     args.out.mkdir(parents=True, exist_ok=True)
     frames = ase.io.read(args.frames, ":")
-    near = args.out.resolve() / "near.xyz"
-    if not near.exists():
-        ase.io.write(near, [atoms for atoms in frames if atoms.info["distance"] <= args.beyond], format="extxyz")
+    near = args.out.resolve() / "near.xyz"  # written anew: a run that learned from others says so and stops
+    ase.io.write(near, [atoms for atoms in frames if atoms.info["distance"] <= args.beyond], format="extxyz")
     results: dict[str, Any] = {}
     more = {"data": {"cell": args.cell}, "train": json.loads(args.train)}
     for word in args.paradigms:

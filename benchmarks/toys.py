@@ -76,6 +76,8 @@ def main() -> None:
                 result = trained(frames, name, row, asked.out, asked.epochs or SETS[name].epochs)
                 found.setdefault(name, {})[row] = result
                 print(name, row, result, flush=True)
+    if not found:
+        sys.exit(f"{asked.folder} holds none of {', '.join(asked.sets)} as .npz or .xyz")
     (asked.out / "toys.json").write_text(json.dumps(found, indent=1))
     print_table(found)
 

@@ -138,11 +138,14 @@ def _in_words(cls: type[Any], plain: Any, error: Any, where: str) -> str:
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = _keys_in(cls, plain, section)
         near = difflib.get_close_matches(str(key), known, 1, 0.5)
+        if key == "backbone" and error["loc"][0] == "compare":
+            return f"{name}: an entry with a backbone of its own is written {_CONTENDER}"
         elsewhere = "" if section[-1:] != ["paradigm"] else _kinds_with(str(key))
         hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}{elsewhere}"
         return f"{name}: unknown key; {hint}"
     if error["type"] == "no_kind":
-        return f"{name}: {error['msg']}; write model: {_MODEL}"
+        written = f"an entry is written {_CONTENDER}" if error["loc"][0] == "compare" else f"write model: {_MODEL}"
+        return f"{name}: {error['msg']}; {written}"
     if error["type"] == "strange_kind":
         return f"{name}.kind: {error['msg']}"
     if error["type"] == "missing":
@@ -158,6 +161,7 @@ def _kinds_with(key: str) -> str:
 
 
 _MODEL = "{paradigm: {kind: latent}}"
+_CONTENDER = "{kind: latent}, or {paradigm: {kind: latent}, backbone: {cutoff: 6}}"
 
 
 def _to_type(name: str) -> str:

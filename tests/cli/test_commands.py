@@ -283,6 +283,14 @@ def test_an_entry_has_keys_of_the_backbone_to_itself(place):
     wrong = [{"paradigm": {"kind": "short_range"}, "backbone": {"cutof": 6.0}}]
     with pytest.raises(InputError, match=r"compare \(short_range\).backbone.cutof: unknown key; did you mean cutoff"):
         runs_of(validated(RunConfig, {**CONFIG, "compare": wrong}, ""))
+    wrong = [{"paradigm": {"kind": "short_range"}, "backbone": {"preset": "quick"}}]
+    with pytest.raises(InputError, match=r"compare.0.backbone: there is no preset 'quick'"):
+        validated(RunConfig, {**CONFIG, "compare": wrong}, "")
+    for entry in ({"kind": "lode", "backbone": {"cutoff": 3.0}}, {"paradigm": "lode", "backbone": {"cutoff": 3.0}}):
+        with pytest.raises(InputError, match=r"written \{kind: latent\}, or \{paradigm: \{kind: latent\}, backbone:"):
+            validated(RunConfig, {**CONFIG, "compare": [entry]}, "")
+    with pytest.raises(InputError, match="did you mean nonlocality"):
+        runs_of(validated(RunConfig, CONFIG, ""), ["nonlocalty"])
     with pytest.raises(InputError, match=r"compare.0.backbon: unknown key; did you mean backbone"):
         validated(RunConfig, {**CONFIG, "compare": [{**entries[0], "backbon": {}}]}, "")
 

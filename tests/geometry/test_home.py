@@ -32,6 +32,8 @@ CASES = {
     "qeq-4g": {"kind": "qeq", "scheme": "4g"},
     "qeq-split-charge": {"kind": "qeq", "transfer": "split_charge"},
     "qeq-split-charge-4g": {"kind": "qeq", "transfer": "split_charge", "scheme": "4g"},
+    **{f"lode-{sources}": {"kind": "lode", "sources": sources} for sources in ("learned", "elements")},
+    "ewald_mp": {"kind": "ewald_mp", "order": 1},
     "attention": {"kind": "attention", "order": 1},
     "scf": {"kind": "scf"},
     "scf-readout": {"kind": "scf", "scheme": "readout"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from farfield.cli.configuration import overridden
 from farfield.data.paths import existing
 from farfield.errors import InputError
-from farfield.model_file import existing_model
+from farfield.model_file import existing_model, name_of
 from farfield.notices import Notice
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="folder of report.html, errors.json and predictions.npz (evaluation_ and the data's name)",
+        help="folder of report.html, errors.json and predictions.npz (evaluation_, the model's name and the data's)",
     )
     parser.set_defaults(run=run, takes_overrides=True)
 
@@ -69,7 +69,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         show_notice(Notice("warning", f"{args.data}: {unread}"))
     for frame in frames:
         model.check(frame.system, f"{frame.source}: ")
-    folder = args.out or Path(f"evaluation_{args.data.stem.removeprefix('embedded:')}")
+    folder = args.out or Path(f"evaluation_{name_of(args.model)}_{args.data.stem.removeprefix('embedded:')}")
     folder.mkdir(parents=True, exist_ok=True)
     with ProgressDisplay() as display:
         step = display.job(model.config.paradigm.kind)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from farfield.conditions import HELD
 from farfield.data.paths import existing
 from farfield.errors import InputError
-from farfield.model_file import existing_model
+from farfield.model_file import existing_model, name_of
 from farfield.probe.registry import check_laws
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ def _judge(args: argparse.Namespace, laws: list[str]) -> int:
 def _name(args: argparse.Namespace) -> str:
     if args.ase:
         return str(args.ase).partition(":")[2]
-    model: Path = args.model
-    return (model.parent.name if model.stem == "model" else "") or model.stem
+    return name_of(args.model)
 
 
 def _notes(args: argparse.Namespace, structures: "list[ase.Atoms]") -> tuple[str, ...]:

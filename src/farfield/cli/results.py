@@ -13,6 +13,9 @@ from farfield.report import RunResult
 from farfield.report.result import SPLIT_NAMES, headline_split
 from farfield.train.run import REPORT
 
+MOST_COLUMNS = 5
+"""Runs whose names and numbers a terminal has room for side by side."""
+
 
 def show(results: list[RunResult], folder: Path, *, said: Collection[str] = ()) -> None:
     """Print the table at the end, warnings and notes that were not ``said`` before, and where the rest is."""
@@ -32,11 +35,18 @@ def show(results: list[RunResult], folder: Path, *, said: Collection[str] = ()) 
 
 
 def _errors(results: list[RunResult], split: str) -> Table:
-    """Root mean square errors on one split, a column a run."""
-    table = Table("", "unit", *(result.name for result in results), title=f"RMSE on {SPLIT_NAMES.get(split, split)}")
+    """Root mean square errors on one split: a column a run, or a row where they are many."""
     from farfield.report.tables import verdict  # here, for it brings matplotlib along
 
-    for line in verdict(results, split):
-        cells = [f"[bold]{cell.text}[/]" if cell.best and len(results) > 1 else cell.text for cell in line.cells]
-        table.add_row(line.label, line.unit, *cells)
+    lines, names = verdict(results, split), [result.name for result in results]
+    cells = [[f"[bold]{c.text}[/]" if c.best and len(names) > 1 else c.text for c in line.cells] for line in lines]
+    title = f"RMSE on {SPLIT_NAMES.get(split, split)}"
+    if len(names) <= MOST_COLUMNS:
+        table = Table("", "unit", *names, title=title)
+        for line, row in zip(lines, cells):
+            table.add_row(line.label, line.unit, *row)
+        return table
+    table = Table("", *(f"{line.label}, {line.unit}" for line in lines), title=title)
+    for name, of_run in zip(names, zip(*cells)):
+        table.add_row(name, *of_run)
     return table

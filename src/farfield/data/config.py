@@ -76,6 +76,8 @@ def _order(value: Any) -> Any:
 
 def _vectors(value: Any) -> Any:
     """An edge of a cube, three edges or three vectors, as the last."""
+    if isinstance(value, str):
+        value = [float(word) if re.fullmatch(r"[-+.\deE]+", word) else word for word in value.split()]
     numbers = np.asarray(value, dtype=object)
     if all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers.flat):
         cell = np.asarray(value, dtype=float)

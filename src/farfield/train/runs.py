@@ -1,5 +1,6 @@
 """Runs that ``farfield compare`` makes of one configuration."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -35,7 +36,10 @@ def _named(kind: str, config: RunConfig) -> list[Contender]:
     if kind in SERIES:
         return [contender(entry) for entry in SERIES[kind]]
     if kind not in PARADIGMS:
-        raise InputError(f"there is no paradigm {kind}; known: {', '.join(PARADIGMS)}; series: {', '.join(SERIES)}")
+        near = difflib.get_close_matches(kind, [*PARADIGMS, *SERIES], 1, 0.6)
+        hint = f"did you mean {near[0]}? " if near else ""
+        known = f"known: {', '.join(PARADIGMS)}; series: {', '.join(SERIES)}"
+        raise InputError(f"there is no paradigm {kind}; {hint}{known}")
     written = [entry for entry in reversed(config.compare) if entry.paradigm.kind == kind]
     first = config.model.paradigm
     return written[:1] or [Contender(paradigm=first if first.kind == kind else _alike(first, kind))]

@@ -152,7 +152,7 @@ def test_periodicity_along_some_axes(tmp_path):
     ("cell", "pbc", "edges", "axes"),
     [
         (30, None, [30, 30, 30], [True, True, True]),
-        ([30, 31, 32.0], "T T F", [30, 31, 32], [True, True, False]),
+        ("30 31 32", "T T F", [30, 31, 32], [True, True, False]),
         ([[30, 0, 0], [0, 31, 0], [0, 0, 32]], None, [30, 31, 32], [True, True, True]),
     ],
 )

@@ -55,7 +55,12 @@ def test_frames_have_any_number_of_points(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"), [(ROWS[:, :3], "four numbers a point"), (np.full((1, 4), np.nan), "row 0: leave such points away"), ("far", "numbers")]
+    ("rows", "said"),
+    [
+        (ROWS[:, :3], "four numbers a point"),
+        (np.full((1, 4), np.nan), "row 0: leave such points away"),
+        ("far", "numbers"),
+    ],
 )
 def test_what_is_no_potential_is_named(tmp_path, rows, said):
     with pytest.raises(InputError, match=said) as complaint:
