@@ -142,6 +142,7 @@ def test_checks_propose_multipoles_in_their_form(tmp_path):
     wanted = {"dipole": "dipole", "quadrupole": "quadrupole", "quadrupole_form": "second_moment"}
     wanted |= {"dipoles": "mbis_dipoles", "quadrupoles": "mbis_quadrupoles"}
     assert wanted.items() <= found.items()
+    assert check_file(tmp_path / "a.xyz").model == {"paradigm": {"kind": "multipoles"}}
     read_frames(tmp_path / "a.xyz", DataConfig(**found | {"forces": None}))
 
 

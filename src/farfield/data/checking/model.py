@@ -24,7 +24,7 @@ _WITHOUT_ENERGIES = {
 def proposed_model(draft: Draft) -> dict[str, Any]:
     """Latent charges, which need no labels of them; strictly local where the data are condensed and allow it.
 
-    Wannier centroids where there are some. Where nothing is known of energies: charges, or what dipoles and their
+    Wannier centroids where there are some; multipoles where atoms have them, or points a potential. Where nothing is known of energies: charges, or what dipoles and their
     slopes are learned by alone.
     """
     if not {"energy", "forces"} & draft.chosen.keys():
@@ -33,7 +33,7 @@ def proposed_model(draft: Draft) -> dict[str, Any]:
                 return {"paradigm": {"kind": kind}}
     if "wannier_displacement" in draft.chosen and _formal(draft):
         return {"paradigm": {"kind": "wannier"}}
-    paradigm = {"kind": "latent"}
+    paradigm = {"kind": "multipoles" if _WITHOUT_ENERGIES["multipoles"] & draft.chosen.keys() else "latent"}
     if _condensed(draft) and _formal(draft):
         paradigm["conservation"] = "bond"
     return {"paradigm": paradigm}
