@@ -31,7 +31,7 @@ def runs_of(config: RunConfig, kinds: Sequence[str] = ()) -> dict[str, RunConfig
 
 
 def _named(kind: str, config: RunConfig) -> list[Contender]:
-    """What a word of the command line stands for."""
+    """Read what a word of the command line stands for."""
     if kind in SERIES:
         return [contender(entry) for entry in SERIES[kind]]
     if kind not in PARADIGMS:

@@ -10,7 +10,7 @@ from farfield.paradigms.shared.config import Positive
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
 class AttentionConfig:
-    """What atoms know travels to all others of the system, by attention that knows distances."""
+    """Attention that knows distances: all atoms of a system learn what each knows."""
 
     kind: Literal["attention"] = "attention"
     """The paradigm."""

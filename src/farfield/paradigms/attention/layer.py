@@ -44,6 +44,6 @@ class AttentionLayer(nn.Module):
 
 
 def _along(found: Tensor, own: Tensor, order: int) -> Tensor:
-    """What was found of an order ``(atoms, heads, values, m)`` along one's own ``(atoms, 2 · order + 1, features)``."""
+    """Project what is found of an order ``(atoms, heads, values, m)`` on ``own`` ``(atoms, 2 order + 1, features)``."""
     of_order = found[..., order * order : (order + 1) ** 2].flatten(1, 2)
     return (of_order * own.transpose(1, 2)).sum(2) / math.sqrt(2 * order + 1)

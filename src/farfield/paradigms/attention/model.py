@@ -55,7 +55,7 @@ class Attention(Paradigm):
             self.span.fill_(max(SHORTEST, statistics.extent))
 
     def mix(self, layer: int, system: System, features: Features) -> Tensor:
-        """What each atom learns from all others after one layer."""
+        """Learn, as each atom, from all others after one layer."""
         if layer == 0:
             self.prepared = None  # a pass that was broken off may have left its own
         found: Tensor = self.layers[layer](features, self._others_of(system))

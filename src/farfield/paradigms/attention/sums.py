@@ -33,7 +33,7 @@ class Others(Protocol):
     """All other atoms of the same system, and images of all along periodic axes, as every atom sees them."""
 
     def sum(self, columns: Tensor, mixture: Mixture) -> Tensor:
-        """What they send, ``(atoms, heads, columns)`` of x, through f_h(r)."""
+        """Sum what they send, ``(atoms, heads, columns)`` of x, through f_h(r)."""
         ...
 
 
