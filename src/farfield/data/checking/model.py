@@ -24,8 +24,8 @@ _WITHOUT_ENERGIES = {
 def proposed_model(draft: Draft) -> dict[str, Any]:
     """Latent charges, which need no labels of them; strictly local where the data are condensed and allow it.
 
-    Wannier centroids where there are some; multipoles where atoms have them, or points a potential. Where nothing is known of energies: charges, or what dipoles and their
-    slopes are learned by alone.
+    Wannier centroids where there are some; multipoles where atoms have them, or points a potential. Where nothing is
+    known of energies: charges, or what dipoles and their slopes are learned by alone.
     """
     if not {"energy", "forces"} & draft.chosen.keys():
         for kind, labels in _WITHOUT_ENERGIES.items():
