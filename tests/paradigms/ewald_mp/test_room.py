@@ -82,19 +82,29 @@ def test_an_atom_alone_is_told_nothing(keys):
 
 
 @pytest.mark.parametrize("keys", [*CASES, {"every_layer": False}])
-def test_atoms_beyond_every_cutoff_are_felt(keys):
-    """As Coulomb's kernel is: half as much at twice the distance."""
-    model, water, changes = model_of(**keys), ase.build.molecule("H2O"), []
-    for distance in (400, 800):
-        energies = []
-        for bond in (1.0, 1.3):
-            other = ase.build.molecule("OH")
-            other.set_distance(0, 1, bond, fix=0)
-            other.translate([0, 0, distance])
-            energies.append(energy_of(model, water + other) - energy_of(model, other))
-        changes.append(energies[0] - energies[1])
-    assert abs(changes[0]) > 1e-5
-    np.testing.assert_allclose(changes[0], 2 * changes[1], rtol=0.05)
+def test_coulombs_kernel_is_felt_at_any_distance(keys):
+    """Half as much at twice the distance."""
+    near, far = (felt_at(distance, model_of(**keys, coulomb=True)) for distance in (400, 800))
+    assert abs(near) > 1e-5
+    np.testing.assert_allclose(near, 2 * far, rtol=0.05)
+
+
+@pytest.mark.parametrize("keys", [*CASES, {"every_layer": False}])
+def test_shells_are_felt_beyond_every_cutoff_and_end(keys):
+    model = model_of(**keys)
+    assert abs(felt_at(14.0, model)) > 1e-6  # two layers see 10 Å
+    assert abs(felt_at(100.0, model)) < 1e-9
+
+
+def felt_at(distance, model):
+    """Energy that a water molecule has of a far bond's being longer, eV."""
+    water, energies = ase.build.molecule("H2O"), []
+    for bond in (1.0, 1.3):
+        other = ase.build.molecule("OH")
+        other.set_distance(0, 1, bond, fix=0)
+        other.translate([0, 0, distance])
+        energies.append(energy_of(model, water + other) - energy_of(model, other))
+    return energies[0] - energies[1]
 
 
 def test_vectors_of_the_layer_before_join_the_density():

@@ -22,7 +22,7 @@ class EwaldMPConfig:
     """Shells of k that a filter is made of, 1.5/range apart from k = 0 on; finer structure takes more."""
     range: Positive = 8.0
     """Å: width of the Gaussian by which the shells decay in space, and 1/width of each in k."""
-    coulomb: bool = True
+    coulomb: bool = False
     """Whether filters have the kernel 4π/k² besides, which no range ends."""
     width: Positive = 3.0
     """Å: of the Gaussian that smears it."""
