@@ -70,7 +70,7 @@ def potential_points_of(infos: Sequence[dict[str, Any]], dtype: torch.dtype) -> 
 def _rows(given: Any, where: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """``(points, 3)``."""
     try:
-        table = np.zeros((0, 3)) if given is None else np.asarray(given, dtype=np.float64)
+        table = np.zeros((0, 3)) if given is None or not np.size(given) else np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         table = np.full((1, 1), np.nan)
     if table.ndim != 2 or table.shape[1] != 3 or not np.isfinite(table).all():

@@ -12,6 +12,7 @@ from farfield.data.files import load_structures
 from farfield.data.frame import collate
 from farfield.data.read import read_frames
 from farfield.errors import InputError
+from farfield.system import System
 from farfield.units import BOHR, HARTREE
 
 ROWS = np.array([[3.0, 0, 0, 0.21], [0, 3.5, 0, -0.1], [0, 0, 4.0, 0.05]])
@@ -52,6 +53,12 @@ def test_frames_have_any_number_of_points(tmp_path):
     np.testing.assert_allclose(labels.potential, np.r_[ROWS[:, 3], ROWS[:2, 3]])
     with pytest.raises(InputError, match="2 of 3 frames"):
         frames(tmp_path, [water(), water(None), water(ROWS[:2])])
+
+
+@pytest.mark.parametrize("none", [None, [], np.zeros((0, 3))])
+def test_no_points_are_none(none):
+    atoms = ase.Atoms("H", info={"potential_points": none})
+    assert System.from_ase(atoms).potential_points is None
 
 
 @pytest.mark.parametrize(
