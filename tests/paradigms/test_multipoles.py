@@ -196,7 +196,7 @@ def test_models_of_charges_with_an_order_are_multipoles_now():
     plain = contents(model_of("charges"))
     plain["config"]["paradigm"]["order"] = 0
     assert from_contents(plain).config.paradigm.kind == "charges"
-    with pytest.raises(InputError, match=r"order: unknown key; .* kind: multipoles or latent knows it"):
+    with pytest.raises(InputError, match=r"order: unknown key; .* kind: multipoles or latent"):
         model_of("charges", order=1)
 
 
