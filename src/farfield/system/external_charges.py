@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from farfield.errors import InputError
-from farfield.system.numbering import numbers_among
+from farfield.system.numbering import index_of, rows_of
 
 EXPECTED = "rows x, y, z (Å), charge (e) or x, y, z, charge, Gaussian width (Å), all finite"
 
@@ -53,12 +53,11 @@ class ExternalCharges:
 
     def select(self, systems: Tensor, n_systems: int) -> "ExternalCharges | None":
         """Take those of some systems (ascending indices) of ``n_systems``, numbered anew; None where they have none."""
-        number = numbers_among(systems.to(self.charges.device), n_systems)
-        kept = (number[self.system_index] >= 0).nonzero()[:, 0]
+        kept, index = rows_of(systems, n_systems, self.system_index)
         if not len(kept):
             return None
         widths = None if self.widths is None else self.widths[kept]
-        return ExternalCharges(self.positions[kept], self.charges[kept], number[self.system_index[kept]], widths)
+        return ExternalCharges(self.positions[kept], self.charges[kept], index, widths)
 
     def with_positions(self, positions: Tensor) -> "ExternalCharges":
         """Put the same charges somewhere else, ``(sources, 3)`` Å; differentiable."""
@@ -82,9 +81,8 @@ def external_charges_of(infos: Sequence[dict[str, Any]], dtype: torch.dtype) -> 
     if not sum(map(len, rows)):
         return None
     table = torch.from_numpy(np.concatenate(rows)).to(dtype)
-    index = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(part) for part in rows]))
     widths = table[:, 4] if bool((table[:, 4] != 0).any()) else None
-    return ExternalCharges(table[:, :3], table[:, 3], index, widths)
+    return ExternalCharges(table[:, :3], table[:, 3], index_of(rows), widths)
 
 
 def _rows(given: Any, where: str) -> np.ndarray[Any, np.dtype[np.float64]]:

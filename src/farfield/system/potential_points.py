@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from farfield.errors import InputError
-from farfield.system.numbering import numbers_among
+from farfield.system.numbering import index_of, rows_of
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,8 @@ class PotentialPoints:
 
     def select(self, systems: Tensor, n_systems: int) -> "PotentialPoints | None":
         """Take those of some systems (ascending indices) of ``n_systems``, numbered anew; None where they have none."""
-        number = numbers_among(systems.to(self.positions.device), n_systems)
-        kept = (number[self.system_index] >= 0).nonzero()[:, 0]
-        return PotentialPoints(self.positions[kept], number[self.system_index[kept]]) if len(kept) else None
+        kept, index = rows_of(systems, n_systems, self.system_index)
+        return PotentialPoints(self.positions[kept], index) if len(kept) else None
 
     def with_positions(self, positions: Tensor) -> "PotentialPoints":
         """Ask somewhere else, ``(points, 3)`` Å."""
@@ -63,8 +62,7 @@ def potential_points_of(infos: Sequence[dict[str, Any]], dtype: torch.dtype) -> 
     rows = [_rows(info.get("potential_points"), place) for info, place in zip(infos, where)]
     if not sum(map(len, rows)):
         return None
-    index = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(part) for part in rows]))
-    return PotentialPoints(torch.from_numpy(np.concatenate(rows)).to(dtype), index)
+    return PotentialPoints(torch.from_numpy(np.concatenate(rows)).to(dtype), index_of(rows))
 
 
 def _rows(given: Any, where: str) -> np.ndarray[Any, np.dtype[np.float64]]:

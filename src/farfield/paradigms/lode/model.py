@@ -16,7 +16,6 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import AtomicEnergy
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.radial import envelope
-from farfield.chemistry import ElementCharges, only_total
 from farfield.coulomb.projections import Projections
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
@@ -69,11 +68,7 @@ class Lode(Paradigm):
         self.atomic_energy.prepare(statistics)
         if self.charges is not None:
             self.charges.prepare(statistics)
-            started = self.charges.element_charge.detach()[list(statistics.species)].double()
-            self.element_charges = ElementCharges.of(
-                statistics.species, started, given=self.config.formal_charges, ions=statistics.ion_charge,
-                stay=self.config.conservation != "shift",
-            )  # fmt: skip
+            self.element_charges = self.charges.element_charges(statistics)
 
     def reach(self, system: System) -> float:
         """No pairs besides those of the features; complains of a periodicity, as whoever asks has not begun yet."""
@@ -107,9 +102,7 @@ class Lode(Paradigm):
 
     def only_charge(self, numbers: Tensor) -> float | None:
         """The sum of the formal charges where nothing else is possible (``bond``, ``fixed``)."""
-        if self.charges is None or self.config.conservation == "shift":
-            return None
-        return only_total(self.charges.element_charge, numbers)
+        return None if self.charges is None else self.charges.only_charge(numbers)
 
     def _with_charges(self, energy: Tensor, projected: Tensor, found: Conserved | None, system: System) -> Prediction:
         if found is None:

@@ -23,7 +23,7 @@ from farfield.backbone.contract import Features, Widths
 from farfield.backbone.heads import CHARGE_START, AtomicScalar
 from farfield.backbone.linear import UnitLinear
 from farfield.backbone.radial import envelope
-from farfield.chemistry import formal_charges, likely_charges, share_of_elements
+from farfield.chemistry import ElementCharges, formal_charges, likely_charges, only_total, share_of_elements
 from farfield.data.statistics import Statistics
 from farfield.errors import InputError
 from farfield.field import dipole_of_charges, dipole_of_transfers
@@ -85,6 +85,18 @@ class ConservedCharges(nn.Module):
             fitted = formal_charges(self.species, given=self.given, counts=counts, charge=charge, exact=True)
         with torch.no_grad():
             self.element_charge[list(self.species)] = fitted.to(self.element_charge)
+
+    def element_charges(self, statistics: Statistics) -> ElementCharges:
+        """Say what the elements start from, or stand at; after ``prepare``."""
+        started = self.element_charge.detach()[list(statistics.species)].double()
+        return ElementCharges.of(
+            statistics.species, started, given=self.given, ions=statistics.ion_charge,
+            stay=self.conservation != "shift",
+        )  # fmt: skip
+
+    def only_charge(self, numbers: Tensor) -> float | None:
+        """The sum of the formal charges where nothing else is possible (``bond``, ``fixed``)."""
+        return None if self.conservation == "shift" else only_total(self.element_charge, numbers)
 
     def forward(self, system: System, features: Features) -> Conserved:
         """Charges of every atom, and the dipole of every system."""

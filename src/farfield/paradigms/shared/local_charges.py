@@ -4,7 +4,6 @@ from torch import Tensor
 
 from farfield.backbone.contract import Widths
 from farfield.backbone.heads import AtomicEnergy
-from farfield.chemistry import ElementCharges, only_total
 from farfield.coulomb import Coulomb
 from farfield.data.statistics import Statistics
 from farfield.paradigms.contract import Paradigm, Prediction
@@ -32,11 +31,7 @@ class LocalCharges(Paradigm):
         """Scale the energies to the data; fit the elements' charges to the total charges."""
         self.atomic_energy.prepare(statistics)
         self.charges.prepare(statistics)
-        started = self.charges.element_charge.detach()[list(statistics.species)].double()
-        self.element_charges = ElementCharges.of(
-            statistics.species, started, given=self.conserving.formal_charges, ions=statistics.ion_charge,
-            stay=self.conserving.conservation != "shift",
-        )  # fmt: skip
+        self.element_charges = self.charges.element_charges(statistics)
 
     def penalty(self, prediction: Prediction, system: System) -> Tensor | None:
         """Squared shift per atom: charges that need no shift are charges that separated fragments keep."""
@@ -46,6 +41,4 @@ class LocalCharges(Paradigm):
 
     def only_charge(self, numbers: Tensor) -> float | None:
         """The sum of the formal charges where nothing else is possible (``bond``, ``fixed``)."""
-        if self.conserving.conservation == "shift":
-            return None
-        return only_total(self.charges.element_charge, numbers)
+        return self.charges.only_charge(numbers)
